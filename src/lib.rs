@@ -1,0 +1,14 @@
+//! tanist: the machines of a LAN agree on one leader, with a successor named in advance.
+#![deny(missing_docs, unreachable_pub)]
+#![forbid(unsafe_code)]
+
+pub mod change;
+pub mod claim;
+pub mod event;
+pub mod ident;
+pub mod message;
+pub mod protocol;
+pub mod settings;
+pub mod store;
+pub mod time;
+pub mod wire;

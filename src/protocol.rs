@@ -1,0 +1,362 @@
+//! The front door of the core: what goes in, what comes out, and every contract between them, once.
+//!
+//! [`Node::step`] takes the time and one [`Input`] and gives back a list of [`Output`]s. It cannot fail, block, log,
+//! read a clock, draw randomness that it was not seeded with, or touch the disk. Two hosts drive it: the real one
+//! (`agent`) and the simulated one of the tests. Both deliver inputs, perform outputs, and come back at the deadline.
+//!
+//! # Contracts
+//!
+//! - **Order.** Outputs are performed in list order, and the lists of successive steps in the order of the steps. On one
+//!   connection frames travel in that order.
+//! - **Durability.** [`Output::Persist`] *begins* a write: one transaction. Writes become durable in the order in which
+//!   they were begun, and each is reported by [`Input::Persisted`] once it is. Whatever relies on a write waits in the
+//!   core for that report; everything else (heartbeats and the answers to questions above all) goes on while the disk
+//!   works, or hangs.
+//! - **Dying** is allowed anywhere, between any two outputs included.
+//! - **Input first, then due timers.** Early, late and repeated ticks are harmless. One deadline comes out, with its
+//!   reason ([`Node::deadline`]).
+//! - **Infallible.** Strange or stale messages become events or nothing. A broken internal invariant is an `assert!`.
+//! - **Bounded.** Every queue and map names its bound where it is declared.
+
+mod node;
+
+pub use node::Node;
+
+use crate::claim::Claim;
+use crate::event::{Cause, Event};
+use crate::ident::{ConnId, Node as Ident, NodeId, Ticket};
+use crate::message::{Cast, Datagram, Frame, Member};
+use crate::settings::Settings;
+use crate::time::{Time, Wall};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Everything that a node is made from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The lasting id (from the store) and the id of this start (drawn by the host).
+    pub node: Ident,
+    /// The label.
+    pub name: String,
+    /// The port that others are told, UDP and TCP.
+    pub port: u16,
+    /// The program's version.
+    pub version: String,
+    /// Timings and limits.
+    pub settings: Settings,
+    /// Configured peers, which are greeted like remembered ones.
+    pub peers: Vec<SocketAddr>,
+    /// Seeds every random draw of the core.
+    pub seed: u64,
+    /// What the store held.
+    pub durable: Durable,
+}
+
+/// What the core needs back from the store after a start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// The reign that this agent showed last.
+    pub shown: Option<Claim>,
+    /// The claim that it backed or made last: the best of the highest epoch that it promised.
+    pub promised: Option<Promise>,
+    /// Members that it remembers, with the address that each was last heard at.
+    pub members: Vec<Remembered>,
+}
+
+/// A promise: one claim per epoch is backed, and it is durable before it is said (§7.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Promise {
+    /// The claim that was backed, or made.
+    pub claim: Claim,
+    /// An own claim that was withdrawn for good.
+    pub withdrawn: bool,
+}
+
+/// A member that is greeted after a restart (§5).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The member.
+    pub id: NodeId,
+    /// Its label.
+    pub name: String,
+    /// Where it was last heard.
+    pub address: SocketAddr,
+    /// When it was last heard, on this machine's wall clock.
+    pub heard: Wall,
+}
+
+/// A past or present reign, as `history` shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reign {
+    /// The claim that was won.
+    pub claim: Claim,
+    /// The leader's name.
+    pub name: String,
+    /// When this agent saw it begin, on its wall clock.
+    pub began: Wall,
+    /// When this agent saw it end.
+    pub ended: Option<Wall>,
+    /// Why it began.
+    pub cause: Cause,
+    /// How it began, in words.
+    pub text: String,
+}
+
+/// A reunion, as `history` shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReunionReport {
+    /// When, on this machine's wall clock.
+    pub at: Wall,
+    /// The reign that stayed (or its successor reign).
+    pub stays: Claim,
+    /// The reign that yielded.
+    pub yields: Claim,
+    /// Who met whom, in words.
+    pub text: String,
+}
+
+/// One thing to make durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// The reign that the agent is about to show. Never falls.
+    Shown(Claim),
+    /// The claim that it is about to back or has made.
+    Promised(Promise),
+    /// A reign that began, or ended (the same claim again).
+    Reign(Reign),
+    /// A reunion that was decided.
+    Reunion(ReunionReport),
+    /// A member to remember.
+    Member(Remembered),
+    /// A member to forget.
+    Forget(NodeId),
+    /// A new id, because another living agent has this one.
+    Identity(NodeId),
+}
+
+/// One thing that happened to the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing but time.
+    Tick,
+    /// A datagram of this cluster, decoded.
+    Datagram {
+        /// Where it came from.
+        from: SocketAddr,
+        /// What it says.
+        datagram: Datagram,
+    },
+    /// A dial succeeded (a relayed one: the first hop did).
+    Connected {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Somebody connected.
+    Accepted {
+        /// The connection.
+        conn: ConnId,
+        /// Where it came from; its port is not the sender's listening port.
+        from: SocketAddr,
+    },
+    /// A frame of this cluster, decoded.
+    Frame {
+        /// On which connection.
+        conn: ConnId,
+        /// What it says.
+        frame: Frame,
+    },
+    /// A connection ended, or a dial failed. Nothing follows for this number. Not reported for those that the core
+    /// closed itself.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// How.
+        how: Closed,
+    },
+    /// A write is durable.
+    Persisted {
+        /// Which.
+        ticket: Ticket,
+    },
+    /// A write failed; nothing of it is durable. The reason is in plain words.
+    NotPersisted {
+        /// Which.
+        ticket: Ticket,
+        /// Why.
+        why: String,
+    },
+    /// The links that can be used now: one entry for each eligible interface with carrier and an address to send from.
+    /// Given once right after the start, and whenever it changed.
+    Links(Vec<Link>),
+    /// A user asks for a handover, to the successor or to a named member (name or id).
+    Handover {
+        /// Comes back in [`Output::Reply`].
+        request: u64,
+        /// A name or an id.
+        to: Option<String>,
+    },
+    /// The agent is to stop: hand over, say goodbye, then [`Output::Stopped`] comes.
+    Stop,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The other machine refused the connection.
+    Refused,
+    /// It broke: a reset, or its end without a word.
+    Reset,
+    /// This machine could not even try, or gave up by itself: no route, no link, prohibited, too slow, malformed.
+    /// It says nothing about the other.
+    Local,
+}
+
+/// A usable link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<std::net::IpAddr>,
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// One datagram on every eligible interface and address family in use.
+    Everyone,
+    /// One member.
+    One(SocketAddr),
+}
+
+/// One thing to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a datagram; may be lost.
+    Cast {
+        /// Where to.
+        to: To,
+        /// What.
+        cast: Cast,
+    },
+    /// Open a connection. `Connected` or `Closed` answers, the latter at the latest 2 s after.
+    Dial {
+        /// The number that it will have.
+        conn: ConnId,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Send a frame. On a connection that is being dialled it is sent once connected.
+    Send {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        frame: Frame,
+    },
+    /// Send what was given to send, then close. Nothing is reported for it any more.
+    Close {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Dial `to`, and when that succeeds send `ViaReady` on `conn` and copy bytes both ways between them, with 64 KiB of
+    /// buffer each way, until either ends; when it fails send `ViaFailed`. Nothing is reported for `conn` until the
+    /// end, which is reported as `Closed`.
+    Pipe {
+        /// The connection that asked.
+        conn: ConnId,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Begin a durable write: one transaction, in order. `Persisted` or `NotPersisted` answers.
+    Persist {
+        /// Names it.
+        ticket: Ticket,
+        /// What.
+        writes: Vec<Write>,
+    },
+    /// Tell users.
+    Event(Event),
+    /// Answer a user's request.
+    Reply {
+        /// The number from the input.
+        request: u64,
+        /// Why not.
+        refused: Option<String>,
+    },
+    /// The node has stopped: everything that it sent may be flushed, then the process ends.
+    Stopped,
+}
+
+/// The state of the role, as users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleName {
+    /// Just started or just woke: hears, claims nothing.
+    Listening,
+    /// Follows a leader, or waits for the one that is being elected.
+    Following,
+    /// Canvasses.
+    Claiming,
+    /// Leads.
+    Leading,
+}
+
+/// A member as status names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The member.
+    pub node: Ident,
+    /// Its label.
+    pub name: String,
+    /// Its address; none for this agent when it has no link.
+    pub address: Option<SocketAddr>,
+}
+
+/// A snapshot of the node for users. Cheap to make for the role; `members` is made only by [`Node::members`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This agent.
+    pub node: Ident,
+    /// The role.
+    pub role: RoleName,
+    /// The reign that it shows: its own, the one that it follows, or the last one that it did.
+    pub shown: Option<Claim>,
+    /// The leader that it leads as or follows; none while there is none.
+    pub leader: Option<Who>,
+    /// The designated successor.
+    pub successor: Option<Who>,
+    /// The member that the leader is reached through.
+    pub via: Option<Who>,
+    /// Since when it stands so, on this machine's wall clock.
+    pub since: Wall,
+    /// Members, this agent included, that have not left.
+    pub members: usize,
+    /// The revision held.
+    pub revision: u64,
+    /// The digest of the state.
+    pub digest: u128,
+}
+
+/// A member as the API lists it, in the order of succession.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// The facts.
+    pub member: Member,
+    /// Its role, as far as this agent knows.
+    pub role: RoleName,
+    /// It is the designated successor.
+    pub successor: bool,
+    /// How long ago it was heard; none when never.
+    pub heard: Option<Duration>,
+    /// Its place in the line of succession, from 1; none when it is not in line.
+    pub place: Option<usize>,
+    /// What decided that place, in words.
+    pub because: String,
+}
+
+/// Why the node wants to be woken.
+pub type Reason = &'static str;
+
+/// When the node wants to be woken at the latest, and why.
+pub type Deadline = (Time, Reason);
