@@ -171,8 +171,8 @@ pub enum Standing {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Frame {
-    /// Who speaks.
-    Open(Sender),
+    /// Who speaks, and whether through another member.
+    Open(Open),
     /// An interrogation (§6).
     Question(Question),
     /// Its answer.
@@ -229,6 +229,15 @@ pub enum Frame {
     ViaReady,
     /// It does not, and why.
     ViaFailed(String),
+}
+
+/// The first words of each side of a connection.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// Who speaks.
+    pub from: Sender,
+    /// The member that the connection goes through: its address is not the speaker's.
+    pub via: Option<NodeId>,
 }
 
 /// A follower's first words on its session.
@@ -439,6 +448,8 @@ pub struct Abdicate {
     pub claim: Claim,
     /// Who is to follow.
     pub to: Node,
+    /// Why: handover, goodbye or store.
+    pub cause: Cause,
 }
 
 /// The values that a reunion is decided by.
@@ -452,6 +463,8 @@ pub struct Meet {
     pub led_ms: u64,
     /// The highest epoch that it has promised or shown.
     pub highest: u64,
+    /// The member that the connection goes through, if it does.
+    pub via: Option<NodeId>,
 }
 
 /// The decision of a reunion, and the new reign where one was needed.
