@@ -1,0 +1,108 @@
+//! Which word stands for which message. The words are the format: they are never given another meaning.
+
+use super::{Unread, cut_word};
+use crate::message::{Cast, Frame};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A body without fields.
+const NIL: u8 = 0xc0;
+
+macro_rules! words {
+    (
+        $(#[$doc:meta])* $message:ident, $word:ident, $put:ident, $get:ident:
+        { $($with:ident = $with_word:literal,)* } { $($plain:ident = $plain_word:literal,)* }
+    ) => {
+        $(#[$doc])*
+        pub(super) fn $word(message: &$message) -> &'static str {
+            match message {
+                $($message::$with(_) => $with_word,)*
+                $($message::$plain => $plain_word,)*
+            }
+        }
+
+        /// Appends the body of a message.
+        pub(super) fn $put(out: &mut Vec<u8>, message: &$message) {
+            match message {
+                $($message::$with(body) => put(out, body),)*
+                $($message::$plain => out.push(NIL),)*
+            }
+        }
+
+        /// Makes a message from its word and the bytes of its body, if it has any.
+        pub(super) fn $get(word: &str, body: Option<&[u8]>) -> Result<$message, Unread> {
+            match word {
+                $($with_word => Ok($message::$with(get(body)?)),)*
+                $($plain_word => Ok($message::$plain),)*
+                _ => Err(Unread::Unknown(cut_word(word))),
+            }
+        }
+    };
+}
+
+words! {
+    /// The word of a datagram.
+    Cast, cast_word, put_cast, get_cast: {
+        Hello = "hello",
+        Hi = "hi",
+        Welcome = "welcome",
+        Heartbeat = "heartbeat",
+        Notice = "notice",
+        Goodbye = "goodbye",
+        Question = "question",
+        Answer = "answer",
+    } {}
+}
+
+words! {
+    /// The word of a frame.
+    Frame, frame_word, put_frame, get_frame: {
+        Open = "open",
+        Question = "question",
+        Answer = "answer",
+        Join = "join",
+        Joined = "joined",
+        NotJoined = "not_joined",
+        Ping = "ping",
+        Pong = "pong",
+        Members = "members",
+        Beat = "beat",
+        Named = "named",
+        Reigns = "reigns",
+        Yields = "yields",
+        Report = "report",
+        Tell = "tell",
+        Told = "told",
+        Canvass = "canvass",
+        Voice = "voice",
+        Abdicate = "abdicate",
+        Meet = "meet",
+        Decided = "decided",
+        Check = "check",
+        Checked = "checked",
+        Handover = "handover",
+        HandoverDone = "handover_done",
+        Via = "via",
+        ViaFailed = "via_failed",
+    } {
+        Leaves = "leaves",
+        ViaReady = "via_ready",
+    }
+}
+
+/// Appends a value as MessagePack with named fields.
+pub(super) fn put(out: &mut Vec<u8>, value: &impl Serialize) {
+    rmp_serde::encode::write_named(out, value).expect("plain values always have an encoding");
+}
+
+/// Reads a value from the bytes of exactly one.
+pub(super) fn get<T: DeserializeOwned>(bytes: Option<&[u8]>) -> Result<T, Unread> {
+    let bytes = bytes.ok_or(Unread::Malformed("a part is missing"))?;
+    rmp_serde::from_slice(bytes).map_err(|error| match error {
+        // A later version may have added a word to a list of choices: that is news, not noise.
+        rmp_serde::decode::Error::Syntax(text) if text.starts_with("unknown variant") => {
+            Unread::Unknown(cut_word(text.split('`').nth(1).unwrap_or_default()))
+        }
+        _ => Unread::Malformed("a part does not have the form that its kind asks for"),
+    })
+}
