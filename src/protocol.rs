@@ -18,7 +18,24 @@
 //! - **Infallible.** Strange or stale messages become events or nothing. A broken internal invariant is an `assert!`.
 //! - **Bounded.** Every queue and map names its bound where it is declared.
 
+mod base;
+mod conns;
+mod directory;
+mod discovery;
+mod election;
+mod following;
+mod frames;
+mod guard;
+mod handover;
+mod leading;
+pub mod limits;
 mod node;
+mod reunion;
+mod role;
+mod sessions;
+mod suspicion;
+mod timers;
+mod voice;
 
 pub use node::Node;
 

@@ -1,43 +1,317 @@
 //! The node: one step at a time.
 
-use super::{Deadline, Input, MemberView, Output, Start, Status};
-use crate::message::Sender;
-use crate::time::Now;
+use super::base::{Base, Then};
+use super::conns::Purpose;
+use super::role::{Listening, PendingHi, Phase, Role};
+use super::timers::Timer;
+use super::{Deadline, Input, MemberView, Output, RoleName, Start, Status, Who, directory, limits};
+use crate::event::Kind;
+use crate::ident::{ConnId, Node as Ident, NodeId, Ticket};
+use crate::message::{Frame, Known, Member, MemberState, Sender, Standing};
+use crate::time::{Now, Time};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// The protocol of one agent, pure.
-pub struct Node {}
+/// The protocol of one agent, pure. See [`crate::protocol`] for the contracts.
+pub struct Node {
+    pub(super) base: Base,
+    pub(super) role: Role,
+    /// Hellos that wait for their answer. Bound: [`limits::HIS`].
+    pub(super) his: BTreeMap<NodeId, PendingHi>,
+    pub(super) stopping: bool,
+    /// The store was told to be stuck.
+    pub(super) stuck: bool,
+    pub(super) veto: Option<super::election::Veto>,
+    stopped: bool,
+    planned: Option<Time>,
+}
+
+/// Timers handled in one step: more than that would be a loop.
+const DUE: usize = 256;
 
 impl Node {
     /// A node that has just started; it does nothing until its first [`Input::Links`].
     pub fn new(start: Start, now: Now) -> Self {
-        let _ = (start, now);
-        Node {}
+        let mut base = Base::new(start, now);
+        base.timers.set(Timer::House, now.time + limits::HOUSE);
+        Self {
+            base,
+            role: Role::Listening(Listening::default()),
+            his: BTreeMap::new(),
+            stopping: false,
+            stuck: false,
+            veto: None,
+            stopped: false,
+            planned: None,
+        }
     }
 
     /// Takes one input, then whatever is due, and gives back what is to be done, in order.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Output> {
-        let _ = (now, input);
-        Vec::new()
+        if self.stopped {
+            return Vec::new();
+        }
+        self.base.now = self.base.now.max(now.time);
+        self.base.wall = now.wall;
+        if let Some(planned) = self.planned {
+            self.own_gap(self.base.now.since(planned));
+        }
+        self.input(input);
+        for round in 0.. {
+            assert!(round < DUE, "timers are set in the past without end");
+            let Some(timer) = self.base.timers.take_due(self.base.now) else { break };
+            self.due(timer);
+            if self.stopped {
+                break;
+            }
+        }
+        self.planned = self.base.timers.deadline().map(|(at, _)| at);
+        std::mem::take(&mut self.base.out)
     }
 
     /// When to come back at the latest, and why.
     pub fn deadline(&self) -> Option<Deadline> {
-        None
+        if self.stopped { None } else { self.base.timers.deadline() }
     }
 
-    /// Who this agent says that it is; its id changes when another agent has it too.
+    /// Who this agent says that it is; its id changes when another living agent has it too.
     pub fn sender(&self) -> &Sender {
-        unimplemented!()
+        &self.base.me
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Tick | Input::Connected { .. } => {}
+            Input::Datagram { from, datagram } => self.datagram(from, datagram),
+            Input::Accepted { conn, from } => self.accepted(conn, from),
+            Input::Frame { conn, frame } => self.frame(conn, frame),
+            Input::Closed { conn, how } => self.closed(conn, how),
+            Input::Persisted { ticket } => self.persisted(ticket),
+            Input::NotPersisted { ticket, why } => self.not_persisted(ticket, why),
+            Input::Links(links) => self.links_changed(links),
+            Input::Handover { request, to } => self.handover_asked(request, to),
+            Input::Stop => self.stop(),
+        }
+    }
+
+    fn due(&mut self, timer: Timer) {
+        match timer {
+            Timer::Hello => self.hello_due(),
+            Timer::Join => self.join_over(),
+            Timer::Hi => self.hi_due(),
+            Timer::Alone => self.alone(),
+            Timer::Silence => self.silence_due(),
+            Timer::Ping => self.ping_due(),
+            Timer::Pong => self.pong_missing(),
+            Timer::Deaf => self.deaf_due(),
+            Timer::Redial => self.dial_session(),
+            Timer::Probe => self.probe_due(),
+            Timer::Ask => self.ask_due(),
+            Timer::Elect => self.elect_due(),
+            Timer::Beat => self.beat_due(),
+            Timer::Sweep => self.sweep_due(),
+            Timer::List => self.list_due(),
+            Timer::Meet => self.meet_due(),
+            Timer::Handover => self.handing_due(),
+            Timer::Check => self.check_due(),
+            Timer::House => self.house_due(),
+            Timer::Stop => self.stop_now(),
+        }
+    }
+
+    fn accepted(&mut self, conn: ConnId, from: SocketAddr) {
+        if self.base.conns.len() < limits::CONNS {
+            self.base.conns.accepted(conn, from, self.base.now);
+        } else {
+            self.base.out.push(Output::Close { conn });
+        }
+    }
+
+    fn persisted(&mut self, ticket: Ticket) {
+        match self.base.written(ticket) {
+            None | Some(Then::Nothing) => {}
+            Some(Then::Say { conn, voice }) => self.base.send(conn, Frame::Voice(voice)),
+            Some(Then::OwnVoice(claim)) => self.own_voice(claim),
+            Some(Then::Show(claim)) => self.show(claim),
+            Some(Then::Reign(claim)) => self.reign_durable(claim),
+        }
+    }
+
+    fn not_persisted(&mut self, ticket: Ticket, why: String) {
+        let Some(then) = self.base.written(ticket) else { return };
+        self.base.warn(Kind::StoreTrouble, format!("the store cannot write: {why}"), vec![]);
+        self.store_failed(&then);
+    }
+
+    /// The node is done.
+    pub(super) fn end(&mut self) {
+        self.base.out.push(Output::Stopped);
+        self.stopped = true;
+    }
+
+    /// Ends what the present role has going, before another is taken: its connections, but for those to keep.
+    pub(super) fn leave_role(&mut self, keep: &[ConnId]) {
+        self.base.timers.clear_role();
+        let over: Vec<ConnId> = self
+            .base
+            .conns
+            .iter()
+            .filter(|(id, c)| !keep.contains(id) && !matches!(c.purpose, Purpose::Incoming | Purpose::Piped))
+            .map(|(id, _)| id)
+            .collect();
+        for conn in over {
+            self.base.close(conn);
+        }
+    }
+
+    // ---- how this agent stands
+
+    /// What this agent tells others of its leader, itself included.
+    pub(super) fn known(&self) -> Option<Known> {
+        match &self.role {
+            Role::Leading(l) => Some(self.known_self(l.claim)),
+            Role::Following(f) if f.settled => {
+                let address = self.base.members.get(f.claim.node.id)?.address;
+                let direct = f.session.as_ref().is_some_and(|s| s.via.is_none());
+                Some(Known { claim: f.claim, name: f.name.clone(), address, direct })
+            }
+            _ => None,
+        }
+    }
+
+    /// This agent as a leader; whoever is told takes the address from the connection.
+    pub(super) fn known_self(&self, claim: crate::claim::Claim) -> Known {
+        let address = (Ipv4Addr::UNSPECIFIED, self.base.me.port).into();
+        Known { claim, name: self.base.me.name.clone(), address, direct: true }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        match (&self.role, self.known()) {
+            (Role::Leading(l), _) if l.check.is_none() => Standing::Leads(l.claim),
+            (Role::Following(_), Some(known)) => Standing::Follows(known),
+            _ => Standing::Neither,
+        }
+    }
+
+    /// Whether this agent may take the role.
+    pub(super) fn may_lead(&self) -> bool {
+        self.base.settings.priority > 0 && !self.stopping
+    }
+
+    // ---- what users see
+
+    fn who(&self, node: Ident) -> Who {
+        if node.id == self.base.me.node.id {
+            let address = self.base.links.first().and_then(|l| l.addresses.first());
+            let address = address.map(|ip| SocketAddr::new(*ip, self.base.me.port));
+            return Who { node, name: self.base.me.name.clone(), address };
+        }
+        let entry = self.base.members.get(node.id);
+        let name = entry.map_or_else(|| node.id.short(), |e| e.name.clone());
+        Who { node, name, address: entry.map(|e| e.address) }
+    }
+
+    /// The leader that users are shown.
+    fn leader(&self) -> Option<Ident> {
+        match &self.role {
+            Role::Leading(l) => Some(l.claim.node),
+            Role::Following(f) if f.settled => Some(f.claim.node),
+            _ => None,
+        }
+    }
+
+    fn successor(&self) -> Option<Ident> {
+        match &self.role {
+            Role::Leading(l) => l.successor,
+            Role::Following(f) if f.settled => f.successor,
+            _ => None,
+        }
     }
 
     /// A snapshot for users.
     pub fn status(&self) -> Status {
-        unimplemented!()
+        let via = match &self.role {
+            Role::Following(f) => f.session.as_ref().and_then(|s| s.via),
+            _ => None,
+        };
+        let via = via.and_then(|id| self.base.members.get(id)).map(|e| self.who(e.node));
+        Status {
+            node: self.base.me.node,
+            role: self.role.name(),
+            shown: self.base.shown,
+            leader: self.leader().map(|n| self.who(n)),
+            successor: self.successor().map(|n| self.who(n)),
+            via,
+            since: self.base.since,
+            members: 1 + self.base.members.iter().filter(|e| e.state != MemberState::Left).count(),
+            revision: 0,
+            digest: 0,
+        }
     }
 
-    /// Every member that this agent knows, itself included, in the order of succession.
+    /// This agent as a member.
+    pub(super) fn myself(&self) -> Member {
+        let who = self.who(self.base.me.node);
+        let address = who.address.unwrap_or((Ipv4Addr::UNSPECIFIED, self.base.me.port).into());
+        let mut entry = directory::Entry::new(self.base.me.node, who.name, address, self.base.now);
+        entry.state = MemberState::Alive;
+        entry.priority = self.base.settings.priority;
+        entry.version.clone_from(&self.base.version);
+        entry.seniority = self.base.seniority;
+        if let Role::Following(f) = &self.role
+            && let Some(session) = &f.session
+        {
+            entry.rtt_us = session.rtt_us;
+            entry.via = session.via;
+        }
+        entry.to_member(self.base.now)
+    }
+
+    /// Every member that this agent knows, itself included, in the order of succession: the leader first, then the line,
+    /// then the others.
     pub fn members(&self, now: Now) -> Vec<MemberView> {
-        let _ = now;
-        Vec::new()
+        let mut all: Vec<Member> = self.base.members.iter().map(|e| e.to_member(now.time)).collect();
+        all.push(self.myself());
+        let leader = self.leader().map(|n| n.id);
+        let named = self.successor().map(|n| n.id);
+        let line = directory::line(all.iter().filter(|m| Some(m.node.id) != leader), named);
+        let rank = |id: NodeId| line.iter().position(|(l, _)| *l == id);
+        all.sort_by_key(|m| (Some(m.node.id) != leader, rank(m.node.id).unwrap_or(usize::MAX), m.node.id));
+        all.into_iter()
+            .map(|member| {
+                let id = member.node.id;
+                let place = rank(id);
+                let own = id == self.base.me.node.id;
+                let role = if own {
+                    self.role.name()
+                } else if Some(id) == leader {
+                    RoleName::Leading
+                } else {
+                    RoleName::Following
+                };
+                let because = match place {
+                    Some(i) => line[i].1.clone(),
+                    None if Some(id) == leader => "leads".to_owned(),
+                    None if member.priority == 0 => "priority 0 never leads".to_owned(),
+                    None => match member.state {
+                        MemberState::Alive => "is catching up".to_owned(),
+                        MemberState::Silent => "is silent".to_owned(),
+                        MemberState::Left => "has left".to_owned(),
+                    },
+                };
+                let entry = self.base.members.get(id);
+                let heard = if own {
+                    Some(std::time::Duration::ZERO)
+                } else {
+                    entry.and_then(|e| e.heard).map(|t| now.time.since(t))
+                };
+                MemberView { member, role, successor: Some(id) == named, heard, place: place.map(|p| p + 1), because }
+            })
+            .collect()
+    }
+
+    /// Whether a canvass of this agent is under way.
+    pub(super) fn canvassing(&self) -> bool {
+        matches!(&self.role, Role::Electing(e) if matches!(e.phase, Phase::Canvass(_)))
     }
 }

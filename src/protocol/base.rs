@@ -1,0 +1,372 @@
+//! What an agent has in every role: who it is, what it promised, its members, connections, timers and draws.
+
+use super::conns::{Conns, Purpose, Route};
+use super::directory::{Directory, Entry};
+use super::timers::Timers;
+use super::{Durable, Link, Output, Promise, Reign, Start, To, Write, limits};
+use crate::claim::Claim;
+use crate::event::{Cause, Event, Kind, Level, Value};
+use crate::ident::{ConnId, Node, NodeId, Ticket};
+use crate::message::{Answer, Cast, Frame, Known, Sender, Standing, Story, Voice};
+use crate::settings::Settings;
+use crate::time::{Now, Time, Wall};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What waits for a write to be durable (the contract of durability, [`crate::protocol`]).
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    /// Nothing.
+    Nothing,
+    /// A voice that was promised is given.
+    Say { conn: ConnId, voice: Voice },
+    /// The own claim and voice count.
+    OwnVoice(Claim),
+    /// The reign that is followed is shown.
+    Show(Claim),
+    /// The own reign begins.
+    Reign(Claim),
+}
+
+/// See the module.
+pub(super) struct Base {
+    pub(super) me: Sender,
+    pub(super) version: String,
+    pub(super) settings: Settings,
+    /// Configured. Bound: the configuration's own.
+    pub(super) peers: Vec<SocketAddr>,
+    pub(super) now: Time,
+    pub(super) wall: Wall,
+    /// What this step has to do, in order. Bound: one step's.
+    pub(super) out: Vec<Output>,
+    /// The reign that users are shown: durable.
+    pub(super) shown: Option<Claim>,
+    /// The reign of `shown` as history has it, until it ends.
+    pub(super) reign: Option<Reign>,
+    /// What was promised: given to the disk before it is acted on, durable before it is said.
+    pub(super) promised: Option<Promise>,
+    pub(super) promised_at: Time,
+    /// The last own claim that was withdrawn for good.
+    pub(super) withdrawn: Option<Claim>,
+    /// The highest epoch and claim time heard of on a connection: they raise the next claim and nothing else.
+    pub(super) heard_epoch: u64,
+    pub(super) heard_at: Wall,
+    pub(super) conns: Conns,
+    pub(super) members: Directory,
+    /// Usable links. Bound: the machine's.
+    pub(super) links: Vec<Link>,
+    pub(super) timers: Timers,
+    pub(super) since: Wall,
+    /// How long this agent has been in the cluster's list already, and since when that is counted.
+    pub(super) seniority: (Duration, Time),
+    /// Writes under way, oldest first. Bound: [`limits::WRITES`].
+    writes: BTreeMap<Ticket, (Time, Then)>,
+    last_ticket: u64,
+    last_nonce: u64,
+    pub(super) beat_seq: u64,
+    draws: ChaCha8Rng,
+}
+
+impl Base {
+    pub(super) fn new(start: Start, now: Now) -> Self {
+        let Durable { shown, promised, members } = start.durable;
+        let mut directory = Directory::default();
+        for m in members.into_iter().filter(|m| m.id != start.node.id) {
+            // Whichever start it has now, it will say.
+            let node = Node { id: m.id, boot: crate::ident::BootId(0) };
+            let mut entry = Entry::new(node, m.name, m.address, now.time);
+            entry.kept = Some((m.address, now.time));
+            directory.insert(entry);
+        }
+        Self {
+            me: Sender { node: start.node, name: start.name, port: start.port },
+            version: start.version,
+            settings: start.settings,
+            peers: start.peers,
+            now: now.time,
+            wall: now.wall,
+            out: Vec::new(),
+            shown,
+            reign: None,
+            promised,
+            promised_at: Time(0),
+            withdrawn: promised.filter(|p| p.withdrawn).map(|p| p.claim),
+            heard_epoch: 0,
+            heard_at: Wall(0),
+            conns: Conns::default(),
+            members: directory,
+            links: Vec::new(),
+            timers: Timers::default(),
+            since: now.wall,
+            seniority: (Duration::ZERO, now.time),
+            writes: BTreeMap::new(),
+            last_ticket: 0,
+            last_nonce: 0,
+            beat_seq: 0,
+            draws: ChaCha8Rng::seed_from_u64(start.seed),
+        }
+    }
+
+    // ---- time and chance
+
+    pub(super) fn heartbeat(&self) -> Duration {
+        self.settings.heartbeat()
+    }
+
+    /// A random duration up to `most`.
+    pub(super) fn random(&mut self, most: Duration) -> Duration {
+        let us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX - 1);
+        Duration::from_micros(self.draws.next_u64() % (us + 1))
+    }
+
+    pub(super) fn random_id(&mut self) -> NodeId {
+        NodeId::from_random(u128::from(self.draws.next_u64()) << 64 | u128::from(self.draws.next_u64()))
+    }
+
+    pub(super) fn nonce(&mut self) -> u64 {
+        self.last_nonce += 1;
+        // Guessing it is no use to anybody, but two starts must not share them.
+        self.me.node.boot.0.rotate_left(17) ^ self.last_nonce
+    }
+
+    pub(super) fn linked(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    // ---- claims
+
+    pub(super) fn shown_epoch(&self) -> u64 {
+        self.shown.map_or(0, |c| c.epoch)
+    }
+
+    /// The highest epoch that this agent has promised or shown.
+    pub(super) fn highest(&self) -> u64 {
+        self.shown_epoch().max(self.promised.map_or(0, |p| p.claim.epoch))
+    }
+
+    /// Takes note of a claim heard of on a connection. False when its epoch cannot be believed (§7).
+    pub(super) fn believe(&mut self, claim: Claim) -> bool {
+        self.believe_epoch(claim.epoch) && {
+            self.heard_at = self.heard_at.max(claim.at);
+            true
+        }
+    }
+
+    pub(super) fn believe_epoch(&mut self, epoch: u64) -> bool {
+        let own = self.highest().max(self.heard_epoch);
+        if epoch > own.saturating_add(limits::EPOCH_LEAP) {
+            let text = format!("epoch {epoch} was not believed: it is far above this machine's epoch {own}");
+            self.warn(Kind::IntruderIgnored, text, vec![]);
+            return false;
+        }
+        self.heard_epoch = self.heard_epoch.max(epoch);
+        true
+    }
+
+    /// The next claim of this agent: one above everything that it knows, and above `floor` (§7.1).
+    pub(super) fn next_claim(&mut self, floor: u64) -> Claim {
+        let epoch = self.highest().max(self.heard_epoch).max(floor).saturating_add(1);
+        let at = Wall(self.wall.0.max(self.heard_at.0.saturating_add(1)));
+        self.heard_at = at;
+        Claim { epoch, at, node: self.me.node }
+    }
+
+    /// Whether a reign can be shown: it is above what was shown, or the same (§9).
+    pub(super) fn acceptable(&self, claim: Claim) -> bool {
+        self.shown.is_none_or(|s| claim == s || claim.epoch > s.epoch)
+    }
+
+    // ---- the disk
+
+    pub(super) fn persist(&mut self, writes: Vec<Write>, then: Then) {
+        assert!(self.writes.len() < limits::WRITES + 64, "writes pile up without bound");
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.writes.insert(ticket, (self.now, then));
+        self.out.push(Output::Persist { ticket, writes });
+    }
+
+    /// Whether one more write that is not vital may be begun.
+    pub(super) fn disk_has_room(&self) -> bool {
+        self.writes.len() < limits::WRITES / 2
+    }
+
+    pub(super) fn written(&mut self, ticket: Ticket) -> Option<Then> {
+        self.writes.remove(&ticket).map(|(_, then)| then)
+    }
+
+    /// The age of the oldest write under way.
+    pub(super) fn store_age(&self) -> Duration {
+        self.writes.values().next().map_or(Duration::ZERO, |(began, _)| self.now.since(*began))
+    }
+
+    pub(super) fn store_stuck(&self) -> bool {
+        self.store_age() > self.settings.store_age()
+    }
+
+    /// Begins to make a promise durable. In memory it counts at once, so that nothing else is promised meanwhile.
+    pub(super) fn promise(&mut self, promise: Promise, then: Then) {
+        self.promised = Some(promise);
+        self.promised_at = self.now;
+        self.persist(vec![Write::Promised(promise)], then);
+    }
+
+    // ---- what users are told
+
+    pub(super) fn tell(&mut self, kind: Kind, level: Level, cause: Option<Cause>, text: String, fields: Fields) {
+        let epoch = self.shown_epoch();
+        self.out.push(Output::Event(Event { kind, level, at: self.wall, epoch, cause, text, fields }));
+    }
+
+    pub(super) fn info(&mut self, kind: Kind, text: String, fields: Fields) {
+        self.tell(kind, Level::Info, None, text, fields);
+    }
+
+    pub(super) fn warn(&mut self, kind: Kind, text: String, fields: Fields) {
+        self.tell(kind, Level::Warn, None, text, fields);
+    }
+
+    /// A member's name for users.
+    pub(super) fn name(&self, id: NodeId) -> String {
+        if id == self.me.node.id { self.me.name.clone() } else { self.members.name(id) }
+    }
+
+    /// Ends the reign that history has open, and opens another.
+    pub(super) fn enter_reign(&mut self, claim: Claim, story: &Story) -> Vec<Write> {
+        let mut writes = self.end_reign();
+        let reign = Reign {
+            claim,
+            name: story.name.clone(),
+            began: self.wall,
+            ended: None,
+            cause: story.cause,
+            text: story.text.clone(),
+        };
+        self.reign = Some(reign.clone());
+        writes.push(Write::Reign(reign));
+        writes
+    }
+
+    pub(super) fn end_reign(&mut self) -> Vec<Write> {
+        let Some(mut old) = self.reign.take() else { return Vec::new() };
+        old.ended = Some(self.wall);
+        vec![Write::Reign(old)]
+    }
+
+    // ---- the network
+
+    pub(super) fn cast(&mut self, to: To, cast: Cast) {
+        if self.linked() {
+            self.out.push(Output::Cast { to, cast });
+        }
+    }
+
+    /// Dials; the first frame is sent as soon as the connection stands.
+    pub(super) fn dial(&mut self, route: Route, purpose: Purpose, first: Frame) -> ConnId {
+        let conn = self.conns.dialled(route, purpose, self.now);
+        self.out.push(Output::Dial { conn, to: route.hop });
+        if route.via.is_some() {
+            self.out.push(Output::Send { conn, frame: Frame::Via(crate::message::Via { to: route.to }) });
+        }
+        self.send(conn, first);
+        conn
+    }
+
+    pub(super) fn send(&mut self, conn: ConnId, frame: Frame) {
+        for frame in self.conns.frames(conn, &self.me, frame) {
+            self.out.push(Output::Send { conn, frame });
+        }
+    }
+
+    pub(super) fn pipe_ready(&mut self, conn: ConnId) {
+        for frame in self.conns.ready(conn) {
+            self.out.push(Output::Send { conn, frame });
+        }
+    }
+
+    pub(super) fn close(&mut self, conn: ConnId) {
+        if self.conns.remove(conn).is_some() {
+            self.out.push(Output::Close { conn });
+        }
+    }
+
+    pub(super) fn peer(&self, conn: ConnId) -> Option<Node> {
+        self.conns.get(conn)?.peer.as_ref().map(|s| s.node)
+    }
+
+    /// The direct way to a member.
+    pub(super) fn direct(&self, to: NodeId) -> Option<Route> {
+        Some(Route { to, hop: self.members.get(to)?.address, via: None })
+    }
+
+    /// The way to `to` through `via`.
+    pub(super) fn through(&self, to: NodeId, via: NodeId) -> Option<Route> {
+        if via == to || via == self.me.node.id {
+            return None;
+        }
+        Some(Route { to, hop: self.members.get(via)?.address, via: Some(via) })
+    }
+
+    pub(super) fn answer(&self, nonce: u64, standing: Standing) -> Answer {
+        let store_ms = u64::try_from(self.store_age().as_millis()).unwrap_or(u64::MAX);
+        Answer { nonce, standing, store_ms }
+    }
+
+    pub(super) fn fresh(&self, answer: &Answer) -> bool {
+        Duration::from_millis(answer.store_ms) <= self.settings.store_age()
+    }
+
+    /// Enters or refreshes a member that was heard from `address`. A new member or a new boot of a known one comes back
+    /// as its former boot.
+    pub(super) fn heard(&mut self, from: &Sender, address: Option<SocketAddr>) -> Option<Node> {
+        if from.node.id == self.me.node.id {
+            return None;
+        }
+        let now = self.now;
+        let stale = self.settings.silence().max(limits::PING);
+        let Some(entry) = self.members.get_mut(from.node.id) else {
+            if let Some(address) = address {
+                let mut entry = Entry::new(from.node, from.name.clone(), address, now);
+                entry.heard = Some(now);
+                self.members.insert(entry);
+            }
+            return None;
+        };
+        let former = (entry.node.boot != from.node.boot).then_some(entry.node);
+        entry.node = from.node;
+        if entry.name != from.name {
+            entry.name.clone_from(&from.name);
+        }
+        if let Some(address) = address {
+            entry.heard = Some(now);
+            // An agent on two links is heard from two addresses: one is kept for as long as it is heard from there.
+            if entry.address == address || now.since(entry.address_heard) > stale {
+                entry.address = address;
+                entry.address_heard = now;
+            }
+        }
+        former.filter(|f| f.boot.0 != 0)
+    }
+}
+
+/// The facts of an event.
+pub(super) type Fields = Vec<(&'static str, Value)>;
+
+/// A duration as a field, in microseconds.
+pub(super) fn us(d: Duration) -> Value {
+    Value::Number(u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The scope of a link-local address does not travel: the teller's own scope is taken.
+pub(super) fn localised(mut known: Known, from: SocketAddr) -> Known {
+    if let (SocketAddr::V6(address), SocketAddr::V6(teller)) = (&mut known.address, from)
+        && address.ip().segments()[0] & 0xffc0 == 0xfe80
+        && address.scope_id() == 0
+    {
+        address.set_scope_id(teller.scope_id());
+    }
+    known
+}

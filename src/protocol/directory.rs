@@ -1,0 +1,260 @@
+//! The members that an agent knows, and the line of succession among them (protocol §5, §7).
+
+use super::limits;
+use crate::ident::{Node, NodeId};
+use crate::message::{Member, MemberState};
+use crate::time::{Time, Wall};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A member as this agent knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) node: Node,
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    pub(super) version: String,
+    pub(super) priority: u8,
+    /// As the last member list of the reign shows it; silent for one that is only remembered.
+    pub(super) state: MemberState,
+    pub(super) whole: bool,
+    pub(super) position: u64,
+    pub(super) rtt_us: Option<u64>,
+    pub(super) via: Option<NodeId>,
+    /// It has been in this cluster's list for `.0` already at `.1`.
+    pub(super) seniority: (Duration, Time),
+    /// The last datagram or direct connection from it.
+    pub(super) heard: Option<Time>,
+    /// When it was last heard from `address`.
+    pub(super) address_heard: Time,
+    /// What was last written down: where and when it was heard.
+    pub(super) kept: Option<(SocketAddr, Time)>,
+}
+
+impl Entry {
+    pub(super) fn new(node: Node, name: String, address: SocketAddr, now: Time) -> Self {
+        Self {
+            node,
+            name,
+            address,
+            version: String::new(),
+            priority: 100,
+            state: MemberState::Silent,
+            whole: true,
+            position: 0,
+            rtt_us: None,
+            via: None,
+            seniority: (Duration::ZERO, now),
+            heard: None,
+            address_heard: now,
+            kept: None,
+        }
+    }
+
+    pub(super) fn heard_within(&self, d: Duration, now: Time) -> bool {
+        self.heard.is_some_and(|t| now.since(t) <= d)
+    }
+
+    pub(super) fn to_member(&self, now: Time) -> Member {
+        Member {
+            node: self.node,
+            name: self.name.clone(),
+            address: self.address,
+            version: self.version.clone(),
+            priority: self.priority,
+            state: self.state,
+            whole: self.whole,
+            position: self.position,
+            rtt_us: self.rtt_us,
+            seniority_ms: u64::try_from((self.seniority.0 + now.since(self.seniority.1)).as_millis())
+                .unwrap_or(u64::MAX),
+            via: self.via,
+        }
+    }
+}
+
+/// What decides a place in the line of succession, best first: priority, round trip in steps of a millisecond,
+/// seniority, id. The smaller key is the better place.
+type Place = (Reverse<u8>, u64, Reverse<u64>, NodeId);
+
+fn place(m: &Member) -> Place {
+    (Reverse(m.priority), m.rtt_us.map_or(u64::MAX, |us| us / 1000), Reverse(m.seniority_ms), m.node.id)
+}
+
+/// Whether a member can be in the line at all.
+pub(super) fn may_follow(m: &Member) -> bool {
+    m.priority > 0 && m.whole && m.state == MemberState::Alive
+}
+
+/// The line of succession: who could follow, in order, with what decided each place. The one that is named keeps the
+/// first place while it qualifies and nobody has a higher priority (§7).
+pub(super) fn line<'a>(members: impl Iterator<Item = &'a Member>, named: Option<NodeId>) -> Vec<(NodeId, String)> {
+    let mut fit: Vec<&Member> = members.filter(|m| may_follow(m)).collect();
+    fit.sort_by_key(|m| place(m));
+    if let Some(at) = named.and_then(|n| fit.iter().position(|m| m.node.id == n))
+        && fit[at].priority == fit[0].priority
+    {
+        let kept = fit.remove(at);
+        fit.insert(0, kept);
+    }
+    let because = |i: usize| -> String {
+        let m = fit[i];
+        if i == 0 && Some(m.node.id) == named {
+            return "named successor".to_owned();
+        }
+        match fit.get(i + 1).or_else(|| i.checked_sub(1).map(|p| &fit[p])) {
+            None => "the only one that can".to_owned(),
+            Some(other) => decided_by(m, other),
+        }
+    };
+    (0..fit.len()).map(|i| (fit[i].node.id, because(i))).collect()
+}
+
+/// Which field tells two places apart, in words.
+fn decided_by(m: &Member, other: &Member) -> String {
+    let (a, b) = (place(m), place(other));
+    if a.0 != b.0 {
+        format!("priority {}", m.priority)
+    } else if a.1 != b.1 {
+        m.rtt_us.map_or("round trip not measured".to_owned(), |us| {
+            format!("round trip {}.{} ms", us / 1000, us % 1000 / 100)
+        })
+    } else if a.2.cmp(&b.2) != Ordering::Equal {
+        format!("here for {} s", m.seniority_ms / 1000)
+    } else {
+        format!("id {}", m.node.id.short())
+    }
+}
+
+/// All known members, this agent left out.
+#[derive(Default)]
+pub(super) struct Directory {
+    /// Bound: [`limits::MEMBERS`].
+    all: BTreeMap<NodeId, Entry>,
+}
+
+impl Directory {
+    pub(super) fn get(&self, id: NodeId) -> Option<&Entry> {
+        self.all.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Entry> {
+        self.all.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.all.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.all.values_mut()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Enters a member; false when the list is full of others.
+    pub(super) fn insert(&mut self, entry: Entry) -> bool {
+        if self.all.len() >= limits::MEMBERS - 1 && !self.all.contains_key(&entry.node.id) {
+            return false;
+        }
+        self.all.insert(entry.node.id, entry);
+        true
+    }
+
+    pub(super) fn remove(&mut self, id: NodeId) -> Option<Entry> {
+        self.all.remove(&id)
+    }
+
+    /// Members whose last sign is older than `after`.
+    pub(super) fn forgotten(&self, after: Duration, now: Time, keep: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let old = |e: &&Entry| now.since(e.heard.unwrap_or(e.seniority.1)) > after && !keep(e.node.id);
+        self.all.values().filter(old).map(|e| e.node.id).collect()
+    }
+
+    /// A name for users: with a piece of the id when two members share it.
+    pub(super) fn name(&self, id: NodeId) -> String {
+        match self.all.get(&id) {
+            None => id.short(),
+            Some(entry) => {
+                let twice = self.all.values().any(|e| e.node.id != id && e.name == entry.name);
+                if twice { format!("{} ({})", entry.name, id.short()) } else { entry.name.clone() }
+            }
+        }
+    }
+
+    /// What is to be written down about members heard since the last time: those whose address changed, are new, or
+    /// were written down long ago.
+    pub(super) fn to_remember(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
+        let mut rows = Vec::new();
+        for e in self.all.values_mut() {
+            let Some(heard) = e.heard else { continue };
+            let due = match e.kept {
+                None => true,
+                Some((address, at)) => address != e.address || heard.since(at) >= limits::REMEMBER,
+            };
+            if due && rows.len() < at_most {
+                e.kept = Some((e.address, heard));
+                let ago = u64::try_from(now.since(heard).as_micros()).unwrap_or(0);
+                rows.push(super::Remembered {
+                    id: e.node.id,
+                    name: e.name.clone(),
+                    address: e.address,
+                    heard: Wall(wall.0.saturating_sub(ago)),
+                });
+            }
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::BootId;
+
+    fn member(id: u128) -> Member {
+        let node = Node { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
+        let mut m = Entry::new(node, format!("pc-{id}"), ([127, 0, 0, 1], 1).into(), Time(0)).to_member(Time(0));
+        m.state = MemberState::Alive;
+        m.rtt_us = Some(300);
+        m.seniority_ms = 10_000;
+        m
+    }
+
+    fn order(members: &[Member], named: Option<u128>) -> Vec<u128> {
+        let named = named.map(|n| NodeId(uuid::Uuid::from_u128(n)));
+        line(members.iter(), named).iter().map(|(id, _)| id.0.as_u128()).collect()
+    }
+
+    #[test]
+    fn one_field_at_a_time_decides_the_line() {
+        let turned = |turn: fn(&mut Member)| {
+            let mut second = member(2);
+            turn(&mut second);
+            order(&[member(1), second], None)
+        };
+        assert_eq!(turned(|_| ()), [1, 2], "all equal: the smaller id");
+        assert_eq!(turned(|m| m.seniority_ms = 11_000), [2, 1], "longer here");
+        assert_eq!(turned(|m| m.rtt_us = Some(999)), [1, 2], "within the same millisecond nothing changes");
+        assert_eq!(turned(|m| (m.rtt_us, m.seniority_ms) = (Some(1000), 99_000)), [1, 2], "nearer beats older");
+        assert_eq!(turned(|m| (m.rtt_us, m.priority) = (Some(9000), 101)), [2, 1], "priority beats all");
+        assert_eq!(turned(|m| m.rtt_us = None), [1, 2], "an unknown round trip is the longest");
+        assert_eq!(turned(|m| m.priority = 0), [1], "priority 0 never leads");
+        assert_eq!(turned(|m| m.whole = false), [1], "nor does who is catching up");
+        assert_eq!(turned(|m| m.state = MemberState::Silent), [1], "nor who is silent");
+    }
+
+    #[test]
+    fn the_named_one_stays_first_until_somebody_has_a_higher_priority() {
+        let mut rival = member(2);
+        rival.seniority_ms = 99_000;
+        assert_eq!(order(&[member(1), rival.clone()], Some(1)), [1, 2]);
+        rival.priority = 101;
+        assert_eq!(order(&[member(1), rival], Some(1)), [2, 1]);
+        assert_eq!(order(&[member(1)], Some(7)), [1], "a name that is gone changes nothing");
+    }
+}

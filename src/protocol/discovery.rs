@@ -1,0 +1,352 @@
+//! Finding one another: Hello, Hi, Welcome, and what every other datagram means to each role (protocol §5).
+
+use super::base::localised;
+use super::role::{Doubt, Listening, PendingHi, Phase, Role};
+use super::timers::Timer;
+use super::{Node, To, limits};
+use crate::claim::Claim;
+use crate::event::{Cause, Kind};
+use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::message::{Cast, Datagram, Goodbye, Heartbeat, Hello, Hi, Known, MemberState, Welcome};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A leader that is to be followed, and what is known of the way to it.
+pub(super) struct Target {
+    pub(super) known: Known,
+    /// A member to go through.
+    pub(super) relay: Option<NodeId>,
+    /// A connection has said it, not only a datagram.
+    pub(super) confirmed: bool,
+    /// A connection to it that stands.
+    pub(super) conn: Option<ConnId>,
+    pub(super) successor: Option<Ident>,
+}
+
+impl Node {
+    // ---- Hello
+
+    /// Listens for the join wait, saying Hello (§5).
+    pub(super) fn listen(&mut self, listening: Listening) {
+        self.role = Role::Listening(listening);
+        self.base.since = self.base.wall;
+        if !self.base.linked() {
+            return;
+        }
+        let wait = self.base.settings.join_wait(self.remembers());
+        self.base.timers.set(Timer::Join, self.base.now + wait);
+        self.hello_due();
+    }
+
+    fn remembers(&self) -> bool {
+        self.base.members.len() > 0 || !self.base.peers.is_empty()
+    }
+
+    pub(super) fn hello_due(&mut self) {
+        let wait = self.base.settings.join_wait(self.remembers());
+        let doubled = |n: u32| (wait / 3 * 2u32.saturating_pow(n.min(16))).min(limits::HELLO);
+        let pause = match &mut self.role {
+            Role::Listening(l) => {
+                l.hellos += 1;
+                if l.hellos <= 2 && !l.idle { wait / 3 } else { doubled(l.hellos.saturating_sub(2)) }
+            }
+            Role::Electing(e) => {
+                e.hellos += 1;
+                doubled(e.hellos)
+            }
+            Role::Following(_) | Role::Leading(_) => return,
+        };
+        // ± 20 %, so that those who started together do not speak together for ever.
+        let pause = if pause > wait / 3 { pause * 4 / 5 + self.base.random(pause * 2 / 5) } else { pause };
+        self.base.timers.set(Timer::Hello, self.base.now + pause);
+        self.hello();
+    }
+
+    /// Says Hello to everybody, to configured peers and to remembered members.
+    pub(super) fn hello(&mut self) {
+        let hello = |b: &super::base::Base, broadcast| {
+            Cast::Hello(Hello { broadcast, version: b.version.clone(), priority: b.settings.priority })
+        };
+        let cast = hello(&self.base, true);
+        self.base.cast(To::Everyone, cast);
+        let lately = self.base.settings.silence();
+        let now = self.base.now;
+        let mut one: Vec<SocketAddr> = self.base.peers.clone();
+        one.extend(self.base.members.iter().filter(|e| !e.heard_within(lately, now)).map(|e| e.address));
+        for address in one {
+            let cast = hello(&self.base, false);
+            self.base.cast(To::One(address), cast);
+        }
+    }
+
+    /// The join wait is over and no leader was heard.
+    pub(super) fn join_over(&mut self) {
+        let may = self.may_lead();
+        let Role::Listening(l) = &mut self.role else { return };
+        l.idle = true;
+        l.awaits = None;
+        if may && self.base.linked() {
+            let alone = l.answered.is_empty();
+            let text = if alone { "nobody answered" } else { "members answered, none leads" };
+            self.elect_first(text);
+        }
+    }
+
+    // ---- datagrams
+
+    pub(super) fn datagram(&mut self, from: SocketAddr, datagram: Datagram) {
+        let Datagram { from: sender, cast } = datagram;
+        if sender.node == self.base.me.node {
+            return;
+        }
+        let former = self.base.heard(&sender, Some(from));
+        if let Some(e) = self.base.members.get_mut(sender.node.id)
+            && e.state == MemberState::Left
+            && !matches!(cast, Cast::Goodbye(_))
+        {
+            e.state = MemberState::Silent;
+        }
+        self.new_boot(former, sender.node);
+        match cast {
+            Cast::Hello(hello) => self.heard_hello(sender.node, from, &hello),
+            Cast::Hi(hi) => self.heard_hi(sender.node, from, hi),
+            Cast::Welcome(w) => {
+                self.answered_for_us(&w.to);
+                self.welcomed(sender.node, &sender.name, from, &w);
+            }
+            Cast::Heartbeat(beat) => self.heard_beat(sender.node, &sender.name, from, &beat),
+            Cast::Notice(n) => self.heard_notice(sender.node, n.claim),
+            Cast::Goodbye(g) => self.heard_goodbye(sender.node, g),
+            Cast::Question(q) => {
+                if q.to == self.base.me.node && !self.checking() {
+                    let answer = self.base.answer(q.nonce, self.standing());
+                    self.base.cast(To::One(from), Cast::Answer(answer));
+                }
+            }
+            Cast::Answer(a) => {
+                if self.asking_node() == Some(sender.node) {
+                    self.answered(None, &a, from);
+                }
+            }
+        }
+    }
+
+    /// A known id speaks with a new boot: a reason to ask the former process at once (§4).
+    pub(super) fn new_boot(&mut self, former: Option<Ident>, new: Ident) {
+        let Some(former) = former else { return };
+        match &self.role {
+            Role::Following(f) if f.claim.node == former && f.claim.node != new => self.doubt(Doubt::NewBoot),
+            _ => {}
+        }
+    }
+
+    fn heard_hello(&mut self, node: Ident, from: SocketAddr, hello: &Hello) {
+        if node.id == self.base.me.node.id {
+            return;
+        }
+        if let Some(e) = self.base.members.get_mut(node.id) {
+            e.version.clone_from(&hello.version);
+            e.priority = hello.priority;
+        }
+        if matches!(self.role, Role::Leading(_)) {
+            return self.welcome(node, from, hello.broadcast);
+        }
+        if self.his.len() >= limits::HIS && !self.his.contains_key(&node.id) {
+            return;
+        }
+        let known = u32::try_from(self.base.members.len()).unwrap_or(u32::MAX);
+        let most = (Duration::from_millis(1) * known).min(self.base.settings.join_wait(false) / 3);
+        let due = self.base.now + self.base.random(most);
+        let hi = Hi { to: node, leader: None, priority: self.base.settings.priority };
+        self.his.insert(node.id, PendingHi { due, broadcast: hello.broadcast, address: from, hi });
+        self.base.timers.sooner(Timer::Hi, due);
+    }
+
+    fn welcome(&mut self, node: Ident, from: SocketAddr, broadcast: bool) {
+        if self.checking() {
+            return;
+        }
+        let now = self.base.now;
+        let Role::Leading(l) = &mut self.role else { return };
+        // Of many who arrive together the first is answered aloud; that answers the others too.
+        let aloud = broadcast && now.since(l.welcomed) >= Duration::from_millis(10);
+        if aloud {
+            l.welcomed = now;
+        }
+        let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
+        let welcome = Cast::Welcome(Welcome { to: node, claim: l.claim, successor: l.successor, followers });
+        self.base.cast(if aloud { To::Everyone } else { To::One(from) }, welcome);
+    }
+
+    pub(super) fn hi_due(&mut self) {
+        let now = self.base.now;
+        let due: Vec<NodeId> = self.his.iter().filter(|(_, p)| p.due <= now).map(|(id, _)| *id).collect();
+        let leader = self.known();
+        for id in due {
+            let Some(mut pending) = self.his.remove(&id) else { continue };
+            // Who asks for itself needs no news of itself.
+            pending.hi.leader = leader.clone().filter(|k| k.claim.node.id != id);
+            let to = if pending.broadcast { To::Everyone } else { To::One(pending.address) };
+            self.base.cast(to, Cast::Hi(pending.hi));
+        }
+        if let Some(next) = self.his.values().map(|p| p.due).min() {
+            self.base.timers.set(Timer::Hi, next);
+        }
+    }
+
+    /// Somebody was told who leads, for all to hear.
+    fn answered_for_us(&mut self, to: &Ident) {
+        self.his.remove(&to.id);
+    }
+
+    fn heard_hi(&mut self, node: Ident, from: SocketAddr, hi: Hi) {
+        if let Some(e) = self.base.members.get_mut(node.id) {
+            e.priority = hi.priority;
+        }
+        let own = self.known().map(|k| k.claim);
+        let Some(known) = hi.leader.map(|k| localised(k, from)) else {
+            if let Role::Listening(l) = &mut self.role {
+                l.answered.insert(node.id);
+            }
+            return;
+        };
+        if Some(known.claim) == own && hi.to != self.base.me.node {
+            self.answered_for_us(&hi.to);
+        }
+        let relay = known.direct.then_some(node.id);
+        if known.claim.node.id == self.base.me.node.id {
+            // A former self of this agent, or a clone, which will say so itself.
+            if let Role::Listening(l) = &mut self.role {
+                l.answered.insert(node.id);
+            }
+            return;
+        }
+        match &mut self.role {
+            Role::Listening(l) => {
+                l.answered.insert(node.id);
+                self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
+            }
+            Role::Electing(e) => match &e.lost {
+                Some(lost) if lost.claim == known.claim => self.try_through(node.id),
+                Some(lost) if lost.claim > known.claim => {}
+                _ if matches!(&e.phase, Phase::Canvass(c) if c.won) => {}
+                _ => self.follow(Target { known, relay, confirmed: false, conn: None, successor: None }),
+            },
+            Role::Following(_) => self.heard_other(known, from, relay),
+            Role::Leading(_) => self.other_leader(known, relay, from),
+        }
+    }
+
+    fn welcomed(&mut self, node: Ident, name: &str, from: SocketAddr, w: &Welcome) {
+        if w.claim.node == node {
+            self.leader_speaks(w.claim, name, from, w.successor, w.followers);
+        }
+    }
+
+    pub(super) fn heard_beat(&mut self, node: Ident, name: &str, from: SocketAddr, beat: &Heartbeat) {
+        if beat.claim.node != node {
+            return;
+        }
+        let now = self.base.now;
+        if let Role::Following(f) = &mut self.role
+            && f.claim == beat.claim
+        {
+            f.broadcast = now;
+        }
+        self.leader_speaks(beat.claim, name, from, beat.successor, beat.followers);
+    }
+
+    /// A leader announced itself by datagram.
+    fn leader_speaks(&mut self, claim: Claim, name: &str, from: SocketAddr, successor: Option<Ident>, followers: u32) {
+        let known = Known { claim, name: name.to_owned(), address: from, direct: true };
+        let promised = self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn);
+        let target = Target { known, relay: None, confirmed: promised, conn: None, successor };
+        match &mut self.role {
+            Role::Leading(_) => self.other_leader(target.known, None, from),
+            Role::Listening(_) => self.follow(target),
+            Role::Following(f) if f.claim == claim => self.leader_beats(successor),
+            Role::Following(f) if f.claim.node == claim.node => {
+                // Another reign of the same leader: the session tells, or a new one does.
+                f.heard = self.base.now;
+                if claim > f.claim && f.session.is_none() && f.dials.is_empty() {
+                    self.base.timers.sooner(Timer::Redial, self.base.now);
+                }
+            }
+            Role::Following(f) if f.claim.node.id == claim.node.id => self.doubt(Doubt::NewBoot),
+            Role::Following(f) if f.released == Some(claim) => self.follow(target),
+            Role::Following(f) if !f.settled && !f.confirmed && followers > f.followers => {
+                f.followers = followers;
+                self.follow(target);
+            }
+            Role::Following(_) => self.heard_other(target.known, from, None),
+            Role::Electing(e) => {
+                if matches!(&e.phase, Phase::Canvass(c) if c.won) {
+                    return;
+                }
+                match &e.lost {
+                    Some(lost) if lost.claim == claim => {
+                        // It was only silent (§7.3): who was refused, or found a black hole, does not go back.
+                        if matches!(lost.cause, Cause::Silent | Cause::CutOff) {
+                            self.resume(target);
+                        }
+                    }
+                    Some(lost) if lost.claim.node == claim.node && lost.claim > claim => {}
+                    _ => self.follow(target),
+                }
+            }
+        }
+    }
+
+    /// A claim begins: a better one than the own next claim is given its time (§7.2).
+    fn heard_notice(&mut self, node: Ident, claim: Claim) {
+        if claim.node != node || claim.epoch > self.base.highest().saturating_add(limits::EPOCH_LEAP) {
+            return;
+        }
+        if claim.epoch <= self.base.highest() {
+            return;
+        }
+        let until = self.base.now + self.base.settings.after_canvass();
+        match &mut self.role {
+            Role::Listening(l) => {
+                if !l.idle || self.base.timers.is_set(Timer::Join) {
+                    l.awaits = Some(until);
+                    self.base.timers.set(Timer::Join, until);
+                }
+            }
+            Role::Electing(e) if !matches!(e.phase, Phase::Canvass(_)) => {
+                e.phase = Phase::Wait { why: "another claims" };
+                self.base.timers.set(Timer::Elect, until);
+            }
+            _ => {}
+        }
+    }
+
+    fn heard_goodbye(&mut self, node: Ident, goodbye: Goodbye) {
+        if matches!(&self.role, Role::Following(f) if f.claim.node == node && goodbye.ends == Some(f.claim)) {
+            if let Role::Following(f) = &mut self.role {
+                f.hint = Some(Cause::Goodbye);
+            }
+            return self.doubt(Doubt::Goodbye);
+        }
+        self.member_left(node);
+    }
+
+    /// A member said that it leaves.
+    pub(super) fn member_left(&mut self, node: Ident) {
+        let name = self.base.name(node.id);
+        let Some(entry) = self.base.members.get_mut(node.id) else { return };
+        if entry.node != node || entry.state == MemberState::Left {
+            return;
+        }
+        entry.state = MemberState::Left;
+        self.base.info(Kind::MemberLeft, format!("{name} said goodbye"), vec![("member", name.clone().into())]);
+        if let Role::Leading(l) = &mut self.role {
+            l.changed.insert(node.id);
+            if let Some(served) = l.sessions.remove(&node.id) {
+                self.base.close(served.conn);
+            }
+            self.base.timers.sooner(Timer::List, self.base.now);
+            self.name_successor();
+        }
+    }
+}

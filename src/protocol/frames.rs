@@ -1,0 +1,123 @@
+//! What arrives on connections, handed to whom it concerns.
+
+use super::Closed;
+use super::base::localised;
+use super::conns::Purpose;
+use super::role::Role;
+use super::{Node, Output, limits};
+use crate::ident::{ConnId, NodeId};
+use crate::message::{Frame, Open, Via};
+
+impl Node {
+    pub(super) fn frame(&mut self, conn: ConnId, frame: Frame) {
+        let now = self.base.now;
+        let Some(state) = self.base.conns.get_mut(conn) else { return };
+        state.heard = now;
+        match frame {
+            Frame::Open(open) => return self.opened(conn, open),
+            Frame::Via(via) => return self.asked_to_relay(conn, &via),
+            Frame::ViaReady => return self.base.pipe_ready(conn),
+            // The one in between could not: it says nothing about the one behind it.
+            Frame::ViaFailed(_) => {
+                self.base.out.push(Output::Close { conn });
+                return self.closed(conn, Closed::Local);
+            }
+            _ => {}
+        }
+        if state.peer.is_none() {
+            // Nobody speaks before saying who it is.
+            return self.base.close(conn);
+        }
+        self.said(conn, frame);
+    }
+
+    fn opened(&mut self, conn: ConnId, open: Open) {
+        let Some(state) = self.base.conns.get_mut(conn) else { return };
+        if state.peer.is_some() {
+            return;
+        }
+        state.through = open.via;
+        state.peer = Some(open.from.clone());
+        let mut address = state.address;
+        let relayed = state.via().is_some();
+        if state.route.is_none() {
+            address.set_port(open.from.port);
+        }
+        let former = self.base.heard(&open.from, (!relayed).then_some(address));
+        self.new_boot(former, open.from.node);
+    }
+
+    fn said(&mut self, conn: ConnId, frame: Frame) {
+        let Some(from) = self.base.conns.get(conn).map(|c| c.address) else { return };
+        match frame {
+            Frame::Question(q) => self.questioned(conn, &q),
+            Frame::Answer(a) => self.answered(Some(conn), &a, from),
+            Frame::Join(join) => self.joins(conn, join),
+            Frame::Joined(joined) => self.joined(conn, joined),
+            Frame::NotJoined(why) => self.not_joined(conn, why),
+            Frame::Ping(ping) => self.pinged(conn, &ping),
+            Frame::Pong(pong) => self.ponged(conn, &pong),
+            Frame::Members(members) => self.members_changed(conn, members),
+            Frame::Beat(beat) => self.session_beat(conn, &beat),
+            Frame::Named(named) => self.named(conn, &named),
+            Frame::Reigns(reigns) => self.leader_reigns(conn, reigns),
+            Frame::Yields(known) => self.leader_yields(conn, localised(known, from)),
+            Frame::Report(known) => self.reported(conn, localised(known, from)),
+            Frame::Leaves => self.follower_leaves(conn),
+            Frame::Tell(tell) => self.told_dead(conn, &tell),
+            Frame::Told(told) => self.told(conn, told, from),
+            Frame::Canvass(canvass) => self.canvassed(conn, canvass),
+            Frame::Voice(voice) => self.voice(conn, voice, from),
+            Frame::Abdicate(abdicate) => self.abdicated(conn, abdicate),
+            Frame::Meet(meet) => self.met(conn, meet),
+            Frame::Decided(decided) => self.decided(conn, &decided, from),
+            Frame::Check(check) => self.checks(conn, &check),
+            Frame::Checked(checked) => self.checked(conn, checked.standing, from),
+            Frame::Handover(handover) => self.member_asks_handover(conn, handover),
+            Frame::HandoverDone(done) => self.member_handover_done(conn, done),
+            Frame::Open(_) | Frame::Via(_) | Frame::ViaReady | Frame::ViaFailed(_) => {}
+        }
+    }
+
+    /// Another member asks to be connected to one that this agent reaches directly: one hop, never more (§6).
+    fn asked_to_relay(&mut self, conn: ConnId, via: &Via) {
+        let fresh = |id: NodeId| {
+            self.base.members.get(id).filter(|e| e.heard_within(limits::SILENT, self.base.now)).map(|e| e.address)
+        };
+        let leader = match &self.role {
+            Role::Following(f) if f.claim.node.id == via.to => {
+                f.session.as_ref().is_some_and(|s| s.via.is_none()).then(|| self.base.members.get(via.to)).flatten()
+            }
+            _ => None,
+        };
+        let address = leader.map(|e| e.address).or_else(|| fresh(via.to));
+        let first = self.base.conns.get(conn).is_some_and(|c| c.peer.is_none() && c.purpose == Purpose::Incoming);
+        match address {
+            Some(to) if first && self.base.conns.piped() < limits::PIPES => {
+                if let Some(state) = self.base.conns.get_mut(conn) {
+                    state.purpose = Purpose::Piped;
+                }
+                self.base.out.push(Output::Pipe { conn, to });
+            }
+            _ => {
+                let why = format!("{} does not reach that member directly", self.base.me.name);
+                self.base.out.push(Output::Send { conn, frame: Frame::ViaFailed(why) });
+            }
+        }
+    }
+
+    pub(super) fn closed(&mut self, conn: ConnId, how: Closed) {
+        let Some(state) = self.base.conns.remove(conn) else { return };
+        match state.purpose {
+            Purpose::Session => self.session_closed(conn, &state, how),
+            Purpose::Served(id) => self.follower_broke(conn, id),
+            Purpose::Ask => self.question_closed(conn, &state, how),
+            Purpose::Probe => self.probe_closed(conn),
+            Purpose::Tell => self.tell_closed(conn),
+            Purpose::Canvass => self.canvass_closed(conn, &state),
+            Purpose::Meet => self.meet_closed(conn),
+            Purpose::Check => self.check_closed(conn),
+            Purpose::Incoming | Purpose::Piped => self.incoming_closed(conn),
+        }
+    }
+}

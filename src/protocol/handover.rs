@@ -1,0 +1,399 @@
+//! Handover: a planned change of leader, and the end of an agent (protocol §8).
+
+use super::role::{Electing, Handing, Leading, Lost, Phase, Role};
+use super::timers::Timer;
+use super::{Node, Output, To, limits};
+use crate::event::{Cause, Kind, Level};
+use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::message::{Abdicate, Cast, Frame, Goodbye, Handover, HandoverDone, Known};
+use crate::time::ms;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The least time that a successor has for its claim.
+const HANDING: Duration = Duration::from_millis(250);
+
+impl Node {
+    // ---- asked by users
+
+    /// A user of this agent asks for a handover.
+    pub(super) fn handover_asked(&mut self, request: u64, to: Option<String>) {
+        match &mut self.role {
+            Role::Leading(_) => match self.begin_handover(to.as_deref()) {
+                Ok(true) => {
+                    if let Role::Leading(Leading { handover: Some(h), .. }) = &mut self.role {
+                        h.requests.push(request);
+                    }
+                }
+                Ok(false) => self.base.out.push(Output::Reply { request, refused: None }),
+                Err(why) => self.base.out.push(Output::Reply { request, refused: Some(why) }),
+            },
+            Role::Following(f) if f.settled && f.requests.len() < limits::REQUESTS => {
+                let Some(conn) = f.session.as_ref().map(|s| s.conn) else {
+                    let refused = Some("the leader cannot be reached just now; try again".to_owned());
+                    return self.base.out.push(Output::Reply { request, refused });
+                };
+                f.requests.insert(request);
+                self.base.send(conn, Frame::Handover(Handover { request, to }));
+            }
+            _ => {
+                let refused = Some("there is no leader that could hand over; try again when there is one".to_owned());
+                self.base.out.push(Output::Reply { request, refused });
+            }
+        }
+    }
+
+    pub(super) fn member_asks_handover(&mut self, conn: ConnId, handover: Handover) {
+        let request = handover.request;
+        if self.served_mut(conn).is_none() {
+            let refused = Some("that machine does not lead any more".to_owned());
+            return self.base.send(conn, Frame::HandoverDone(HandoverDone { request, refused }));
+        }
+        let refused = match self.begin_handover(handover.to.as_deref()) {
+            Ok(true) => {
+                if let Role::Leading(Leading { handover: Some(h), .. }) = &mut self.role {
+                    h.remote.push((conn, request));
+                }
+                return;
+            }
+            Ok(false) => None,
+            Err(why) => Some(why),
+        };
+        self.base.send(conn, Frame::HandoverDone(HandoverDone { request, refused }));
+    }
+
+    pub(super) fn member_handover_done(&mut self, conn: ConnId, done: HandoverDone) {
+        if !self.on_session(conn) {
+            return;
+        }
+        if let Role::Following(f) = &mut self.role
+            && f.requests.remove(&done.request)
+        {
+            self.base.out.push(Output::Reply { request: done.request, refused: done.refused });
+        }
+    }
+
+    /// Begins one. False when there is nothing to do.
+    fn begin_handover(&mut self, to: Option<&str>) -> Result<bool, String> {
+        let target = self.find_target(to)?;
+        let Role::Leading(l) = &self.role else { return Err("this machine does not lead".to_owned()) };
+        let Some(target) = target else { return Ok(false) };
+        if let Some(h) = &l.handover {
+            if h.to == target && h.requests.len() + h.remote.len() < limits::REQUESTS {
+                return Ok(true);
+            }
+            return Err(format!("a handover to {} is under way", self.base.name(h.to.id)));
+        }
+        if l.check.is_some() || l.renewing.is_some() || l.yielding.is_some() {
+            return Err("this machine is making sure that it still leads; try again".to_owned());
+        }
+        self.hand_over(target, Cause::Handover, false);
+        Ok(true)
+    }
+
+    /// Whom a handover goes to; none when that is this machine.
+    fn find_target(&self, to: Option<&str>) -> Result<Option<Ident>, String> {
+        let Role::Leading(l) = &self.role else { return Err("this machine does not lead".to_owned()) };
+        let Some(to) = to else {
+            let none = "there is no successor: no other machine that may lead is connected; see 'tanist members'";
+            return l.successor.map(Some).ok_or(none.to_owned());
+        };
+        let me = &self.base.me;
+        let named =
+            |name: &str, id: NodeId| name == to || id.to_string() == to || format!("{name} ({})", id.short()) == to;
+        let mut found: Vec<NodeId> =
+            self.base.members.iter().filter(|e| named(&e.name, e.node.id)).map(|e| e.node.id).collect();
+        if named(&me.name, me.node.id) {
+            found.push(me.node.id);
+        }
+        let id = match found.as_slice() {
+            [] => return Err(format!("no member is called {to}; 'tanist members' lists them")),
+            [id] => *id,
+            _ => {
+                return Err(format!(
+                    "{} members are called {to}; use the id that 'tanist members --json' shows",
+                    found.len()
+                ));
+            }
+        };
+        if id == me.node.id {
+            return Ok(None);
+        }
+        let entry = self.base.members.get(id).ok_or_else(|| format!("{to} is gone"))?;
+        match l.sessions.get(&id) {
+            _ if entry.priority == 0 => Err(format!("{to} has priority 0, so it never leads")),
+            None => Err(format!("{to} is not connected to the leader")),
+            Some(s) if s.silent => Err(format!("{to} does not answer")),
+            Some(_) if !entry.whole => Err(format!("{to} is still catching up")),
+            Some(s) => Ok(Some(s.node)),
+        }
+    }
+
+    // ---- the leader's side
+
+    /// Asks `to` to take over: it is named first.
+    pub(super) fn hand_over(&mut self, to: Ident, cause: Cause, stopping: bool) {
+        let now = self.base.now;
+        if matches!(&self.role, Role::Leading(l) if l.successor != Some(to)) {
+            self.set_successor(Some(to));
+        }
+        let name = self.base.name(to.id);
+        let Role::Leading(l) = &mut self.role else { return };
+        let Some(conn) = l.sessions.get(&to.id).map(|s| s.conn) else { return };
+        let deadline = now + self.base.settings.canvass().max(HANDING);
+        let old = l.handover.take();
+        let claim = l.claim;
+        l.handover = Some(match old {
+            Some(old) => Handing { to, sent: Some(now), ..old },
+            None => Handing {
+                to,
+                cause,
+                sent: Some(now),
+                began: now,
+                stopping,
+                requests: Vec::new(),
+                remote: Vec::new(),
+                tried: BTreeSet::new(),
+            },
+        });
+        self.base.tell(
+            Kind::Handover,
+            Level::Info,
+            Some(cause),
+            format!("handing over to {name}"),
+            vec![("to", name.into())],
+        );
+        self.base.send(conn, Frame::Abdicate(Abdicate { claim, to, cause }));
+        self.base.timers.set(Timer::Handover, deadline);
+    }
+
+    /// Another leader beats: if it is the one that was asked to take over, the handover is done.
+    pub(super) fn handed_over(&mut self, known: &Known) -> bool {
+        let Role::Leading(l) = &self.role else { return false };
+        let Some(h) = &l.handover else { return false };
+        if h.to != known.claim.node || known.claim.epoch <= l.claim.epoch || h.sent.is_none() {
+            return false;
+        }
+        let (stopping, began) = (h.stopping, h.began);
+        let took = ms(self.base.now.since(began));
+        let text = format!("{} has taken over after {took}: epoch {}", known.name, known.claim.epoch);
+        self.base.info(
+            Kind::Handover,
+            text,
+            vec![("to", known.name.clone().into()), ("took_us", super::base::us(self.base.now.since(began)))],
+        );
+        if stopping {
+            self.tell_followers(known);
+            self.finish_requests(known);
+            self.say_goodbye(Some(known.clone()), None);
+            self.end();
+        } else {
+            let confirmed = self.base.promised.is_some_and(|p| p.claim == known.claim);
+            self.yield_role(known.clone(), None, confirmed);
+        }
+        true
+    }
+
+    fn tell_followers(&mut self, known: &Known) {
+        let Role::Leading(l) = &self.role else { return };
+        let conns: Vec<ConnId> = l.sessions.values().filter(|s| s.node != known.claim.node).map(|s| s.conn).collect();
+        for conn in conns {
+            self.base.send(conn, Frame::Yields(known.clone()));
+            self.base.close(conn);
+        }
+    }
+
+    /// The new leader serves: those who asked are told.
+    pub(super) fn finish_requests(&mut self, known: &Known) {
+        let Role::Leading(l) = &mut self.role else { return };
+        let Some(h) = l.handover.take() else { return };
+        let other = (h.to != known.claim.node).then(|| format!("{} leads instead", known.name));
+        self.reply_handing(h, other);
+    }
+
+    fn reply_handing(&mut self, h: Handing, refused: Option<String>) {
+        for request in h.requests {
+            self.base.out.push(Output::Reply { request, refused: refused.clone() });
+        }
+        for (conn, request) in h.remote {
+            self.base.send(conn, Frame::HandoverDone(HandoverDone { request, refused: refused.clone() }));
+        }
+    }
+
+    pub(super) fn handing_due(&mut self) {
+        self.handing_failed("no claim of it was heard in time");
+    }
+
+    /// The one that was asked to take over is gone.
+    pub(super) fn handing_lost(&mut self, id: NodeId) {
+        if matches!(&self.role, Role::Leading(Leading { handover: Some(h), .. }) if h.to.id == id) {
+            // Its session may have ended because it leads: its claim has the time that it was given, unless this agent
+            // never heard of one.
+            let claimed = self.base.promised.is_some_and(|p| p.claim.node.id == id && !p.withdrawn);
+            if !claimed {
+                self.handing_failed("it is gone");
+            }
+        }
+    }
+
+    /// A stopping leader tries the next in the line; any other goes on leading, and says why (§8).
+    pub(super) fn handing_failed(&mut self, why: &str) {
+        let Role::Leading(l) = &mut self.role else { return };
+        let Some(mut h) = l.handover.take() else { return };
+        self.base.timers.clear(Timer::Handover);
+        let name = self.base.name(h.to.id);
+        let text = format!("the handover to {name} failed: {why}");
+        self.base.tell(Kind::Handover, Level::Warn, Some(h.cause), text.clone(), vec![("to", name.into())]);
+        h.tried.insert(h.to.id);
+        if h.stopping {
+            let next = self.next_heir(&h.tried);
+            match next {
+                Some(to) => {
+                    let cause = h.cause;
+                    if let Role::Leading(l) = &mut self.role {
+                        l.handover = Some(h);
+                    }
+                    self.hand_over(to, cause, true);
+                }
+                None => self.stop_now(),
+            }
+            return;
+        }
+        let sent = h.sent.is_some();
+        self.reply_handing(h, Some(text.clone()));
+        if sent {
+            // What the other began must not outlive this: a reign above it.
+            let floor = self.base.highest();
+            self.renew(floor, Cause::Handover, text);
+        }
+    }
+
+    /// The first in line that was not tried.
+    fn next_heir(&self, tried: &BTreeSet<NodeId>) -> Option<Ident> {
+        let Role::Leading(l) = &self.role else { return None };
+        let fit: Vec<_> = l
+            .sessions
+            .values()
+            .filter(|s| !s.silent && !tried.contains(&s.node.id))
+            .filter_map(|s| self.base.members.get(s.node.id))
+            .map(|e| e.to_member(self.base.now))
+            .collect();
+        let line = super::directory::line(fit.iter(), l.successor.map(|n| n.id));
+        line.first().and_then(|(id, _)| l.sessions.get(id)).map(|s| s.node)
+    }
+
+    /// The store fails or stalls: another serves better (§6).
+    pub(super) fn hand_over_for_store(&mut self) {
+        let busy = matches!(&self.role, Role::Leading(l) if l.handover.is_some());
+        if busy {
+            return;
+        }
+        if let Some(to) = self.next_heir(&BTreeSet::new()) {
+            self.hand_over(to, Cause::Store, false);
+        }
+    }
+
+    // ---- the successor's side
+
+    /// The leader asks this agent to take over: it canvasses without an interrogation.
+    pub(super) fn abdicated(&mut self, conn: ConnId, abdicate: Abdicate) {
+        if !self.on_session(conn) || abdicate.to != self.base.me.node || !self.may_lead() {
+            return;
+        }
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return };
+        if f.claim != abdicate.claim {
+            return;
+        }
+        let lost = Lost {
+            claim: f.claim,
+            name: f.name.clone(),
+            cause: abdicate.cause,
+            noticed: now,
+            at: now,
+            text: "it handed over".to_owned(),
+            listed: f.listed,
+        };
+        let requests = std::mem::take(&mut f.requests);
+        let text = format!("{} asks this machine to take over", lost.name);
+        self.base.tell(
+            Kind::Handover,
+            Level::Info,
+            Some(abdicate.cause),
+            text,
+            vec![("from", lost.name.clone().into())],
+        );
+        self.leave_role(&[]);
+        let ended = self.base.end_reign();
+        if !ended.is_empty() {
+            self.base.persist(ended, super::base::Then::Nothing);
+        }
+        self.role = Role::Electing(Electing {
+            lost: Some(lost),
+            phase: Phase::Wait { why: "" },
+            tries: 0,
+            higher: 0,
+            hellos: 0,
+            side: Vec::new(),
+            relay: None,
+            requests,
+        });
+        self.canvass(Some(abdicate), &BTreeSet::new());
+    }
+
+    // ---- the end
+
+    /// The agent is to stop; a second time, at once.
+    pub(super) fn stop(&mut self) {
+        if self.stopping {
+            return self.stop_now();
+        }
+        self.stopping = true;
+        self.base.timers.set(Timer::Stop, self.base.now + limits::STOP);
+        match &mut self.role {
+            Role::Leading(l) => {
+                if let Some(h) = &mut l.handover {
+                    h.stopping = true;
+                    return;
+                }
+                match self.next_heir(&BTreeSet::new()) {
+                    Some(to) => self.hand_over(to, Cause::Goodbye, true),
+                    None => self.stop_now(),
+                }
+            }
+            Role::Following(f) => {
+                if let Some(conn) = f.session.as_ref().map(|s| s.conn) {
+                    self.base.send(conn, Frame::Leaves);
+                    self.base.close(conn);
+                }
+                self.stop_now();
+            }
+            Role::Electing(_) | Role::Listening(_) => self.stop_now(),
+        }
+    }
+
+    /// Says goodbye and ends.
+    pub(super) fn stop_now(&mut self) {
+        let ends = match &self.role {
+            Role::Leading(l) => Some(l.claim),
+            _ => None,
+        };
+        let known = if ends.is_none() { self.known() } else { None };
+        if let Role::Leading(l) = &mut self.role
+            && let Some(h) = l.handover.take()
+        {
+            self.reply_handing(h, Some("this machine stopped".to_owned()));
+        }
+        self.say_goodbye(known, ends);
+        self.end();
+    }
+
+    fn say_goodbye(&mut self, leader: Option<Known>, ends: Option<crate::claim::Claim>) {
+        self.base.info(Kind::Goodbye, "this machine says goodbye".to_owned(), vec![]);
+        let ended = self.base.end_reign();
+        if !ended.is_empty() {
+            self.base.persist(ended, super::base::Then::Nothing);
+        }
+        self.base.cast(To::Everyone, Cast::Goodbye(Goodbye { ends, leader }));
+    }
+}

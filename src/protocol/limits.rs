@@ -1,0 +1,52 @@
+//! The bounds of the core, by name (protocol §11).
+
+use std::time::Duration;
+
+/// Members that a list holds; whoever comes beyond follows by heartbeat alone.
+pub const MEMBERS: usize = 2048;
+/// Sessions that a leader serves.
+pub const SESSIONS: usize = 1024;
+/// Connections in all; an accepted one beyond is closed.
+pub const CONNS: usize = SESSIONS + MEMBERS + 512;
+/// Pipes through this agent.
+pub const PIPES: usize = 64;
+/// Canvassers that wait for the same answer of the leader.
+pub const WAITING: usize = 64;
+/// Members whose answer a canvass awaits.
+pub const AWAITED: usize = 64;
+/// Writes that are under way.
+pub const WRITES: usize = 1024;
+/// Other leaders that are kept in mind.
+pub const OTHERS: usize = 64;
+/// Hellos that wait for their answer.
+pub const HIS: usize = 256;
+/// Handovers that users wait for.
+pub const REQUESTS: usize = 64;
+/// How far above the own epoch another's is believed.
+pub const EPOCH_LEAP: u64 = 1 << 32;
+/// Times a claim is made again at once after `Higher`.
+pub const HIGHER: u32 = 3;
+/// Without a sign for so long a follower is silent, and a member does not count as heard lately.
+pub const SILENT: Duration = Duration::from_secs(3);
+/// A session that was silent for so long is closed.
+pub const SESSION_DEAD: Duration = Duration::from_secs(10);
+/// Between two pings.
+pub const PING: Duration = Duration::from_secs(1);
+/// Between two tries of the direct way.
+pub const PROBE: Duration = Duration::from_secs(2);
+/// A leader that beats and serves nothing is dead after so long.
+pub const BLACK_HOLE: Duration = Duration::from_secs(2);
+/// Between two dials of another leader, and the longest exchange at a decider.
+pub const MEET: Duration = Duration::from_secs(1);
+/// The longest pause between two Hellos.
+pub const HELLO: Duration = Duration::from_secs(2);
+/// After losing its last link a follower leads itself.
+pub const LINK_LOST: Duration = Duration::from_secs(3);
+/// An accepted connection that asked for nothing that lasts is closed after so long.
+pub const IDLE: Duration = Duration::from_secs(10);
+/// Between two looks at the store and at what is remembered.
+pub const HOUSE: Duration = Duration::from_secs(1);
+/// A member's last sign is written down at most so often.
+pub const REMEMBER: Duration = Duration::from_secs(3600);
+/// A stopping agent has stopped after so long, whatever happens.
+pub const STOP: Duration = Duration::from_millis(1800);

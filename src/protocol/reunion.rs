@@ -1,0 +1,310 @@
+//! Reunion: two leaders meet after a split, and one yields (protocol §9, the data excepted).
+
+use super::conns::Purpose;
+use super::role::{Other, Role};
+use super::timers::Timer;
+use super::{Node, ReunionReport, Write, limits};
+use crate::claim::Claim;
+use crate::event::{Cause, Kind, Level};
+use crate::ident::{ConnId, NodeId};
+use crate::message::{Checked, Decided, Frame, Known, Meet, Standing};
+use std::net::SocketAddr;
+
+/// Whether the first stays: more followers, then led longer without a break, then the better claim (§9).
+fn first_stays(a: &Meet, b: &Meet) -> bool {
+    (a.followers, a.led_ms, a.claim) > (b.followers, b.led_ms, b.claim)
+}
+
+impl Node {
+    /// This agent leads and heard of another leader, from itself or from a member.
+    pub(super) fn other_leader(&mut self, known: Known, reporter: Option<NodeId>, from: SocketAddr) {
+        if known.claim.node == self.base.me.node || self.handed_over(&known) {
+            return;
+        }
+        let now = self.base.now;
+        let known = super::base::localised(known, from);
+        let Role::Leading(l) = &mut self.role else { return };
+        if l.yielding
+            .is_some_and(|(to, until)| to.node == known.claim.node && known.claim.epoch > l.claim.epoch && now < until)
+        {
+            let relay = reporter;
+            return self.yield_role(known, relay, false);
+        }
+        let id = known.claim.node.id;
+        if l.others.len() >= limits::OTHERS && !l.others.contains_key(&id) {
+            return;
+        }
+        let other = l.others.entry(id).or_insert_with(|| Other {
+            known: known.clone(),
+            heard: now,
+            dialled: None,
+            reporter: None,
+            conns: Vec::new(),
+        });
+        other.heard = now;
+        if reporter.is_none() || known.claim != other.known.claim {
+            other.known = known;
+        }
+        other.reporter = reporter.or(other.reporter);
+        let due = other.dialled.map_or(now, |at| at + limits::MEET);
+        self.base.timers.sooner(Timer::Meet, due);
+    }
+
+    fn values(&self, via: Option<NodeId>) -> Option<Meet> {
+        let Role::Leading(l) = &self.role else { return None };
+        let followers = l.sessions.values().filter(|s| !s.silent).count();
+        Some(Meet {
+            claim: l.claim,
+            followers: u32::try_from(followers).unwrap_or(u32::MAX),
+            led_ms: u64::try_from(self.base.now.since(l.led_since).as_millis()).unwrap_or(u64::MAX),
+            highest: self.base.highest(),
+            via,
+        })
+    }
+
+    /// Dials the other leaders that are still heard of, directly and through the member that reported each (§9).
+    pub(super) fn meet_due(&mut self) {
+        self.next_exchange();
+        let now = self.base.now;
+        let lately = (self.base.heartbeat() * 8).max(limits::MEET * 2);
+        let Role::Leading(l) = &mut self.role else { return };
+        if l.check.is_some() {
+            return self.base.timers.set(Timer::Meet, now + limits::MEET / 4);
+        }
+        let over: Vec<NodeId> =
+            l.others.iter().filter(|(_, o)| now.since(o.heard) > lately).map(|(id, _)| *id).collect();
+        for id in over {
+            let conns = l.others.remove(&id).map(|o| o.conns).unwrap_or_default();
+            for conn in conns {
+                self.base.close(conn);
+            }
+        }
+        let due: Vec<NodeId> = l
+            .others
+            .iter()
+            .filter(|(_, o)| o.dialled.is_none_or(|at| now.since(at) >= limits::MEET))
+            .map(|(id, _)| *id)
+            .collect();
+        let again = !l.others.is_empty();
+        for id in due {
+            self.dial_other(id);
+        }
+        if again {
+            self.base.timers.sooner(Timer::Meet, now + limits::MEET);
+        }
+    }
+
+    fn dial_other(&mut self, id: NodeId) {
+        let now = self.base.now;
+        let Role::Leading(l) = &mut self.role else { return };
+        let Some(other) = l.others.get_mut(&id) else { return };
+        other.dialled = Some(now);
+        let (old, reporter, address) = (std::mem::take(&mut other.conns), other.reporter, other.known.address);
+        for conn in old {
+            self.base.close(conn);
+        }
+        let mut routes = Vec::new();
+        if !address.ip().is_unspecified() {
+            routes.push(super::conns::Route { to: id, hop: address, via: None });
+        }
+        routes.extend(reporter.and_then(|r| self.base.through(id, r)));
+        for route in routes {
+            let Some(meet) = self.values(route.via) else { return };
+            let conn = self.base.dial(route, Purpose::Meet, Frame::Meet(meet));
+            if let Role::Leading(l) = &mut self.role
+                && let Some(other) = l.others.get_mut(&id)
+            {
+                other.conns.push(conn);
+            }
+        }
+    }
+
+    pub(super) fn meet_closed(&mut self, conn: ConnId) {
+        self.incoming_closed(conn);
+        if let Role::Leading(l) = &mut self.role {
+            for other in l.others.values_mut() {
+                other.conns.retain(|c| *c != conn);
+            }
+        }
+    }
+
+    /// An exchange that waits for its turn has lost its connection.
+    pub(super) fn incoming_closed(&mut self, conn: ConnId) {
+        if let Role::Leading(l) = &mut self.role {
+            l.meets.retain(|(c, _)| *c != conn);
+        }
+    }
+
+    /// Another leader states its values.
+    pub(super) fn met(&mut self, conn: ConnId, meet: Meet) {
+        let Some(peer) = self.base.peer(conn) else { return };
+        if meet.claim.node != peer || !self.base.believe(meet.claim) || !self.base.believe_epoch(meet.highest) {
+            return;
+        }
+        let standing = self.standing();
+        let via = self.base.conns.get(conn).and_then(super::conns::Conn::via);
+        let values = self.values(via);
+        let Role::Leading(l) = &mut self.role else {
+            return self.base.send(conn, Frame::Checked(Checked { standing }));
+        };
+        if l.check.is_some() {
+            return;
+        }
+        if self.base.me.node < peer {
+            if l.meets.len() < limits::OTHERS {
+                l.meets.push_back((conn, meet));
+                self.next_exchange();
+            }
+        } else if let Some(values) = values
+            && self.base.conns.get(conn).is_some_and(|c| c.route.is_none())
+        {
+            // The other decides; this one only states its values.
+            self.base.send(conn, Frame::Meet(values));
+        }
+    }
+
+    /// A decider takes one exchange at a time, in the order of arrival.
+    fn next_exchange(&mut self) {
+        loop {
+            let Role::Leading(l) = &mut self.role else { return };
+            if l.renewing.is_some() || l.check.is_some() {
+                return;
+            }
+            let Some((conn, meet)) = l.meets.pop_front() else { return };
+            self.decide(conn, &meet);
+        }
+    }
+
+    fn decide(&mut self, conn: ConnId, theirs: &Meet) {
+        let now = self.base.now;
+        let Some(mine) = self.values(None) else { return };
+        let Role::Leading(l) = &mut self.role else { return };
+        let bound = l.yielding.filter(|(_, until)| now < *until).map(|(to, _)| to.node);
+        if bound.is_some_and(|to| to != theirs.claim.node) {
+            // It is decided already; whoever comes now meets the one that stays.
+            return;
+        }
+        if bound.is_some() || !first_stays(&mine, theirs) {
+            l.yielding = Some((theirs.claim, now + self.base.settings.silence().max(limits::MEET / 2)));
+            let decided = Decided { stays: theirs.claim, yields: mine.claim };
+            return self.base.send(conn, Frame::Decided(decided));
+        }
+        self.stay(conn, theirs.claim, theirs.highest);
+    }
+
+    /// This agent stays: in a new reign only when its epoch is not above the other's, and durable before it says so.
+    fn stay(&mut self, conn: ConnId, yields: Claim, highest: u64) {
+        let Role::Leading(l) = &mut self.role else { return };
+        l.yielding = None;
+        let claim = l.claim;
+        let name = self.base.name(yields.node.id);
+        let text = format!("this machine met leader {name} of epoch {}: {name} yields", yields.epoch);
+        self.base.tell(
+            Kind::Reunion,
+            Level::Info,
+            Some(Cause::Reunion),
+            text.clone(),
+            vec![("with", name.into()), ("stays", true.into())],
+        );
+        let report = ReunionReport { at: self.base.wall, stays: claim, yields, text: text.clone() };
+        self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
+        if claim.epoch > yields.epoch {
+            return self.base.send(conn, Frame::Decided(Decided { stays: claim, yields }));
+        }
+        self.renew(highest.max(yields.epoch), Cause::Reunion, text);
+        if let Role::Leading(l) = &mut self.role
+            && let Some(renewing) = &mut l.renewing
+            && renewing.decided.len() < limits::OTHERS
+        {
+            renewing.decided.push((conn, yields));
+        }
+    }
+
+    /// How a reunion was decided, by the other or confirmed by it.
+    pub(super) fn decided(&mut self, conn: ConnId, decided: &Decided, from: SocketAddr) {
+        let Some(peer) = self.base.peer(conn) else { return };
+        let Role::Leading(l) = &self.role else { return };
+        let own = l.claim;
+        if !self.base.believe(decided.stays) || !self.base.believe(decided.yields) {
+            return;
+        }
+        if decided.stays.node == self.base.me.node && decided.yields.node == peer {
+            // A newer reign of its own serves as well.
+            return self.stay(conn, decided.yields, decided.yields.epoch);
+        }
+        if decided.stays.node == peer && decided.yields == own && decided.stays.epoch > own.epoch {
+            let Some(state) = self.base.conns.get(conn) else { return };
+            let relay = state.via();
+            let name = state.peer.as_ref().map(|p| p.name.clone()).unwrap_or_default();
+            let port = state.peer.as_ref().map_or(0, |p| p.port);
+            let address = match relay {
+                // Through another only the other end's own announcements tell its address.
+                Some(_) => self.other_address(peer.id).unwrap_or(SocketAddr::new(from.ip(), port)),
+                None => SocketAddr::new(from.ip(), port),
+            };
+            let known = Known { claim: decided.stays, name: name.clone(), address, direct: relay.is_none() };
+            let known = super::base::localised(known, from);
+            let text = format!("this machine met leader {name} of epoch {}: this machine yields", decided.stays.epoch);
+            self.base.tell(
+                Kind::Reunion,
+                Level::Info,
+                Some(Cause::Reunion),
+                text.clone(),
+                vec![("with", name.into()), ("stays", false.into())],
+            );
+            let report = ReunionReport { at: self.base.wall, stays: decided.stays, yields: own, text };
+            self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
+            self.yield_role(known, relay, true);
+        }
+    }
+
+    fn other_address(&self, id: NodeId) -> Option<SocketAddr> {
+        match &self.role {
+            Role::Leading(l) => l.others.get(&id).map(|o| o.known.address).filter(|a| !a.ip().is_unspecified()),
+            _ => None,
+        }
+    }
+
+    /// The one that was dialled as a leader is none, and says how it stands.
+    pub(super) fn not_a_leader(&mut self, conn: ConnId, standing: Standing, from: SocketAddr) {
+        let peer = self.base.peer(conn);
+        if let Role::Leading(l) = &mut self.role
+            && let Some(peer) = peer
+        {
+            l.others.remove(&peer.id);
+        }
+        self.base.close(conn);
+        if let Standing::Follows(known) = standing
+            && self.base.believe(known.claim)
+        {
+            self.other_leader(known, peer.map(|p| p.id), from);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::{BootId, Node as Ident};
+    use crate::time::Wall;
+
+    #[test]
+    fn one_value_at_a_time_decides_who_stays() {
+        let node = |id| Ident { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
+        let meet = |followers, led_ms, at, id| Meet {
+            claim: Claim { epoch: 5, at: Wall(at), node: node(id) },
+            followers,
+            led_ms,
+            highest: 5,
+            via: None,
+        };
+        let base = meet(2, 1000, 100, 5);
+        assert!(first_stays(&meet(3, 1, 999, 9), &base), "more followers stay");
+        assert!(first_stays(&meet(2, 1001, 999, 9), &base), "then who has led longer");
+        assert!(first_stays(&meet(2, 1000, 99, 9), &base), "then the better claim");
+        assert!(first_stays(&meet(2, 1000, 100, 4), &base), "down to the node");
+        for other in [meet(1, 9999, 1, 1), meet(2, 999, 1, 1), meet(2, 1000, 101, 1), meet(2, 1000, 100, 6)] {
+            assert!(first_stays(&base, &other) && !first_stays(&other, &base), "never both: {other:?}");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The roles of an agent. What belongs to a role lives inside its variant and ends with it.
+
+use super::RoleName;
+use crate::claim::Claim;
+use crate::event::Cause;
+use crate::ident::{ConnId, Node, NodeId};
+use crate::message::{Abdicate, Canvass, Hi, Known, Meet, Says, Story};
+use crate::time::Time;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// The role of an agent (protocol §1).
+pub(super) enum Role {
+    /// Just started or just woke.
+    Listening(Listening),
+    /// Follows a leader that is alive for all it knows.
+    Following(Following),
+    /// Has lost its leader, or found none: tells, waits, canvasses.
+    Electing(Electing),
+    /// Leads.
+    Leading(Leading),
+}
+
+impl Role {
+    pub(super) fn name(&self) -> RoleName {
+        match self {
+            Role::Listening(_) => RoleName::Listening,
+            Role::Following(_) => RoleName::Following,
+            Role::Electing(e) => match (&e.phase, &e.lost) {
+                (Phase::Canvass(_), _) => RoleName::Claiming,
+                (_, Some(_)) => RoleName::Following,
+                (_, None) => RoleName::Listening,
+            },
+            Role::Leading(_) => RoleName::Leading,
+        }
+    }
+}
+
+/// Hears, claims nothing.
+#[derive(Default)]
+pub(super) struct Listening {
+    /// Hellos sent.
+    pub(super) hellos: u32,
+    /// Members that answered. Bound: the member list's.
+    pub(super) answered: BTreeSet<NodeId>,
+    /// The join wait has ended: a leader is followed, but none is claimed to be (priority 0, or no link).
+    pub(super) idle: bool,
+    /// A claim that somebody began, or that was backed, and until when its heartbeat is awaited.
+    pub(super) awaits: Option<Time>,
+}
+
+/// Follows.
+pub(super) struct Following {
+    /// The reign.
+    pub(super) claim: Claim,
+    /// It is durable as shown, and users see it.
+    pub(super) settled: bool,
+    /// A connection has said it: what datagrams say is not believed alone.
+    pub(super) confirmed: bool,
+    /// How the reign began, as far as it is known.
+    pub(super) story: Option<Story>,
+    /// The leader's name.
+    pub(super) name: String,
+    pub(super) successor: Option<Node>,
+    /// The last sign of the leader.
+    pub(super) heard: Time,
+    /// The last heartbeat by datagram.
+    pub(super) broadcast: Time,
+    /// The session.
+    pub(super) session: Option<Session>,
+    /// Dials for a session. Bound: [`ROUTES`].
+    pub(super) dials: Vec<ConnId>,
+    /// The member to go through when the leader does not answer directly.
+    pub(super) relay: Option<NodeId>,
+    /// The line of succession has been told, so the list is the leader's.
+    pub(super) listed: bool,
+    /// No session: too many members (§11).
+    pub(super) full: bool,
+    pub(super) asking: Option<Asking>,
+    /// Another leader that is heard, when it was last, and when it was last reported. Bound: [`super::limits::OTHERS`].
+    pub(super) others: BTreeMap<NodeId, (Known, Time, Option<Time>)>,
+    /// Members that told this agent that the leader is dead. Bound: [`super::limits::WAITING`].
+    pub(super) tellers: Vec<ConnId>,
+    /// The leader said why it goes.
+    pub(super) hint: Option<Cause>,
+    /// The claim that the leader itself asked for by Abdicate.
+    pub(super) released: Option<Claim>,
+    /// How many followers the leader says that it has.
+    pub(super) followers: u32,
+    /// The leader was lost before, which is what this reign began with.
+    pub(super) after: Option<Lost>,
+    /// What members ask through this agent. Bound: [`super::limits::REQUESTS`].
+    pub(super) requests: BTreeSet<u64>,
+    /// Connections that probe the direct way. Bound: one.
+    pub(super) probe: Option<(ConnId, u64)>,
+}
+
+/// Ways that are dialled at once.
+pub(super) const ROUTES: usize = 4;
+
+/// A session to the leader that has been answered.
+pub(super) struct Session {
+    pub(super) conn: ConnId,
+    pub(super) via: Option<NodeId>,
+    pub(super) seq: u64,
+    /// The ping that waits for its pong, and when it was sent.
+    pub(super) ping: Option<(u64, Time)>,
+    pub(super) rtt_us: Option<u64>,
+    /// Heartbeats are asked for on the session.
+    pub(super) deaf: bool,
+}
+
+/// Why a leader is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Doubt {
+    /// Nothing was heard of it.
+    Silence,
+    /// The session broke, or cannot be opened.
+    Broken,
+    /// A ping was not answered.
+    Unanswered,
+    /// Another boot speaks for it.
+    NewBoot,
+    /// It said goodbye.
+    Goodbye,
+    /// This process stood still.
+    Stall,
+    /// Another member takes it for dead.
+    Told,
+    /// Another member claims.
+    Canvassed,
+}
+
+/// An interrogation (§6).
+pub(super) struct Asking {
+    pub(super) doubt: Doubt,
+    pub(super) began: Time,
+    /// Every question's nonce starts with this one's.
+    pub(super) nonce: u64,
+    /// Questions under way by TCP. Bound: [`ROUTES`].
+    pub(super) conns: Vec<ConnId>,
+    /// Rounds of questions so far.
+    pub(super) rounds: u32,
+    /// An answer by datagram is enough.
+    pub(super) datagram: bool,
+    /// A datagram answered.
+    pub(super) half: bool,
+    /// Canvasses that wait for the outcome. Bound: [`super::limits::WAITING`].
+    pub(super) waiting: Vec<(ConnId, Canvass, Time)>,
+}
+
+/// A leader that is no more.
+#[derive(Clone)]
+pub(super) struct Lost {
+    pub(super) claim: Claim,
+    pub(super) name: String,
+    pub(super) cause: Cause,
+    /// The first sign.
+    pub(super) noticed: Time,
+    /// The moment it was dead.
+    pub(super) at: Time,
+    /// What was missed, and what it answered, in words.
+    pub(super) text: String,
+    pub(super) listed: bool,
+}
+
+/// Looks for a new leader.
+pub(super) struct Electing {
+    pub(super) lost: Option<Lost>,
+    pub(super) phase: Phase,
+    /// Lost canvasses in a row.
+    pub(super) tries: u32,
+    /// Claims made again at once after `Higher`.
+    pub(super) higher: u32,
+    /// Hellos sent.
+    pub(super) hellos: u32,
+    /// Tries to reach the lost leader through another. Bound: [`ROUTES`].
+    pub(super) side: Vec<ConnId>,
+    /// The member that the side dial goes through.
+    pub(super) relay: Option<NodeId>,
+    /// What members asked through this agent before. Bound: [`super::limits::REQUESTS`].
+    pub(super) requests: BTreeSet<u64>,
+}
+
+/// Where an election stands.
+pub(super) enum Phase {
+    /// Telling the line of succession, one after the other.
+    Tell {
+        /// Who is left to be told, next first. Bound: the member list's.
+        line: VecDeque<NodeId>,
+        /// Who is being told.
+        conn: Option<ConnId>,
+        /// This agent's place in the line, from 0.
+        place: usize,
+    },
+    /// Waiting for another's claim, or for a pause to end; then canvassing.
+    Wait {
+        /// For what.
+        why: &'static str,
+    },
+    Canvass(Canvassing),
+}
+
+/// A canvass under way.
+pub(super) struct Canvassing {
+    pub(super) claim: Claim,
+    pub(super) began: Time,
+    pub(super) deadline: Time,
+    /// The own claim and voice are durable.
+    pub(super) voiced: bool,
+    pub(super) abdicate: Option<Abdicate>,
+    /// Who was asked. Bound: the member list's.
+    pub(super) asked: BTreeMap<NodeId, Asked>,
+    /// A veto from a member that does not reach the leader directly.
+    pub(super) indirect: Option<(NodeId, Known)>,
+    /// It is won: the reign is being written down.
+    pub(super) won: bool,
+}
+
+/// A member that was asked for its voice.
+pub(super) struct Asked {
+    pub(super) conn: Option<ConnId>,
+    pub(super) awaited: bool,
+    pub(super) refused: bool,
+    pub(super) says: Option<Says>,
+    pub(super) withdrew: Option<Claim>,
+    /// After how long it answered.
+    pub(super) after: Duration,
+}
+
+/// Leads.
+pub(super) struct Leading {
+    pub(super) claim: Claim,
+    pub(super) story: Story,
+    /// Since when without a break (§9).
+    pub(super) led_since: Time,
+    /// Followers. Bound: [`super::limits::SESSIONS`].
+    pub(super) sessions: BTreeMap<NodeId, Served>,
+    /// Followers that have been answered and have not spoken since. Bound: [`super::limits::SESSIONS`].
+    pub(super) joining: BTreeMap<ConnId, Served>,
+    pub(super) successor: Option<Node>,
+    pub(super) quick: u32,
+    pub(super) next_beat: Time,
+    /// Members whose entry changed since the list was last sent. Bound: the member list's.
+    pub(super) changed: BTreeSet<NodeId>,
+    /// Members that were forgotten since. Bound: the member list's.
+    pub(super) gone: BTreeSet<NodeId>,
+    pub(super) listed_at: Time,
+    /// Where the announcements to members without a session have come to.
+    pub(super) turn: usize,
+    /// Other leaders. Bound: [`super::limits::OTHERS`].
+    pub(super) others: BTreeMap<NodeId, Other>,
+    /// A new reign of its own that is being written down, and who waits for it.
+    pub(super) renewing: Option<Renewing>,
+    /// Exchanges that wait for their turn. Bound: [`super::limits::OTHERS`].
+    pub(super) meets: VecDeque<(ConnId, Meet)>,
+    /// Decided against itself: to whom, and until when that holds.
+    pub(super) yielding: Option<(Claim, Time)>,
+    pub(super) handover: Option<Handing>,
+    /// After a large gap: serves nothing until a member has answered.
+    pub(super) check: Option<Checking>,
+    pub(super) welcomed: Time,
+    /// Members that join with the id of one that has a session. Bound: [`super::limits::WAITING`].
+    pub(super) clones: BTreeMap<ConnId, (NodeId, Time)>,
+}
+
+/// A follower as its leader sees it.
+pub(super) struct Served {
+    pub(super) conn: ConnId,
+    pub(super) node: Node,
+    /// The last frame from it.
+    pub(super) heard: Time,
+    pub(super) since: Time,
+    pub(super) deaf: bool,
+    pub(super) via: Option<NodeId>,
+    pub(super) silent: bool,
+}
+
+/// Another leader.
+pub(super) struct Other {
+    pub(super) known: Known,
+    pub(super) heard: Time,
+    pub(super) dialled: Option<Time>,
+    /// A member that reported it and reaches it directly.
+    pub(super) reporter: Option<NodeId>,
+    /// Dials under way. Bound: two.
+    pub(super) conns: Vec<ConnId>,
+}
+
+/// A new reign of the same leader on its way to the disk.
+pub(super) struct Renewing {
+    pub(super) claim: Claim,
+    pub(super) story: Story,
+    /// Who gets the decision when it is durable. Bound: [`super::limits::OTHERS`].
+    pub(super) decided: Vec<(ConnId, Claim)>,
+    /// Who gets the answer to its Join then. Bound: [`super::limits::SESSIONS`].
+    pub(super) joins: Vec<ConnId>,
+}
+
+/// A handover under way.
+pub(super) struct Handing {
+    pub(super) to: Node,
+    pub(super) cause: Cause,
+    /// Sent at; none until the one it goes to is named.
+    pub(super) sent: Option<Time>,
+    pub(super) began: Time,
+    pub(super) stopping: bool,
+    /// Own users who wait. Bound: [`super::limits::REQUESTS`].
+    pub(super) requests: Vec<u64>,
+    /// Members whose users wait. Bound: [`super::limits::REQUESTS`].
+    pub(super) remote: Vec<(ConnId, u64)>,
+    /// Tried already. Bound: the member list's.
+    pub(super) tried: BTreeSet<NodeId>,
+}
+
+/// A check after a stall.
+pub(super) struct Checking {
+    /// Bound: four.
+    pub(super) asked: Vec<ConnId>,
+    /// The successor's own answer decides; anybody's does when there is none.
+    pub(super) successor: Option<NodeId>,
+}
+
+/// A Hello that waits for its Hi.
+pub(super) struct PendingHi {
+    pub(super) due: Time,
+    pub(super) broadcast: bool,
+    pub(super) address: std::net::SocketAddr,
+    pub(super) hi: Hi,
+}

@@ -1,0 +1,413 @@
+//! Suspicion costs one question and nothing else: the interrogation of a leader (protocol §6).
+
+use super::conns::{Conn, Purpose};
+use super::role::{Asking, Doubt, Following, Lost, ROUTES, Role};
+use super::timers::Timer;
+use super::{Closed, Node, To, limits};
+use crate::claim::Claim;
+use crate::event::{Cause, Kind, Level};
+use crate::ident::{ConnId, Node as Ident};
+use crate::message::{Answer, Canvass, Cast, Frame, Question, Says, Standing, Told};
+use crate::time::ms;
+use std::net::SocketAddr;
+
+/// What an answer says about the leader that was asked.
+enum Heard {
+    Alive,
+    Nothing,
+    Gone(Cause, String),
+    Moved(Box<crate::message::Known>),
+    Renewed(Claim),
+}
+
+impl Doubt {
+    /// An answer by datagram is enough: nothing but silence is to be explained.
+    fn datagram(self) -> bool {
+        matches!(self, Doubt::Silence | Doubt::Told | Doubt::Canvassed | Doubt::Stall)
+    }
+
+    /// Worth telling users before the answer is in.
+    fn told(self) -> bool {
+        !matches!(self, Doubt::Told | Doubt::Canvassed | Doubt::Stall)
+    }
+
+    fn text(self, name: &str, silence: &str) -> String {
+        match self {
+            Doubt::Silence => format!("leader {name} has been silent for {silence}"),
+            Doubt::Broken => format!("leader {name} went away: its connection broke"),
+            Doubt::Unanswered => format!("leader {name} did not answer a ping"),
+            Doubt::NewBoot => format!("leader {name} seems to have restarted"),
+            Doubt::Goodbye => format!("leader {name} said goodbye"),
+            Doubt::Stall => "this process stood still".to_owned(),
+            Doubt::Told => format!("another member says that leader {name} is gone"),
+            Doubt::Canvassed => "another member claims the role".to_owned(),
+        }
+    }
+}
+
+impl Node {
+    /// Begins an interrogation, or adds a reason to the one under way.
+    pub(super) fn doubt(&mut self, doubt: Doubt) {
+        let nonce = self.base.nonce();
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return };
+        if let Some(asking) = &mut f.asking {
+            asking.datagram &= doubt.datagram();
+            if doubt.told() && !asking.doubt.told() {
+                asking.doubt = doubt;
+            }
+            return;
+        }
+        f.asking = Some(Asking {
+            doubt,
+            began: now,
+            nonce,
+            conns: Vec::new(),
+            rounds: 0,
+            datagram: doubt.datagram(),
+            half: false,
+            waiting: Vec::new(),
+        });
+        if doubt.told() {
+            let name = f.name.clone();
+            let text = doubt.text(&name, &ms(now.since(f.heard)));
+            self.base.warn(Kind::LeaderSuspected, text, vec![("leader", name.into())]);
+        }
+        self.ask_round();
+        self.ask_by_datagram();
+        self.base.timers.set(Timer::Ask, now + self.base.settings.interrogation() / 3);
+    }
+
+    /// Whose answer an interrogation waits for.
+    pub(super) fn asking_node(&self) -> Option<Ident> {
+        match &self.role {
+            Role::Following(f) if f.asking.is_some() => Some(f.claim.node),
+            _ => None,
+        }
+    }
+
+    /// One question by TCP on each way.
+    fn ask_round(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        let Some(asking) = &f.asking else { return };
+        let (nonce, node, round) = (asking.nonce, f.claim.node, asking.rounds);
+        for route in self.routes(round).into_iter().take(ROUTES) {
+            let conn = self.base.dial(route, Purpose::Ask, Frame::Question(Question { nonce, to: node }));
+            if let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role {
+                asking.conns.push(conn);
+            }
+        }
+        if let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role {
+            asking.rounds += 1;
+        }
+    }
+
+    fn ask_by_datagram(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        let Some(asking) = &f.asking else { return };
+        let question = Question { nonce: asking.nonce, to: f.claim.node };
+        if let Some(address) = self.base.members.get(f.claim.node.id).map(|e| e.address) {
+            self.base.cast(To::One(address), Cast::Question(question));
+        }
+    }
+
+    pub(super) fn silence_due(&mut self) {
+        self.doubt(Doubt::Silence);
+    }
+
+    /// The next move of the interrogation: ask again, or conclude.
+    pub(super) fn ask_due(&mut self) {
+        let (now, linked) = (self.base.now, self.base.linked());
+        let (d, silence) = (self.base.settings.interrogation(), self.base.settings.silence());
+        let Role::Following(f) = &mut self.role else { return };
+        let Some(asking) = &mut f.asking else { return };
+        let asked = now.since(asking.began);
+        let idle = asking.conns.is_empty();
+        if asked < d {
+            self.ask_by_datagram();
+            if idle {
+                self.ask_round();
+            }
+            let third = d / 3;
+            let next = if asked < third * 2 { third * 2 } else { d };
+            let Role::Following(Following { asking: Some(asking), .. }) = &self.role else { return };
+            return self.base.timers.set(Timer::Ask, asking.began + next.max(asked + third / 4));
+        }
+        let (missed, rounds, half) = (now.since(f.heard), asking.rounds, asking.half);
+        self.release_waiting(false);
+        if !linked {
+            // No verdict on anybody without a link: the last link's own time decides (§5).
+            return self.base.timers.set(Timer::Ask, now + d);
+        }
+        if missed >= silence && !half {
+            let text = format!("it did not answer for {}, and was silent for {}", ms(asked), ms(missed));
+            return self.dead(Cause::Silent, text);
+        }
+        if asked >= limits::BLACK_HOLE && rounds >= 2 {
+            let text = format!("it beats, but answered none of {rounds} questions in {}", ms(asked));
+            return self.dead(Cause::Stalled, text);
+        }
+        // It still beats: ask again until the black hole's time is over.
+        let pause = d.max(limits::BLACK_HOLE / 4);
+        let due = rounds == 1 || asked >= pause * rounds;
+        if due || idle {
+            self.ask_round();
+        }
+        self.ask_by_datagram();
+        let Role::Following(f) = &self.role else { return };
+        let Some(asking) = &f.asking else { return };
+        let silent_at = f.heard + silence;
+        let mut next = (asking.began + limits::BLACK_HOLE).min(now + pause);
+        if silent_at > now {
+            next = next.min(silent_at);
+        }
+        self.base.timers.set(Timer::Ask, next.max(now + d / 4));
+    }
+
+    /// An answer, by TCP or by datagram.
+    pub(super) fn answered(&mut self, conn: Option<ConnId>, answer: &Answer, from: SocketAddr) {
+        if let Some(conn) = conn
+            && self.probe_answered(conn, answer)
+        {
+            return;
+        }
+        let now = self.base.now;
+        let Role::Following(f) = &self.role else { return };
+        let Some(asking) = &f.asking else { return };
+        let direct = conn.is_none_or(|c| self.base.conns.get(c).is_some_and(|c| c.via().is_none()));
+        if asking.nonce != answer.nonce || conn.is_some_and(|c| !asking.conns.contains(&c)) {
+            return;
+        }
+        let speaker = conn.and_then(|c| self.base.peer(c)).unwrap_or(f.claim.node);
+        let after = ms(now.since(asking.began));
+        let relay = conn.and_then(|c| self.base.conns.get(c)).and_then(Conn::via);
+        let heard = self.weigh(f, speaker, answer, from, &after);
+        let enough = conn.is_some() || asking.datagram;
+        match heard {
+            Heard::Nothing => {}
+            Heard::Alive if enough => {
+                if !direct && let Role::Following(f) = &mut self.role {
+                    f.relay = relay;
+                }
+                self.leader_alive(&format!("it answered after {after}"));
+            }
+            Heard::Alive => {
+                if let Role::Following(f) = &mut self.role {
+                    f.heard = now;
+                    if let Some(asking) = &mut f.asking {
+                        asking.half = true;
+                    }
+                }
+            }
+            // What ends a reign is believed from connections only.
+            _ if conn.is_none() => {}
+            Heard::Gone(cause, text) => self.dead(cause, text),
+            Heard::Moved(known) => self.lead_moved(*known),
+            Heard::Renewed(claim) => self.leader_renewed(claim),
+        }
+    }
+
+    fn weigh(&self, f: &Following, speaker: Ident, answer: &Answer, from: SocketAddr, after: &str) -> Heard {
+        if speaker.id != f.claim.node.id {
+            return Heard::Nothing;
+        }
+        if speaker.boot != f.claim.node.boot {
+            return Heard::Gone(Cause::Died, format!("another start of it answered after {after}"));
+        }
+        if !self.base.fresh(answer) {
+            return Heard::Nothing;
+        }
+        match &answer.standing {
+            Standing::Leads(claim) if *claim == f.claim => Heard::Alive,
+            Standing::Leads(claim) if claim.node == f.claim.node && *claim > f.claim => Heard::Renewed(*claim),
+            Standing::Follows(known) if known.claim > f.claim && known.claim.node.id != self.base.me.node.id => {
+                Heard::Moved(Box::new(super::base::localised(known.clone(), from)))
+            }
+            _ => {
+                let cause = f.hint.unwrap_or(Cause::Died);
+                Heard::Gone(cause, format!("it said after {after} that it leads no more"))
+            }
+        }
+    }
+
+    /// The same process leads in a newer reign.
+    fn leader_renewed(&mut self, claim: Claim) {
+        let Role::Following(f) = &self.role else { return };
+        let Some(address) = self.base.members.get(claim.node.id).map(|e| e.address) else { return };
+        let known = crate::message::Known { claim, name: f.name.clone(), address, direct: true };
+        let (relay, successor) = (f.relay, f.successor);
+        self.follow(super::discovery::Target { known, relay, confirmed: false, conn: None, successor });
+    }
+
+    /// The interrogated leader lives and leads.
+    pub(super) fn leader_alive(&mut self, how: &str) {
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return };
+        f.heard = now;
+        let Some(doubt) = f.asking.as_ref().map(|a| a.doubt) else { return };
+        self.release_waiting(true);
+        let Role::Following(f) = &mut self.role else { return };
+        let Some(asking) = f.asking.take() else { return };
+        let name = f.name.clone();
+        let pinging = f.session.as_ref().is_some_and(|s| s.ping.is_some());
+        let broken = f.session.is_none();
+        let tellers = std::mem::take(&mut f.tellers);
+        self.base.timers.clear(Timer::Ask);
+        self.base.timers.set(Timer::Silence, now + self.base.settings.suspicion());
+        for conn in asking.conns {
+            self.base.close(conn);
+        }
+        if doubt.told() {
+            let text = format!("leader {name} is there: {how}");
+            self.base.info(Kind::LeaderAnswered, text, vec![("leader", name.into())]);
+        }
+        if let Some(known) = self.known() {
+            for conn in tellers {
+                self.base.send(conn, Frame::Told(Told::Alive(known.clone())));
+            }
+        }
+        // A session whose ping failed is opened anew.
+        if broken || (doubt == Doubt::Unanswered && pinging) {
+            if let Role::Following(f) = &mut self.role
+                && let Some(session) = f.session.take()
+            {
+                self.base.close(session.conn);
+            }
+            self.base.timers.clear(Timer::Pong);
+            self.dial_session();
+        }
+    }
+
+    pub(super) fn question_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {
+        let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role else { return };
+        if !asking.conns.contains(&conn) {
+            return;
+        }
+        asking.conns.retain(|c| *c != conn);
+        // Only its own address refuses for it: not one in between, and not this machine (§6).
+        if how == Closed::Local || state.via().is_some() {
+            return;
+        }
+        let after = ms(self.base.now.since(asking.began));
+        let cause = match &self.role {
+            Role::Following(f) => f.hint.unwrap_or(Cause::Died),
+            _ => Cause::Died,
+        };
+        self.dead(cause, format!("it refused the question after {after}"));
+    }
+
+    /// The leader is dead to this agent.
+    pub(super) fn dead(&mut self, cause: Cause, text: String) {
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return };
+        let asking = f.asking.take();
+        let noticed = asking.as_ref().map_or(now, |a| a.began);
+        let missed = asking.as_ref().map(|a| a.doubt.text(&f.name, &ms(a.began.since(f.heard)))).unwrap_or_default();
+        let lost = Lost {
+            claim: f.claim,
+            name: f.name.clone(),
+            cause,
+            noticed,
+            at: now,
+            text: if missed.is_empty() { text.clone() } else { format!("{missed}; {text}") },
+            listed: f.listed,
+        };
+        let told = !f.tellers.is_empty();
+        let successor = f.successor;
+        let requests = std::mem::take(&mut f.requests);
+        let event = format!("leader {} is gone: {text}", lost.name);
+        let fields = vec![
+            ("leader", lost.name.clone().into()),
+            ("since_first_sign_us", super::base::us(now.since(noticed))),
+            ("silent_us", super::base::us(now.since(f.heard))),
+        ];
+        self.base.tell(Kind::LeaderLost, Level::Warn, Some(cause), event, fields);
+        let waiting = asking.map(|a| a.waiting).unwrap_or_default();
+        self.lose(lost, successor, told, requests);
+        for (conn, canvass, _) in waiting {
+            self.judge_canvass(conn, canvass);
+        }
+    }
+
+    // ---- what others make this agent ask
+
+    /// Another member takes the leader for dead (§7.2): "I am on it".
+    pub(super) fn told_dead(&mut self, conn: ConnId, tell: &crate::message::Tell) {
+        let may = self.may_lead();
+        let answer = match &mut self.role {
+            Role::Following(f) if f.claim == tell.claim => {
+                if !may || f.tellers.len() >= limits::WAITING {
+                    Told::NotI
+                } else {
+                    f.tellers.push(conn);
+                    self.base.send(conn, Frame::Told(Told::OnIt));
+                    return self.doubt(Doubt::Told);
+                }
+            }
+            Role::Following(_) | Role::Leading(_) => match self.known() {
+                Some(known) if known.claim.epoch >= tell.claim.epoch => Told::Alive(known),
+                _ => Told::NotI,
+            },
+            Role::Electing(e) if e.lost.as_ref().is_some_and(|l| l.claim == tell.claim) && may => {
+                self.base.send(conn, Frame::Told(Told::OnIt));
+                return self.hurry();
+            }
+            Role::Electing(_) | Role::Listening(_) => Told::NotI,
+        };
+        self.base.send(conn, Frame::Told(answer));
+    }
+
+    /// A canvass waits for what the leader says to a question put after it arrived (§7.3).
+    pub(super) fn ask_for(&mut self, conn: ConnId, canvass: Canvass) {
+        let now = self.base.now;
+        self.doubt(Doubt::Canvassed);
+        if let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role
+            && asking.waiting.len() < limits::WAITING
+        {
+            asking.waiting.push((conn, canvass, now));
+            let due = now + self.base.settings.interrogation();
+            self.base.timers.sooner(Timer::Ask, due);
+        }
+    }
+
+    /// Answers the canvasses that waited: at once when the leader answered, after their own time when it did not.
+    fn release_waiting(&mut self, alive: bool) {
+        let (now, d) = (self.base.now, self.base.settings.interrogation());
+        let known = self.known();
+        let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role else { return };
+        let (over, left) =
+            std::mem::take(&mut asking.waiting).into_iter().partition(|(_, _, at)| alive || now.since(*at) >= d);
+        asking.waiting = left;
+        let over: Vec<(ConnId, Canvass, _)> = over;
+        for (conn, canvass, _) in over {
+            match &known {
+                Some(known) if alive => self.say(conn, canvass.claim, Says::LeaderAlive(known.clone())),
+                _ => self.judge_canvass(conn, canvass),
+            }
+        }
+    }
+
+    fn probe_answered(&mut self, conn: ConnId, answer: &Answer) -> bool {
+        let Role::Following(f) = &mut self.role else { return false };
+        if !f.probe.is_some_and(|(c, nonce)| c == conn && nonce == answer.nonce) {
+            return false;
+        }
+        f.probe = None;
+        let leads = answer.standing == Standing::Leads(f.claim);
+        self.base.close(conn);
+        if leads {
+            self.direct_again();
+        }
+        true
+    }
+
+    /// A question to this agent: whether it lives and leads.
+    pub(super) fn questioned(&mut self, conn: ConnId, question: &Question) {
+        if self.checking() {
+            return;
+        }
+        // Another boot answers for itself, and so does another agent at an address that was somebody's.
+        let answer = self.base.answer(question.nonce, self.standing());
+        self.base.send(conn, Frame::Answer(answer));
+    }
+}
