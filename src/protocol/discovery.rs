@@ -33,6 +33,7 @@ impl Node {
         if !self.base.linked() {
             return;
         }
+        self.base.info(Kind::Listening, "listening for other machines".to_owned(), vec![]);
         let wait = self.base.settings.join_wait(self.remembers());
         self.base.timers.set(Timer::Join, self.base.now + wait);
         self.hello_due();

@@ -515,10 +515,15 @@ impl Node {
     fn reign(&mut self, claim: Claim) {
         let Role::Electing(e) = &mut self.role else { return };
         let Phase::Canvass(c) = &e.phase else { return };
-        let keep: Vec<ConnId> =
-            c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).filter_map(|a| a.conn).collect();
-        let backed = keep.len();
-        let (lost, began) = (e.lost.clone(), c.began);
+        // Who has not answered yet may still, and then has its session at hand.
+        let keep: Vec<ConnId> = c
+            .asked
+            .values()
+            .filter(|a| matches!(a.says, None | Some(Says::Backed(_))))
+            .filter_map(|a| a.conn)
+            .collect();
+        let backed = c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
+        let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
         let requests = std::mem::take(&mut e.requests);
         let _ = requests;
         let story =
@@ -535,7 +540,8 @@ impl Node {
         let mut text = format!("this machine leads: epoch {}", claim.epoch);
         let mut fields = vec![("backed", (backed as u64).into()), ("canvass_us", us(now.since(began)))];
         if let Some(lost) = &lost {
-            text = format!("{text}, {} after {} was lost", ms(now.since(lost.at)), lost.name);
+            let how = if abdicated { "handed over" } else { "was lost" };
+            text = format!("{text}, {} after {} {how}", ms(now.since(lost.at)), lost.name);
             fields.push(("since_first_sign_us", us(now.since(lost.noticed))));
             fields.push(("since_lost_us", us(now.since(lost.at))));
         }

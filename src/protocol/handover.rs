@@ -323,7 +323,11 @@ impl Node {
             text,
             vec![("from", lost.name.clone().into())],
         );
-        self.leave_role(&[]);
+        // The session stays open while the claim is made: its end would say that this agent is gone.
+        if let Some(state) = self.base.conns.get_mut(conn) {
+            state.purpose = super::conns::Purpose::Incoming;
+        }
+        self.leave_role(&[conn]);
         let ended = self.base.end_reign();
         if !ended.is_empty() {
             self.base.persist(ended, super::base::Then::Nothing);
