@@ -19,6 +19,7 @@
 //! - **Bounded.** Every queue and map names its bound where it is declared.
 
 mod base;
+mod canvass;
 mod conns;
 mod directory;
 mod discovery;
@@ -32,6 +33,7 @@ pub mod limits;
 mod node;
 mod reunion;
 mod role;
+mod session;
 mod sessions;
 mod suspicion;
 mod timers;

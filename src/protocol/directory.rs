@@ -188,7 +188,7 @@ impl Directory {
 
     /// What is to be written down about members heard since the last time: those whose address changed, are new, or
     /// were written down long ago.
-    pub(super) fn to_remember(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
+    pub(super) fn unwritten(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
         let mut rows = Vec::new();
         for e in self.all.values_mut() {
             let Some(heard) = e.heard else { continue };

@@ -308,11 +308,9 @@ impl Node {
         }
         let until = self.base.now + self.base.settings.after_canvass();
         match &mut self.role {
-            Role::Listening(l) => {
-                if !l.idle || self.base.timers.is_set(Timer::Join) {
-                    l.awaits = Some(until);
-                    self.base.timers.set(Timer::Join, until);
-                }
+            Role::Listening(l) if !l.idle || self.base.timers.is_set(Timer::Join) => {
+                l.awaits = Some(until);
+                self.base.timers.set(Timer::Join, until);
             }
             Role::Electing(e) if !matches!(e.phase, Phase::Canvass(_)) => {
                 e.phase = Phase::Wait { why: "another claims" };

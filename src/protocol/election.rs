@@ -1,34 +1,32 @@
 //! Claims, succession, election: the claimant's side (protocol §7).
 
-use super::base::{Then, localised, us};
-use super::conns::{Conn, Purpose};
+use super::base::{Then, localised};
+use super::conns::Purpose;
 use super::discovery::Target;
-use super::role::{Asked, Canvassing, Electing, Lost, Phase, Role};
+use super::role::{Electing, Lost, Phase, Role};
 use super::timers::Timer;
-use super::{Node, Promise, To, Write, directory, limits};
-use crate::change::Holding;
+use super::{Node, directory};
 use crate::claim::Claim;
-use crate::event::{Cause, Kind, Level};
+use crate::event::{Cause, Kind};
 use crate::ident::{ConnId, Node as Ident, NodeId};
-use crate::message::{
-    Abdicate, Canvass, Cast, Frame, Known, MemberState, Notice, STORY_MAX, Says, Story, Tell, Told, Voice,
-};
-use crate::time::{Time, ms};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::message::{Frame, Known, MemberState, Tell, Told};
+use crate::time::Time;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The last `LeaderAlive` that this agent was given.
 pub(super) struct Veto {
     /// The reign that it named.
-    claim: Claim,
-    count: u32,
+    pub(super) claim: Claim,
+    /// How many in a row, at most four.
+    pub(super) count: u32,
     /// No canvass against that reign before.
-    until: Time,
+    pub(super) until: Time,
 }
 
 impl Node {
-    fn electing(&mut self, lost: Option<Lost>, requests: BTreeSet<u64>) {
+    fn electing(&mut self, lost: Option<Lost>) {
         self.role = Role::Electing(Electing {
             lost,
             phase: Phase::Wait { why: "" },
@@ -37,7 +35,7 @@ impl Node {
             hellos: 0,
             side: Vec::new(),
             relay: None,
-            requests,
+            requests: BTreeSet::new(),
         });
         self.base.since = self.base.wall;
     }
@@ -50,12 +48,12 @@ impl Node {
             _ => BTreeSet::new(),
         };
         self.leave_role(&[]);
-        self.electing(None, BTreeSet::new());
+        self.electing(None);
         self.canvass(None, &answered);
     }
 
     /// The leader is dead to this agent (§7.1, §7.2).
-    pub(super) fn lose(&mut self, lost: Lost, successor: Option<Ident>, told: bool, requests: BTreeSet<u64>) {
+    pub(super) fn lose(&mut self, lost: Lost, successor: Option<Ident>, told: bool) {
         self.leave_role(&[]);
         let ended = self.base.end_reign();
         if !ended.is_empty() {
@@ -64,7 +62,7 @@ impl Node {
         let dead = lost.claim.node.id;
         let silent = matches!(lost.cause, Cause::Silent | Cause::CutOff);
         let listed = lost.listed;
-        self.electing(Some(lost), requests);
+        self.electing(Some(lost));
         if let Some(entry) = self.base.members.get_mut(dead) {
             entry.state = MemberState::Silent;
         }
@@ -189,7 +187,7 @@ impl Node {
     }
 
     /// A member that names itself knows its address less well than the connection does.
-    fn seen_from(&self, mut known: Known, conn: ConnId) -> Known {
+    pub(super) fn seen_from(&self, mut known: Known, conn: ConnId) -> Known {
         if known.address.ip().is_unspecified()
             && let Some(state) = self.base.conns.get(conn)
             && let Some(peer) = &state.peer
@@ -221,381 +219,5 @@ impl Node {
         {
             self.canvass(None, &BTreeSet::new());
         }
-    }
-
-    // ---- the canvass
-
-    /// Claims, and asks everybody for a voice (§7.3).
-    pub(super) fn canvass(&mut self, abdicate: Option<Abdicate>, answered: &BTreeSet<NodeId>) {
-        if !self.may_lead() || !self.base.linked() && self.base.timers.is_set(Timer::Alone) {
-            return self.rest();
-        }
-        let now = self.base.now;
-        if let Role::Electing(Electing { lost: Some(lost), .. }) = &self.role
-            && abdicate.is_none()
-            && let Some(veto) = self.veto.as_ref().filter(|v| v.claim == lost.claim && v.until > now)
-        {
-            return self.wait(veto.until.since(now), "the leader answered others");
-        }
-        let claim = self.base.next_claim(0);
-        let deadline = now + self.base.settings.canvass();
-        let Role::Electing(e) = &mut self.role else { return };
-        let lost = e.lost.as_ref().map(|l| l.claim);
-        let replaces = abdicate.map(|a| a.claim).or(lost);
-        self.base.tell(
-            Kind::Claiming,
-            Level::Info,
-            e.lost.as_ref().map(|l| l.cause),
-            format!("this machine claims the role with epoch {}", claim.epoch),
-            vec![("claimed", claim.epoch.into())],
-        );
-        e.phase = Phase::Canvass(Canvassing {
-            claim,
-            began: now,
-            deadline,
-            voiced: false,
-            abdicate,
-            asked: BTreeMap::new(),
-            indirect: None,
-            won: false,
-        });
-        self.base.cast(To::Everyone, Cast::Notice(Notice { claim }));
-        let dead = replaces.map(|c| c.node.id);
-        for (id, awaited) in self.electorate(dead, answered) {
-            self.ask_voice(id, awaited, Canvass { claim, replaces, holding: Holding::default(), abdicate });
-        }
-        // The own claim and voice are one durable write, made while the questions travel.
-        self.base.promise(Promise { claim, withdrawn: false }, Then::OwnVoice(claim));
-        self.base.timers.set(Timer::Elect, deadline);
-    }
-
-    /// This agent may not claim now: it listens for one that does.
-    fn rest(&mut self) {
-        if self.may_lead() {
-            return self.wait(self.base.settings.join_wait(true), "there is no link");
-        }
-        self.leave_role(&[]);
-        self.listen(super::role::Listening { idle: true, hellos: 4, ..Default::default() });
-        self.base.timers.clear(Timer::Join);
-    }
-
-    /// Whom a canvass asks, and whose answer it awaits: those that the last list shows alive, or that were heard lately,
-    /// without the one that is replaced (§7.4).
-    fn electorate(&self, dead: Option<NodeId>, answered: &BTreeSet<NodeId>) -> Vec<(NodeId, bool)> {
-        let now = self.base.now;
-        let listed = matches!(&self.role, Role::Electing(Electing { lost: Some(l), .. }) if l.listed);
-        let alive = |e: &directory::Entry| {
-            listed && e.state == MemberState::Alive
-                || answered.contains(&e.node.id)
-                || e.heard_within(limits::SILENT, now)
-        };
-        let members: Vec<_> = self.base.members.iter().filter(|e| e.state != MemberState::Left).collect();
-        let mut views: Vec<_> = members.iter().map(|e| e.to_member(now)).collect();
-        for v in &mut views {
-            v.state = MemberState::Alive;
-        }
-        let order: Vec<NodeId> = directory::line(views.iter(), None).into_iter().map(|(id, _)| id).collect();
-        let rank = |id: NodeId| order.iter().position(|o| *o == id).unwrap_or(usize::MAX);
-        let mut all: Vec<(NodeId, bool)> =
-            members.iter().map(|e| (e.node.id, Some(e.node.id) != dead && alive(e))).collect();
-        all.sort_by_key(|(id, awaited)| (!awaited, rank(*id), *id));
-        for (_, awaited) in all.iter_mut().skip(limits::AWAITED) {
-            *awaited = false;
-        }
-        all
-    }
-
-    fn ask_voice(&mut self, id: NodeId, awaited: bool, canvass: Canvass) {
-        let Some(route) = self.base.direct(id) else { return };
-        let conn = self.base.dial(route, Purpose::Canvass, Frame::Canvass(canvass));
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role {
-            let asked =
-                Asked { conn: Some(conn), awaited, refused: false, says: None, withdrew: None, after: Duration::ZERO };
-            c.asked.insert(id, asked);
-        }
-    }
-
-    pub(super) fn own_voice(&mut self, claim: Claim) {
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role
-            && c.claim == claim
-        {
-            c.voiced = true;
-            self.tally(false);
-        }
-    }
-
-    pub(super) fn canvass_closed(&mut self, conn: ConnId, _state: &Conn) {
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
-        for asked in c.asked.values_mut().filter(|a| a.conn == Some(conn)) {
-            asked.conn = None;
-            // A refused connection is an answer; so is one that ended without a voice.
-            asked.refused = true;
-        }
-        self.tally(false);
-    }
-
-    pub(super) fn voice(&mut self, conn: ConnId, voice: Voice, from: SocketAddr) {
-        let Some(peer) = self.base.peer(conn) else { return };
-        let says = match voice.says {
-            Says::LeaderAlive(known) => Says::LeaderAlive(self.seen_from(localised(known, from), conn)),
-            other => other,
-        };
-        let now = self.base.now;
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
-        if c.claim != voice.claim || c.won {
-            return;
-        }
-        let began = c.began;
-        let Some(asked) = c.asked.get_mut(&peer.id).filter(|a| a.conn == Some(conn)) else { return };
-        asked.after = now.since(began);
-        asked.withdrew = voice.withdrew;
-        match says {
-            Says::LeaderAlive(known) => {
-                asked.says = Some(Says::LeaderAlive(known.clone()));
-                if !self.base.believe(known.claim) {
-                    return;
-                }
-                self.vetoed(peer.id, known);
-            }
-            Says::Better(better) => {
-                asked.says = Some(Says::Better(better));
-                let claim = c.claim;
-                self.base.believe(better);
-                if better > claim {
-                    self.outdone(claim, better);
-                }
-            }
-            Says::Higher(epoch) => {
-                asked.says = Some(Says::Higher(epoch));
-                self.go_higher(epoch);
-            }
-            Says::Taken(taken) => {
-                asked.says = Some(Says::Taken(taken));
-                self.tally(false);
-            }
-            Says::Backed(holding) => {
-                asked.says = Some(Says::Backed(holding));
-                self.tally(false);
-            }
-        }
-    }
-
-    /// One bad link must not make a second king (§7.3).
-    fn vetoed(&mut self, by: NodeId, known: Known) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &mut e.phase else { return };
-        let itself = known.claim.node.id == by;
-        if !known.direct && !itself {
-            // A member that reaches the leader directly is waited for.
-            c.indirect.get_or_insert((by, known));
-            return self.tally(false);
-        }
-        self.yield_to(by, known);
-    }
-
-    fn yield_to(&mut self, by: NodeId, known: Known) {
-        let Role::Electing(e) = &self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
-        let claim = c.claim;
-        let relay = (known.claim.node.id != by).then_some(by);
-        let again = self.veto.as_ref().filter(|v| v.claim == known.claim).map_or(1, |v| (v.count + 1).min(4));
-        // 4, 8, 16, 32 intervals, while nothing changes.
-        let until = self.base.now + self.base.heartbeat() * (2 << again);
-        self.veto = Some(Veto { claim: known.claim, count: again, until });
-        let name = self.base.name(by);
-        self.withdraw(claim, &format!("{name} says that {} leads and answers", known.name));
-        self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
-    }
-
-    fn outdone(&mut self, claim: Claim, better: Claim) {
-        let name = self.base.name(better.node.id);
-        self.withdraw(claim, &format!("{name} has the better claim, of epoch {}", better.epoch));
-        self.end_canvass();
-        self.wait(self.base.settings.after_canvass(), "another has the better claim");
-    }
-
-    fn go_higher(&mut self, epoch: u64) {
-        if !self.base.believe_epoch(epoch) {
-            return;
-        }
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
-        let (claim, abdicate) = (c.claim, c.abdicate);
-        e.higher += 1;
-        if e.higher > limits::HIGHER {
-            e.higher = 0;
-            return self.lost_canvass();
-        }
-        let answered = c.asked.iter().filter(|(_, a)| a.awaited).map(|(id, _)| *id).collect();
-        self.withdraw(claim, &format!("epoch {epoch} is known already"));
-        self.end_canvass();
-        self.canvass(abdicate, &answered);
-    }
-
-    /// Hangs up on everybody who was asked.
-    pub(super) fn end_canvass(&mut self) {
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
-        let conns: Vec<ConnId> = c.asked.values_mut().filter_map(|a| a.conn.take()).collect();
-        for conn in conns {
-            self.base.close(conn);
-        }
-    }
-
-    /// Counts (§7.4).
-    pub(super) fn tally(&mut self, over: bool) {
-        let quorum = self.base.settings.quorum as usize;
-        let now = self.base.now;
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &mut e.phase else { return };
-        if c.won {
-            return;
-        }
-        let over = over || now >= c.deadline;
-        let waiting = c.asked.values().any(|a| a.awaited && a.says.is_none() && !a.refused);
-        if let Some((by, known)) = c.indirect.clone()
-            && (over || !waiting)
-        {
-            return self.yield_to(by, known);
-        }
-        let withdrew: BTreeSet<Claim> = c.asked.values().filter_map(|a| a.withdrew).collect();
-        let objected = c.asked.values().any(|a| matches!(&a.says, Some(Says::Taken(t)) if !withdrew.contains(t)));
-        let voices =
-            usize::from(c.voiced) + c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
-        if !over && (waiting || !c.voiced || objected) {
-            return;
-        }
-        if c.voiced && !objected && voices >= quorum {
-            return self.won();
-        }
-        if !c.voiced && !objected {
-            // The own disk is slow: nothing counts until it is done.
-            let again = now + self.base.settings.canvass();
-            return self.base.timers.set(Timer::Elect, again);
-        }
-        self.lost_canvass();
-    }
-
-    fn lost_canvass(&mut self) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
-        let claim = c.claim;
-        e.tries += 1;
-        let doubled = 2u32.saturating_pow(e.tries.saturating_sub(1).min(4));
-        self.withdraw(claim, "not everybody could back it");
-        self.end_canvass();
-        let hb = self.base.heartbeat();
-        let pause = hb / 2 + self.base.random(hb * 3 / 2);
-        self.wait((pause * doubled).min(hb * 16), "the canvass was lost");
-    }
-
-    /// Nobody objected: the reign is written down, then it begins.
-    fn won(&mut self) {
-        let story = self.story();
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &mut e.phase else { return };
-        c.won = true;
-        let claim = c.claim;
-        self.base.timers.clear(Timer::Elect);
-        let mut writes = vec![Write::Shown(claim)];
-        writes.extend(self.base.enter_reign(claim, &story));
-        self.base.persist(writes, Then::Reign(claim));
-    }
-
-    /// The own reign is durable.
-    pub(super) fn reign_durable(&mut self, claim: Claim) {
-        match &mut self.role {
-            Role::Electing(Electing { phase: Phase::Canvass(c), .. }) if c.claim == claim && c.won => self.reign(claim),
-            Role::Leading(_) => self.renewed(claim),
-            // It was lost in the meantime, but it is on the disk: nothing below it is shown any more.
-            _ => self.base.shown = self.base.shown.max(Some(claim)),
-        }
-    }
-
-    /// Begins to lead (§7.5).
-    fn reign(&mut self, claim: Claim) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
-        // Who has not answered yet may still, and then has its session at hand.
-        let keep: Vec<ConnId> = c
-            .asked
-            .values()
-            .filter(|a| matches!(a.says, None | Some(Says::Backed(_))))
-            .filter_map(|a| a.conn)
-            .collect();
-        let backed = c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
-        let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
-        let requests = std::mem::take(&mut e.requests);
-        let _ = requests;
-        let story =
-            self.base.reign.as_ref().map(|r| Story { name: r.name.clone(), cause: r.cause, text: r.text.clone() });
-        let story = story.expect("the reign was written down");
-        for conn in &keep {
-            if let Some(state) = self.base.conns.get_mut(*conn) {
-                state.purpose = Purpose::Incoming;
-            }
-        }
-        self.leave_role(&keep);
-        self.base.shown = Some(claim);
-        let now = self.base.now;
-        let mut text = format!("this machine leads: epoch {}", claim.epoch);
-        let mut fields = vec![("backed", (backed as u64).into()), ("canvass_us", us(now.since(began)))];
-        if let Some(lost) = &lost {
-            let how = if abdicated { "handed over" } else { "was lost" };
-            text = format!("{text}, {} after {} {how}", ms(now.since(lost.at)), lost.name);
-            fields.push(("since_first_sign_us", us(now.since(lost.noticed))));
-            fields.push(("since_lost_us", us(now.since(lost.at))));
-        }
-        let text = match backed {
-            0 => format!("{text}, with nobody else"),
-            n => format!("{text}, backed by {n}"),
-        };
-        self.begin_leading(claim, story.clone());
-        self.base.tell(Kind::Leading, Level::Info, Some(story.cause), text, fields);
-        self.beat_now();
-    }
-
-    /// Why this reign begins, in words for `history`.
-    fn story(&self) -> Story {
-        let name = self.base.me.name.clone();
-        let Role::Electing(e) = &self.role else { return Story { name, cause: Cause::First, text: String::new() } };
-        let Phase::Canvass(c) = &e.phase else { return Story { name, cause: Cause::First, text: String::new() } };
-        let mut answers: Vec<String> = Vec::new();
-        for (id, a) in c.asked.iter().filter(|(_, a)| a.awaited || a.says.is_some()).take(8) {
-            let said = match &a.says {
-                Some(Says::Backed(_)) => format!("backed after {}", ms(a.after)),
-                Some(Says::Taken(_)) => "had backed a claim since withdrawn".to_owned(),
-                Some(_) => "objected".to_owned(),
-                None if a.refused => "could not be reached".to_owned(),
-                None => "did not answer".to_owned(),
-            };
-            answers.push(format!("{} {said}", self.base.name(*id)));
-        }
-        let more = c.asked.len().saturating_sub(8);
-        if more > 0 {
-            answers.push(format!("and {more} more"));
-        }
-        let asked = if answers.is_empty() {
-            "nobody else was there to ask".to_owned()
-        } else {
-            format!("asked: {}", answers.join(", "))
-        };
-        let (cause, before) = match (&c.abdicate, &e.lost) {
-            (Some(a), lost) => {
-                let old = self.base.name(a.claim.node.id);
-                let took = lost.as_ref().map(|l| ms(self.base.now.since(l.noticed))).unwrap_or_default();
-                (a.cause, format!("{old} handed over to {name}, which took {took}"))
-            }
-            (None, Some(l)) => {
-                let took = ms(self.base.now.since(l.noticed));
-                (l.cause, format!("{name} noticed: {}; {took} from the first sign to the new leader", l.text))
-            }
-            (None, None) => (Cause::First, "there was no leader".to_owned()),
-        };
-        let mut text = format!("{before}; {asked}");
-        if text.len() > STORY_MAX {
-            let cut = (0..=STORY_MAX).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-            text.truncate(cut);
-        }
-        Story { name, cause, text }
     }
 }

@@ -325,7 +325,7 @@ impl Node {
         self.states();
         if self.base.disk_has_room() {
             let (now, wall) = (self.base.now, self.base.wall);
-            let rows = self.base.members.to_remember(now, wall, 64);
+            let rows = self.base.members.unwritten(now, wall, 64);
             if !rows.is_empty() {
                 let writes = rows.into_iter().map(super::Write::Member).collect();
                 self.base.persist(writes, Then::Nothing);

@@ -1,7 +1,6 @@
 //! Leading: heartbeats and reigns (protocol §5, §6, §7.5).
 
 use super::base::Then;
-use super::conns::Purpose;
 use super::directory;
 use super::role::{Leading, Renewing, Role, Served};
 use super::timers::Timer;
@@ -221,7 +220,7 @@ impl Node {
 
     /// Stops leading, for a leader that is there to be followed: tells the followers where to go (§9).
     pub(super) fn yield_role(&mut self, known: crate::message::Known, relay: Option<NodeId>, confirmed: bool) {
-        let conn = self.open_to(known.claim.node);
+        let conn = self.open_conn(known.claim.node);
         let Role::Leading(l) = &self.role else { return };
         let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).collect();
         let to = known.claim.node;
@@ -231,20 +230,7 @@ impl Node {
             }
         }
         self.finish_requests(&known);
-        if let Some(conn) = conn
-            && let Some(state) = self.base.conns.get_mut(conn)
-        {
-            state.purpose = Purpose::Incoming;
-        }
         self.follow(super::discovery::Target { known, relay, confirmed, conn, successor: None });
-    }
-
-    /// A connection to the new leader that can become the session.
-    fn open_to(&self, node: Ident) -> Option<ConnId> {
-        let fits = |c: &super::conns::Conn| {
-            c.peer.as_ref().is_some_and(|p| p.node == node) && c.purpose == Purpose::Incoming && c.via().is_none()
-        };
-        self.base.conns.iter().find(|(_, c)| fits(c)).map(|(id, _)| id)
     }
 
     pub(super) fn served_mut(&mut self, conn: ConnId) -> Option<&mut Served> {

@@ -198,7 +198,7 @@ pub(super) enum Phase {
         /// For what.
         why: &'static str,
     },
-    Canvass(Canvassing),
+    Canvass(Box<Canvassing>),
 }
 
 /// A canvass under way.

@@ -323,7 +323,8 @@ impl Node {
         ];
         self.base.tell(Kind::LeaderLost, Level::Warn, Some(cause), event, fields);
         let waiting = asking.map(|a| a.waiting).unwrap_or_default();
-        self.lose(lost, successor, told, requests);
+        self.refuse(requests, "the leader went away meanwhile; see 'tanist status'");
+        self.lose(lost, successor, told);
         for (conn, canvass, _) in waiting {
             self.judge_canvass(conn, canvass);
         }

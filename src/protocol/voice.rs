@@ -1,7 +1,7 @@
 //! Answering a canvass (protocol §7.3): the rule as a pure function, and what it does to this agent.
 
 use super::base::Then;
-use super::role::{Canvassing, Electing, Following, Phase, Role};
+use super::role::{Electing, Following, Phase, Role};
 use super::timers::Timer;
 use super::{Node, Promise};
 use crate::change::Holding;
@@ -109,10 +109,10 @@ impl Node {
     /// Judges a claim that no living leader stands against.
     pub(super) fn judge_canvass(&mut self, conn: ConnId, canvass: Canvass) {
         let claim = canvass.claim;
-        if let Role::Electing(Electing { phase: Phase::Canvass(Canvassing { won: true, claim: own, .. }), .. }) =
-            &self.role
+        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &self.role
+            && c.won
         {
-            let known = self.known_self(*own);
+            let known = self.known_self(c.claim);
             return self.say(conn, claim, Says::LeaderAlive(known));
         }
         let since = self.base.now.since(self.base.promised_at);

@@ -1,0 +1,444 @@
+//! A follower's session to its leader: its dials, its pings, and the ways to the leader (protocol §6).
+
+use super::base::Then;
+use super::conns::{Conn, Purpose, Route};
+use super::discovery::Target;
+use super::role::{Doubt, Listening, Phase, ROUTES, Role, Session};
+use super::timers::Timer;
+use super::{Closed, Node, Write, limits};
+use crate::change::Holding;
+use crate::claim::Claim;
+use crate::event::Kind;
+use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::message::{
+    Frame, Heartbeat, Join, Joined, Known, MemberState, Named, NotJoined, Ping, Pong, Reigns, Standing,
+};
+use std::net::SocketAddr;
+
+impl Node {
+    // ---- the session
+
+    /// The ways to the leader: directly, and through another when that is known to be needed.
+    pub(super) fn routes(&self, round: u32) -> Vec<Route> {
+        let Role::Following(f) = &self.role else { return Vec::new() };
+        let to = f.claim.node.id;
+        let mut routes: Vec<Route> = self.base.direct(to).into_iter().collect();
+        if let Some(relay) = f.relay {
+            routes.extend(self.base.through(to, relay));
+            let mut others: Vec<NodeId> = self
+                .base
+                .members
+                .iter()
+                .filter(|e| e.via.is_none() && e.state == MemberState::Alive)
+                .map(|e| e.node.id)
+                .filter(|id| *id != to && *id != relay)
+                .collect();
+            if !others.is_empty() {
+                let turn = round as usize % others.len();
+                others.rotate_left(turn);
+            }
+            routes.extend(others.into_iter().filter_map(|id| self.base.through(to, id)).take(ROUTES - 2));
+        }
+        routes
+    }
+
+    pub(super) fn dial_session(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        if f.full || !f.dials.is_empty() {
+            return;
+        }
+        let routes = self.routes(0);
+        for route in routes.into_iter().take(ROUTES) {
+            let join = self.join_frame(route.via);
+            let conn = self.base.dial(route, Purpose::Session, join);
+            if let Role::Following(f) = &mut self.role {
+                f.dials.push(conn);
+            }
+        }
+    }
+
+    pub(super) fn join_on(&mut self, conn: ConnId) {
+        if let Some(state) = self.base.conns.get_mut(conn) {
+            state.purpose = Purpose::Session;
+        }
+        let join = self.join_frame(None);
+        self.base.send(conn, join);
+        if let Role::Following(f) = &mut self.role {
+            f.dials.push(conn);
+        }
+    }
+
+    fn join_frame(&self, via: Option<NodeId>) -> Frame {
+        let claim = match &self.role {
+            Role::Following(f) => f.claim,
+            Role::Electing(e) => e.lost.as_ref().map_or(self.base.shown, |l| Some(l.claim)).expect("a reign to join"),
+            _ => self.base.shown.expect("a reign to join"),
+        };
+        Frame::Join(Join {
+            claim,
+            shown: self.base.shown,
+            priority: self.base.settings.priority,
+            version: self.base.version.clone(),
+            holding: Holding::default(),
+            via,
+        })
+    }
+
+    /// Dials the silent leader through a member that reaches it, alongside the election (§6).
+    pub(super) fn try_through(&mut self, relay: NodeId) {
+        let Role::Electing(e) = &self.role else { return };
+        let Some(lost) = &e.lost else { return };
+        if !matches!(lost.cause, crate::event::Cause::Silent | crate::event::Cause::CutOff) || e.side.len() >= ROUTES {
+            return;
+        }
+        let Some(route) = self.base.through(lost.claim.node.id, relay) else { return };
+        let join = self.join_frame(Some(relay));
+        let conn = self.base.dial(route, Purpose::Session, join);
+        if let Role::Electing(e) = &mut self.role {
+            e.side.push(conn);
+            e.relay = Some(relay);
+        }
+    }
+
+    /// The leader that was only silent speaks again: back to it.
+    pub(super) fn resume(&mut self, mut target: Target) {
+        let Role::Electing(e) = &self.role else { return };
+        target.relay = target.relay.or(e.relay);
+        let text = format!("leader {} is back: it was only silent", target.known.name);
+        self.base.info(Kind::LeaderAnswered, text, vec![("leader", target.known.name.clone().into())]);
+        self.follow(target);
+    }
+
+    pub(super) fn joined(&mut self, conn: ConnId, joined: Joined) {
+        let Some(peer) = self.base.peer(conn) else { return };
+        let Some(state) = self.base.conns.get(conn) else { return };
+        let via = state.via();
+        if state.purpose != Purpose::Session || joined.claim.node != peer || !self.base.believe(joined.claim) {
+            return self.base.close(conn);
+        }
+        if let Role::Electing(e) = &self.role {
+            if !e.side.contains(&conn) || matches!(&e.phase, Phase::Canvass(c) if c.won) {
+                return self.base.close(conn);
+            }
+            return self.side_joined(conn, joined, via);
+        }
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return self.base.close(conn) };
+        if !f.dials.contains(&conn) || f.claim.node.id != peer.id || joined.claim < f.claim && f.settled {
+            return self.base.close(conn);
+        }
+        let others: Vec<ConnId> = f.dials.drain(..).filter(|c| *c != conn).collect();
+        let old = f.session.take().map(|s| s.conn);
+        let was_via = f.relay.is_some() && f.listed;
+        f.session = Some(Session { conn, via, seq: 0, ping: None, rtt_us: None, deaf: false });
+        f.heard = now;
+        f.listed = true;
+        f.successor = joined.successor;
+        f.relay = via;
+        let name = joined.story.name.clone();
+        f.name.clone_from(&name);
+        for conn in others.into_iter().chain(old) {
+            self.base.close(conn);
+        }
+        self.new_reign(joined.claim, joined.story);
+        self.take_list(joined.members);
+        self.way_known(via, was_via, &name);
+        // It counts from the moment that this agent speaks after the answer.
+        self.ping_due();
+    }
+
+    /// Tells users by which way the leader is reached, when that changed, and tries the direct one from now on.
+    fn way_known(&mut self, via: Option<NodeId>, was: bool, name: &str) {
+        if let Some(relay) = via {
+            let through = self.base.name(relay);
+            if !was {
+                let text = format!("leader {name} is reached through {through}: there is no direct way");
+                self.base.warn(Kind::Relayed, text, vec![("via", through.into())]);
+            }
+            self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
+        } else {
+            self.base.timers.clear(Timer::Probe);
+            if was {
+                let text = format!("leader {name} is reached directly again");
+                self.base.info(Kind::Relayed, text, vec![("via", "".into())]);
+            }
+        }
+    }
+
+    fn side_joined(&mut self, conn: ConnId, joined: Joined, via: Option<NodeId>) {
+        let name = joined.story.name.clone();
+        let Some(address) = self.base.members.get(joined.claim.node.id).map(|e| e.address) else { return };
+        let known = Known { claim: joined.claim, name, address, direct: true };
+        self.resume(Target { known, relay: via, confirmed: true, conn: Some(conn), successor: joined.successor });
+        self.joined(conn, joined);
+    }
+
+    /// The leader's reign as the session tells it.
+    fn new_reign(&mut self, claim: Claim, story: crate::message::Story) {
+        let Role::Following(f) = &mut self.role else { return };
+        f.story = Some(story.clone());
+        if f.claim != claim {
+            f.claim = claim;
+            f.settled = false;
+            f.confirmed = true;
+        }
+        if f.settled {
+            return self.write_reign(claim, &story);
+        }
+        self.confirm(claim);
+    }
+
+    pub(super) fn leader_reigns(&mut self, conn: ConnId, reigns: Reigns) {
+        if self.on_session(conn) && self.base.peer(conn) == Some(reigns.claim.node) && self.base.believe(reigns.claim) {
+            self.new_reign(reigns.claim, reigns.story);
+        }
+    }
+
+    pub(super) fn not_joined(&mut self, conn: ConnId, why: NotJoined) {
+        let from = self.base.conns.get(conn).map(|c| c.address);
+        if self.base.conns.get(conn).is_none_or(|c| c.purpose != Purpose::Session) {
+            return;
+        }
+        self.base.close(conn);
+        let Role::Following(f) = &mut self.role else {
+            if let Role::Electing(e) = &mut self.role {
+                e.side.retain(|c| *c != conn);
+            }
+            return;
+        };
+        f.dials.retain(|c| *c != conn);
+        let claim = f.claim;
+        match why {
+            NotJoined::Cloned => self.cloned(),
+            NotJoined::Full => {
+                f.full = true;
+                let text = format!("the cluster is full: following {} by heartbeat alone", f.name);
+                self.base.warn(Kind::ClusterFull, text, vec![]);
+                self.confirm(claim);
+            }
+            NotJoined::NotLeader(Standing::Follows(known)) if known.claim.node.id != self.base.me.node.id => {
+                let known = super::base::localised(known, from.unwrap_or(known_address()));
+                if known.claim > claim || known.claim.node != claim.node {
+                    self.lead_moved(known);
+                }
+            }
+            NotJoined::NotLeader(_) => self.doubt(Doubt::Broken),
+        }
+    }
+
+    /// The one that was followed names another leader: that one is followed, once (§6).
+    pub(super) fn lead_moved(&mut self, known: Known) {
+        if known.claim.node.id == self.base.me.node.id || known.address.ip().is_unspecified() {
+            return self.doubt(Doubt::Broken);
+        }
+        self.follow(Target { known, relay: None, confirmed: false, conn: None, successor: None });
+    }
+
+    /// Another living agent has this id (§4).
+    pub(super) fn cloned(&mut self) {
+        let old = self.base.me.node.id;
+        let id = self.base.random_id();
+        self.base.me.node.id = id;
+        self.base.persist(vec![Write::Identity(id)], Then::Nothing);
+        let text = format!("another living agent has the id {}: this one takes a new one", old.short());
+        self.base.warn(Kind::CloneDetected, text, vec![("id", id.to_string().into()), ("was", old.to_string().into())]);
+        // The promises of the old id stay promises; its own claims are nobody's now.
+        self.leave_role(&[]);
+        self.listen(Listening::default());
+    }
+
+    pub(super) fn session_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {
+        match &mut self.role {
+            Role::Electing(e) => e.side.retain(|c| *c != conn),
+            Role::Following(f) => {
+                let dialled = f.dials.contains(&conn);
+                f.dials.retain(|c| *c != conn);
+                if f.session.as_ref().is_some_and(|s| s.conn == conn) {
+                    f.session = None;
+                    self.base.timers.clear(Timer::Ping);
+                    self.base.timers.clear(Timer::Pong);
+                    return self.doubt(Doubt::Broken);
+                }
+                if !dialled || f.session.is_some() || !f.dials.is_empty() {
+                    return;
+                }
+                let refused = how == Closed::Refused && state.via().is_none();
+                self.base.timers.sooner(Timer::Redial, self.base.now + self.base.settings.interrogation());
+                if refused || how == Closed::Reset {
+                    self.doubt(Doubt::Broken);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_session(&mut self, conn: ConnId) -> bool {
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return false };
+        let yes = f.session.as_ref().is_some_and(|s| s.conn == conn);
+        if yes {
+            f.heard = now;
+        }
+        yes
+    }
+
+    // ---- signs of life
+
+    /// The leader's own heartbeat was heard, by whatever way.
+    pub(super) fn leader_beats(&mut self, successor: Option<Ident>) {
+        let now = self.base.now;
+        let suspicion = self.base.settings.suspicion();
+        let Role::Following(f) = &mut self.role else { return };
+        f.heard = now;
+        if f.successor != successor {
+            f.successor = successor;
+            self.tell_successor();
+        }
+        let Role::Following(f) = &mut self.role else { return };
+        self.base.timers.set(Timer::Silence, now + suspicion);
+        if f.session.is_some() {
+            self.base.timers.set(Timer::Deaf, f.broadcast + suspicion * 5 / 9);
+        } else if f.dials.is_empty() && !f.full && f.asking.is_none() {
+            self.base.timers.sooner(Timer::Redial, now + self.base.settings.interrogation());
+        }
+        if f.asking.as_ref().is_some_and(|a| a.doubt == Doubt::Silence && a.datagram) {
+            self.leader_alive("it beats again");
+        }
+    }
+
+    pub(super) fn session_beat(&mut self, conn: ConnId, beat: &Heartbeat) {
+        let ours = matches!(&self.role, Role::Following(f) if f.claim == beat.claim);
+        if self.on_session(conn) && ours {
+            self.leader_beats(beat.successor);
+        }
+    }
+
+    pub(super) fn named(&mut self, conn: ConnId, named: &Named) {
+        if !self.on_session(conn) {
+            return;
+        }
+        let Role::Following(f) = &mut self.role else { return };
+        if f.claim == named.claim && f.successor != named.successor {
+            f.successor = named.successor;
+            self.tell_successor();
+        }
+    }
+
+    fn tell_successor(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        let named = f.successor;
+        match named {
+            Some(node) => {
+                let name = self.base.name(node.id);
+                let own = if node == self.base.me.node { " (this machine)" } else { "" };
+                let text = format!("successor is {name}{own}");
+                self.base.info(Kind::SuccessorNamed, text, vec![("successor", name.into())]);
+            }
+            None => self.base.info(Kind::SuccessorNone, "there is no successor".to_owned(), vec![]),
+        }
+    }
+
+    /// No heartbeat has come by datagram: the leader is asked to send them on the session.
+    pub(super) fn deaf_due(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        if f.session.as_ref().is_some_and(|s| !s.deaf) {
+            self.ping_due();
+        }
+    }
+
+    pub(super) fn ping_due(&mut self) {
+        let now = self.base.now;
+        let patience = self.base.settings.suspicion() * 5 / 9;
+        let Role::Following(f) = &mut self.role else { return };
+        let deaf = now.since(f.broadcast) >= patience;
+        let Some(session) = &mut f.session else { return };
+        session.deaf = deaf;
+        session.seq += 1;
+        if session.ping.is_none() {
+            session.ping = Some((session.seq, now));
+            self.base.timers.set(Timer::Pong, now + self.base.settings.unanswered());
+        }
+        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, position: 0 };
+        let conn = session.conn;
+        self.base.send(conn, Frame::Ping(ping));
+        self.base.timers.set(Timer::Ping, now + limits::PING);
+    }
+
+    pub(super) fn ponged(&mut self, conn: ConnId, pong: &Pong) {
+        if !self.on_session(conn) {
+            return;
+        }
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return };
+        let Some(session) = &mut f.session else { return };
+        let Some((seq, sent)) = session.ping else { return };
+        if pong.seq < seq {
+            return;
+        }
+        if pong.seq == seq {
+            let rtt = u64::try_from(now.since(sent).as_micros()).unwrap_or(u64::MAX);
+            let first = session.rtt_us.is_none();
+            session.rtt_us = Some(session.rtt_us.map_or(rtt, |old| (old * 3 + rtt) / 4));
+            if first {
+                // The leader orders its line by it.
+                self.base.timers.sooner(Timer::Ping, now + self.base.settings.heartbeat());
+            }
+        }
+        session.ping = None;
+        self.base.timers.clear(Timer::Pong);
+    }
+
+    pub(super) fn pong_missing(&mut self) {
+        self.doubt(Doubt::Unanswered);
+    }
+
+    // ---- the direct way
+
+    pub(super) fn probe_closed(&mut self, conn: ConnId) {
+        if let Role::Following(f) = &mut self.role
+            && f.probe.is_some_and(|(c, _)| c == conn)
+        {
+            f.probe = None;
+        }
+    }
+
+    /// Whoever goes through another asks the leader directly too (§6).
+    pub(super) fn probe_due(&mut self) {
+        let nonce = self.base.nonce();
+        let Role::Following(f) = &self.role else { return };
+        if f.session.as_ref().is_none_or(|s| s.via.is_none()) {
+            return;
+        }
+        let node = f.claim.node;
+        let old = f.probe;
+        if let Some((conn, _)) = old {
+            self.base.close(conn);
+        }
+        self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
+        let Some(route) = self.base.direct(node.id) else { return };
+        let question = Frame::Question(crate::message::Question { nonce, to: node });
+        let conn = self.base.dial(route, Purpose::Probe, question);
+        if let Role::Following(f) = &mut self.role {
+            f.probe = Some((conn, nonce));
+        }
+    }
+
+    /// The leader answered directly: that way is the way from then on.
+    pub(super) fn direct_again(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        if !f.dials.is_empty() {
+            return;
+        }
+        let Some(route) = self.base.direct(f.claim.node.id) else { return };
+        let join = self.join_frame(None);
+        let conn = self.base.dial(route, Purpose::Session, join);
+        if let Role::Following(f) = &mut self.role {
+            f.dials.push(conn);
+        }
+    }
+}
+
+/// Stands for an address that nobody told.
+fn known_address() -> SocketAddr {
+    (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
+}
