@@ -4,7 +4,7 @@ use super::base::{Then, localised, us};
 use super::conns::{Conn, Purpose};
 use super::discovery::Target;
 use super::election::Veto;
-use super::role::{Asked, Canvassing, Electing, Phase, Role};
+use super::role::{Asked, Canvassing, Phase, Renewing, Role};
 use super::timers::Timer;
 use super::{Node, Promise, To, Write, directory, limits};
 use crate::change::Holding;
@@ -20,33 +20,48 @@ use std::time::Duration;
 impl Node {
     // ---- the canvass
 
-    /// Claims, and asks everybody for a voice (§7.3).
+    /// Claims in an election, and asks everybody for a voice (§7.3).
     pub(super) fn canvass(&mut self, abdicate: Option<Abdicate>, answered: &BTreeSet<NodeId>) {
         if !self.may_lead() || !self.base.linked() && self.base.timers.is_set(Timer::Alone) {
             return self.rest();
         }
         let now = self.base.now;
-        if let Role::Electing(Electing { lost: Some(lost), .. }) = &self.role
-            && abdicate.is_none()
+        let Role::Electing(e) = &mut self.role else { return };
+        if abdicate.is_none()
+            && let Some(lost) = &e.lost
             && let Some(veto) = self.veto.as_ref().filter(|v| v.claim == lost.claim && v.until > now)
         {
-            return self.wait(veto.until.since(now), "the leader answered others");
+            let pause = veto.until.since(now);
+            return self.wait(pause, "the leader answered others");
         }
-        let claim = self.base.next_claim(0);
-        let deadline = now + self.base.settings.canvass();
-        let Role::Electing(e) = &mut self.role else { return };
-        let lost = e.lost.as_ref().map(|l| l.claim);
+        e.phase = Phase::Canvass;
+        let (lost, cause) = (e.lost.as_ref().map(|l| l.claim), e.lost.as_ref().map(|l| l.cause));
         let replaces = abdicate.map(|a| a.claim).or(lost);
-        self.base.tell(
-            Kind::Claiming,
-            Level::Info,
-            e.lost.as_ref().map(|l| l.cause),
-            format!("this machine claims the role with epoch {}", claim.epoch),
-            vec![("claimed", claim.epoch.into())],
-        );
-        e.phase = Phase::Canvass(Box::new(Canvassing {
+        self.ask_voices(replaces, abdicate, answered, cause);
+    }
+
+    /// Claims anew while leading, because a handover failed after it was asked for (§8).
+    pub(super) fn canvass_on(&mut self) {
+        let Role::Leading(l) = &self.role else { return };
+        if self.canvass.is_none() {
+            self.ask_voices(Some(l.claim), None, &BTreeSet::new(), Some(Cause::Handover));
+        }
+    }
+
+    fn ask_voices(
+        &mut self,
+        replaces: Option<Claim>,
+        abdicate: Option<Abdicate>,
+        answered: &BTreeSet<NodeId>,
+        cause: Option<Cause>,
+    ) {
+        let claim = self.base.next_claim(0);
+        let (began, deadline) = (self.base.now, self.base.now + self.base.settings.canvass());
+        let text = format!("this machine claims the role with epoch {}", claim.epoch);
+        self.base.tell(Kind::Claiming, Level::Info, cause, text, vec![("claimed", claim.epoch.into())]);
+        self.canvass = Some(Box::new(Canvassing {
             claim,
-            began: now,
+            began,
             deadline,
             voiced: false,
             abdicate,
@@ -78,7 +93,11 @@ impl Node {
     /// without the one that is replaced (§7.4).
     fn electorate(&self, dead: Option<NodeId>, answered: &BTreeSet<NodeId>) -> Vec<(NodeId, bool)> {
         let now = self.base.now;
-        let listed = matches!(&self.role, Role::Electing(Electing { lost: Some(l), .. }) if l.listed);
+        let listed = match &self.role {
+            Role::Electing(e) => e.lost.as_ref().is_some_and(|l| l.listed),
+            Role::Leading(_) => true,
+            Role::Listening(_) | Role::Following(_) => false,
+        };
         let alive = |e: &directory::Entry| {
             listed && e.state == MemberState::Alive
                 || answered.contains(&e.node.id)
@@ -103,7 +122,7 @@ impl Node {
     fn ask_voice(&mut self, id: NodeId, awaited: bool, canvass: Canvass) {
         let Some(route) = self.base.direct(id) else { return };
         let conn = self.base.dial(route, Purpose::Canvass, Frame::Canvass(canvass));
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role {
+        if let Some(c) = &mut self.canvass {
             let asked =
                 Asked { conn: Some(conn), awaited, refused: false, says: None, withdrew: None, after: Duration::ZERO };
             c.asked.insert(id, asked);
@@ -111,7 +130,7 @@ impl Node {
     }
 
     pub(super) fn own_voice(&mut self, claim: Claim) {
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role
+        if let Some(c) = &mut self.canvass
             && c.claim == claim
         {
             c.voiced = true;
@@ -120,7 +139,7 @@ impl Node {
     }
 
     pub(super) fn canvass_closed(&mut self, conn: ConnId, _state: &Conn) {
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
+        let Some(c) = &mut self.canvass else { return };
         for asked in c.asked.values_mut().filter(|a| a.conn == Some(conn)) {
             asked.conn = None;
             // A refused connection is an answer; so is one that ended without a voice.
@@ -136,7 +155,7 @@ impl Node {
             other => other,
         };
         let now = self.base.now;
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
+        let Some(c) = &mut self.canvass else { return };
         if c.claim != voice.claim || c.won {
             return;
         }
@@ -177,8 +196,7 @@ impl Node {
 
     /// One bad link must not make a second king (§7.3).
     fn vetoed(&mut self, by: NodeId, known: Known) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &mut e.phase else { return };
+        let Some(c) = &mut self.canvass else { return };
         let itself = known.claim.node.id == by;
         if !known.direct && !itself {
             // A member that reaches the leader directly is waited for.
@@ -189,9 +207,7 @@ impl Node {
     }
 
     fn yield_to(&mut self, by: NodeId, known: Known) {
-        let Role::Electing(e) = &self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
-        let claim = c.claim;
+        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
         let relay = (known.claim.node.id != by).then_some(by);
         let again = self.veto.as_ref().filter(|v| v.claim == known.claim).map_or(1, |v| (v.count + 1).min(4));
         // 4, 8, 16, 32 intervals, while nothing changes.
@@ -199,6 +215,11 @@ impl Node {
         self.veto = Some(Veto { claim: known.claim, count: again, until });
         let name = self.base.name(by);
         self.withdraw(claim, &format!("{name} says that {} leads and answers", known.name));
+        self.end_canvass();
+        if matches!(self.role, Role::Leading(_)) {
+            let from = known.address;
+            return self.other_leader(known, relay, from);
+        }
         self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
     }
 
@@ -206,32 +227,42 @@ impl Node {
         let name = self.base.name(better.node.id);
         self.withdraw(claim, &format!("{name} has the better claim, of epoch {}", better.epoch));
         self.end_canvass();
-        self.wait(self.base.settings.after_canvass(), "another has the better claim");
+        self.pause(self.base.settings.after_canvass(), "another has the better claim");
+    }
+
+    /// Waits before the next claim, whatever the role.
+    pub(super) fn pause(&mut self, pause: Duration, why: &'static str) {
+        if matches!(self.role, Role::Leading(_)) {
+            self.base.timers.set(Timer::Elect, self.base.now + pause);
+        } else {
+            self.wait(pause, why);
+        }
     }
 
     fn go_higher(&mut self, epoch: u64) {
         if !self.base.believe_epoch(epoch) {
             return;
         }
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
+        let Some(c) = &self.canvass else { return };
         let (claim, abdicate) = (c.claim, c.abdicate);
-        e.higher += 1;
-        if e.higher > limits::HIGHER {
-            e.higher = 0;
+        self.higher += 1;
+        if self.higher > limits::HIGHER {
+            self.higher = 0;
             return self.lost_canvass();
         }
         let answered = c.asked.iter().filter(|(_, a)| a.awaited).map(|(id, _)| *id).collect();
         self.withdraw(claim, &format!("epoch {epoch} is known already"));
         self.end_canvass();
+        if matches!(self.role, Role::Leading(_)) {
+            return self.canvass_on();
+        }
         self.canvass(abdicate, &answered);
     }
 
-    /// Hangs up on everybody who was asked.
+    /// Hangs up on everybody who was asked: the canvass is over.
     pub(super) fn end_canvass(&mut self) {
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
-        let conns: Vec<ConnId> = c.asked.values_mut().filter_map(|a| a.conn.take()).collect();
-        for conn in conns {
+        let Some(c) = self.canvass.take() else { return };
+        for conn in c.asked.into_values().filter_map(|a| a.conn) {
             self.base.close(conn);
         }
     }
@@ -240,8 +271,7 @@ impl Node {
     pub(super) fn tally(&mut self, over: bool) {
         let quorum = self.base.settings.quorum as usize;
         let now = self.base.now;
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &mut e.phase else { return };
+        let Some(c) = &mut self.canvass else { return };
         if c.won {
             return;
         }
@@ -271,26 +301,27 @@ impl Node {
     }
 
     fn lost_canvass(&mut self) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
-        let claim = c.claim;
-        e.tries += 1;
-        let doubled = 2u32.saturating_pow(e.tries.saturating_sub(1).min(4));
+        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
+        self.tries += 1;
+        let doubled = 2u32.saturating_pow(self.tries.saturating_sub(1).min(4));
         self.withdraw(claim, "not everybody could back it");
         self.end_canvass();
         let hb = self.base.heartbeat();
         let pause = hb / 2 + self.base.random(hb * 3 / 2);
-        self.wait((pause * doubled).min(hb * 16), "the canvass was lost");
+        self.pause((pause * doubled).min(hb * 16), "the canvass was lost");
     }
 
     /// Nobody objected: the reign is written down, then it begins.
     fn won(&mut self) {
         let story = self.story();
-        let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &mut e.phase else { return };
+        let Some(c) = &mut self.canvass else { return };
         c.won = true;
         let claim = c.claim;
         self.base.timers.clear(Timer::Elect);
+        if let Role::Leading(l) = &mut self.role {
+            let (decided, joins) = l.renewing.take().map(|r| (r.decided, r.joins)).unwrap_or_default();
+            l.renewing = Some(Renewing { claim, story: story.clone(), decided, joins });
+        }
         let mut writes = vec![Write::Shown(claim)];
         writes.extend(self.base.enter_reign(claim, &story));
         self.base.persist(writes, Then::Reign(claim));
@@ -298,9 +329,15 @@ impl Node {
 
     /// The own reign is durable.
     pub(super) fn reign_durable(&mut self, claim: Claim) {
-        match &mut self.role {
-            Role::Electing(Electing { phase: Phase::Canvass(c), .. }) if c.claim == claim && c.won => self.reign(claim),
-            Role::Leading(_) => self.renewed(claim),
+        let canvassed = self.canvass.as_ref().is_some_and(|c| c.claim == claim && c.won);
+        match &self.role {
+            Role::Electing(_) if canvassed => self.reign(claim),
+            Role::Leading(_) => {
+                if canvassed {
+                    self.end_canvass();
+                }
+                self.renewed(claim);
+            }
             // It was lost in the meantime, but it is on the disk: nothing below it is shown any more.
             _ => self.base.shown = self.base.shown.max(Some(claim)),
         }
@@ -309,7 +346,7 @@ impl Node {
     /// Begins to lead (§7.5).
     fn reign(&mut self, claim: Claim) {
         let Role::Electing(e) = &mut self.role else { return };
-        let Phase::Canvass(c) = &e.phase else { return };
+        let Some(c) = self.canvass.take() else { return };
         // Who has not answered yet may still, and then has its session at hand.
         let keep: Vec<ConnId> = c
             .asked
@@ -354,8 +391,12 @@ impl Node {
     /// Why this reign begins, in words for `history`.
     fn story(&self) -> Story {
         let name = self.base.me.name.clone();
-        let Role::Electing(e) = &self.role else { return Story { name, cause: Cause::First, text: String::new() } };
-        let Phase::Canvass(c) = &e.phase else { return Story { name, cause: Cause::First, text: String::new() } };
+        let lost = match &self.role {
+            Role::Electing(e) => e.lost.as_ref(),
+            _ => None,
+        };
+        let none = Story { name: name.clone(), cause: Cause::First, text: String::new() };
+        let Some(c) = &self.canvass else { return none };
         let mut answers: Vec<String> = Vec::new();
         for (id, a) in c.asked.iter().filter(|(_, a)| a.awaited || a.says.is_some()).take(8) {
             let said = match &a.says {
@@ -376,7 +417,10 @@ impl Node {
         } else {
             format!("asked: {}", answers.join(", "))
         };
-        let (cause, before) = match (&c.abdicate, &e.lost) {
+        let (cause, before) = match (&c.abdicate, lost) {
+            _ if matches!(self.role, Role::Leading(_)) => {
+                (Cause::Handover, format!("a handover failed, and {name} leads on"))
+            }
             (Some(a), lost) => {
                 let old = self.base.name(a.claim.node.id);
                 let took = lost.as_ref().map(|l| ms(self.base.now.since(l.noticed))).unwrap_or_default();

@@ -222,15 +222,16 @@ impl Node {
             }
             return;
         }
+        let won = self.has_won();
         match &mut self.role {
             Role::Listening(l) => {
                 l.answered.insert(node.id);
                 self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
             }
+            Role::Electing(_) if won => {}
             Role::Electing(e) => match &e.lost {
                 Some(lost) if lost.claim == known.claim => self.try_through(node.id),
                 Some(lost) if lost.claim > known.claim => {}
-                _ if matches!(&e.phase, Phase::Canvass(c) if c.won) => {}
                 _ => self.follow(Target { known, relay, confirmed: false, conn: None, successor: None }),
             },
             Role::Following(_) => self.heard_other(known, from, relay),
@@ -262,6 +263,7 @@ impl Node {
         let known = Known { claim, name: name.to_owned(), address: from, direct: true };
         let promised = self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn);
         let target = Target { known, relay: None, confirmed: promised, conn: None, successor };
+        let won = self.has_won();
         match &mut self.role {
             Role::Leading(_) => self.other_leader(target.known, None, from),
             Role::Listening(_) => self.follow(target),
@@ -280,10 +282,8 @@ impl Node {
                 self.follow(target);
             }
             Role::Following(_) => self.heard_other(target.known, from, None),
+            Role::Electing(_) if won => {}
             Role::Electing(e) => {
-                if matches!(&e.phase, Phase::Canvass(c) if c.won) {
-                    return;
-                }
                 match &e.lost {
                     Some(lost) if lost.claim == claim => {
                         // It was only silent (§7.3): who was refused, or found a black hole, does not go back.
@@ -312,7 +312,7 @@ impl Node {
                 l.awaits = Some(until);
                 self.base.timers.set(Timer::Join, until);
             }
-            Role::Electing(e) if !matches!(e.phase, Phase::Canvass(_)) => {
+            Role::Electing(e) if !matches!(e.phase, Phase::Canvass) => {
                 e.phase = Phase::Wait { why: "another claims" };
                 self.base.timers.set(Timer::Elect, until);
             }

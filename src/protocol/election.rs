@@ -27,11 +27,10 @@ pub(super) struct Veto {
 
 impl Node {
     fn electing(&mut self, lost: Option<Lost>) {
+        (self.tries, self.higher) = (0, 0);
         self.role = Role::Electing(Electing {
             lost,
             phase: Phase::Wait { why: "" },
-            tries: 0,
-            higher: 0,
             hellos: 0,
             side: Vec::new(),
             relay: None,
@@ -108,6 +107,9 @@ impl Node {
 
     /// The next move of an election is due.
     pub(super) fn elect_due(&mut self) {
+        if matches!(self.role, Role::Leading(_)) {
+            return if self.canvass.is_some() { self.tally(true) } else { self.canvass_on() };
+        }
         let Role::Electing(e) = &mut self.role else { return };
         match &mut e.phase {
             Phase::Tell { conn, .. } => {
@@ -118,7 +120,7 @@ impl Node {
                 self.tell_next();
             }
             Phase::Wait { .. } => self.canvass(None, &BTreeSet::new()),
-            Phase::Canvass(_) => self.tally(true),
+            Phase::Canvass => self.tally(true),
         }
     }
 
@@ -178,8 +180,10 @@ impl Node {
 
     /// Follows a living leader that a member named, unless the own claim is won.
     fn back_to(&mut self, known: Known, relay: Option<NodeId>) {
-        let Role::Electing(e) = &self.role else { return };
-        if matches!(&e.phase, Phase::Canvass(c) if c.won) || known.claim.node.id == self.base.me.node.id {
+        if !matches!(self.role, Role::Electing(_)) {
+            return;
+        }
+        if self.has_won() || known.claim.node.id == self.base.me.node.id {
             return;
         }
         let relay = relay.filter(|r| *r != known.claim.node.id);

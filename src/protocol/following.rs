@@ -4,7 +4,7 @@ use super::base::{Fields, Then, us};
 use super::conns::{Conn, Purpose};
 use super::directory::Entry;
 use super::discovery::Target;
-use super::role::{Following, Lost, Phase, Role};
+use super::role::{Following, Lost, Role};
 use super::timers::Timer;
 use super::{Node, Promise, Write, limits};
 use crate::claim::Claim;
@@ -83,8 +83,7 @@ impl Node {
             Role::Electing(e) => {
                 let lost = e.lost.clone();
                 let requests = std::mem::take(&mut e.requests);
-                if let Phase::Canvass(c) = &e.phase {
-                    let claim = c.claim;
+                if let Some(claim) = self.canvass.as_ref().map(|c| c.claim) {
                     self.withdraw(claim, "there is a leader");
                 }
                 self.refuse(requests, &format!("the role did not move here: {} leads", leader.name));

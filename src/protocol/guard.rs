@@ -2,7 +2,7 @@
 
 use super::base::Then;
 use super::conns::Purpose;
-use super::role::{Checking, Doubt, Electing, Following, Leading, Listening, Phase, Role};
+use super::role::{Checking, Doubt, Following, Leading, Listening, Phase, Role};
 use super::timers::Timer;
 use super::{Link, Node, limits};
 use crate::event::{Cause, Kind};
@@ -39,12 +39,15 @@ impl Node {
                 self.listen(Listening { idle, hellos: 0, ..Default::default() });
             }
             Role::Following(_) => self.doubt(Doubt::Stall),
-            Role::Electing(Electing { phase: Phase::Canvass(_), .. }) => self.canvass_slept(),
+            Role::Electing(_) if self.canvass.is_some() => self.canvass_slept(),
             Role::Electing(_) => {
                 self.wait(self.base.settings.join_wait(true), "this process stood still");
                 self.hello();
             }
-            Role::Leading(_) => self.check_followers(gap >= SLEEP),
+            Role::Leading(_) => {
+                self.canvass_slept();
+                self.check_followers(gap >= SLEEP);
+            }
         }
     }
 
@@ -78,12 +81,10 @@ impl Node {
 
     /// A claimant that stood still has lost, won or not: others have gone on.
     fn canvass_slept(&mut self) {
-        let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &mut self.role else { return };
-        c.won = false;
-        let claim = c.claim;
+        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
         self.withdraw(claim, "this process stood still meanwhile");
         self.end_canvass();
-        self.wait(self.base.settings.join_wait(true), "this process stood still");
+        self.pause(self.base.settings.join_wait(true), "this process stood still");
     }
 
     pub(super) fn checking(&self) -> bool {
@@ -234,7 +235,7 @@ impl Node {
                 self.hello();
                 self.doubt(Doubt::Unanswered);
             }
-            Role::Electing(Electing { phase: Phase::Canvass(_), .. }) => {}
+            Role::Electing(_) if self.canvass.is_some() => {}
             Role::Electing(_) => {
                 // It has just come back: it hears before it claims.
                 self.hello();
@@ -278,7 +279,7 @@ impl Node {
 
     fn claim_alone(&mut self) {
         if let Role::Electing(e) = &mut self.role
-            && !matches!(e.phase, Phase::Canvass(_))
+            && !matches!(e.phase, Phase::Canvass)
         {
             if let Some(lost) = &mut e.lost {
                 lost.cause = Cause::CutOff;
@@ -302,7 +303,7 @@ impl Node {
 
     fn claim_not_kept(&mut self, claim: crate::claim::Claim) {
         match &mut self.role {
-            Role::Electing(Electing { phase: Phase::Canvass(c), .. }) if c.claim == claim => self.canvass_slept(),
+            _ if self.canvass.as_ref().is_some_and(|c| c.claim == claim) => self.canvass_slept(),
             Role::Leading(l) if l.renewing.as_ref().is_some_and(|r| r.claim == claim) => l.renewing = None,
             _ => {}
         }

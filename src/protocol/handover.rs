@@ -262,9 +262,8 @@ impl Node {
         let sent = h.sent.is_some();
         self.reply_handing(h, Some(text.clone()));
         if sent {
-            // What the other began must not outlive this: a reign above it.
-            let floor = self.base.highest();
-            self.renew(floor, Cause::Handover, text);
+            // What the other began must not outlive this: it leads on in a reign above that.
+            self.canvass_on();
         }
     }
 
@@ -335,8 +334,6 @@ impl Node {
         self.role = Role::Electing(Electing {
             lost: Some(lost),
             phase: Phase::Wait { why: "" },
-            tries: 0,
-            higher: 0,
             hellos: 0,
             side: Vec::new(),
             relay: None,

@@ -2,7 +2,7 @@
 
 use super::base::{Base, Then};
 use super::conns::Purpose;
-use super::role::{Listening, PendingHi, Phase, Role};
+use super::role::{Listening, PendingHi, Role};
 use super::timers::Timer;
 use super::{Deadline, Input, MemberView, Output, RoleName, Start, Status, Who, directory, limits};
 use crate::event::Kind;
@@ -22,6 +22,12 @@ pub struct Node {
     /// The store was told to be stuck.
     pub(super) stuck: bool,
     pub(super) veto: Option<super::election::Veto>,
+    /// The canvass under way: of an election, or of a leader whose handover failed.
+    pub(super) canvass: Option<Box<super::role::Canvassing>>,
+    /// Lost canvasses in a row.
+    pub(super) tries: u32,
+    /// Claims made again at once after `Higher`.
+    pub(super) higher: u32,
     stopped: bool,
     planned: Option<Time>,
 }
@@ -41,6 +47,9 @@ impl Node {
             stopping: false,
             stuck: false,
             veto: None,
+            canvass: None,
+            tries: 0,
+            higher: 0,
             stopped: false,
             planned: None,
         }
@@ -152,6 +161,7 @@ impl Node {
     /// Ends what the present role has going, before another is taken: its connections, but for those to keep.
     pub(super) fn leave_role(&mut self, keep: &[ConnId]) {
         self.base.timers.clear_role();
+        self.canvass = None;
         let over: Vec<ConnId> = self
             .base
             .conns
@@ -310,8 +320,13 @@ impl Node {
             .collect()
     }
 
+    /// Whether the own claim is won and on its way to the disk: nothing turns it back then.
+    pub(super) fn has_won(&self) -> bool {
+        self.canvass.as_ref().is_some_and(|c| c.won)
+    }
+
     /// Whether a canvass of this agent is under way.
     pub(super) fn canvassing(&self) -> bool {
-        matches!(&self.role, Role::Electing(e) if matches!(e.phase, Phase::Canvass(_)))
+        self.canvass.is_some()
     }
 }

@@ -27,7 +27,7 @@ impl Role {
             Role::Listening(_) => RoleName::Listening,
             Role::Following(_) => RoleName::Following,
             Role::Electing(e) => match (&e.phase, &e.lost) {
-                (Phase::Canvass(_), _) => RoleName::Claiming,
+                (Phase::Canvass, _) => RoleName::Claiming,
                 (_, Some(_)) => RoleName::Following,
                 (_, None) => RoleName::Listening,
             },
@@ -168,10 +168,6 @@ pub(super) struct Lost {
 pub(super) struct Electing {
     pub(super) lost: Option<Lost>,
     pub(super) phase: Phase,
-    /// Lost canvasses in a row.
-    pub(super) tries: u32,
-    /// Claims made again at once after `Higher`.
-    pub(super) higher: u32,
     /// Hellos sent.
     pub(super) hellos: u32,
     /// Tries to reach the lost leader through another. Bound: [`ROUTES`].
@@ -198,7 +194,8 @@ pub(super) enum Phase {
         /// For what.
         why: &'static str,
     },
-    Canvass(Box<Canvassing>),
+    /// Asking for voices.
+    Canvass,
 }
 
 /// A canvass under way.

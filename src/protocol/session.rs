@@ -3,7 +3,7 @@
 use super::base::Then;
 use super::conns::{Conn, Purpose, Route};
 use super::discovery::Target;
-use super::role::{Doubt, Listening, Phase, ROUTES, Role, Session};
+use super::role::{Doubt, Listening, ROUTES, Role, Session};
 use super::timers::Timer;
 use super::{Closed, Node, Write, limits};
 use crate::change::Holding;
@@ -117,7 +117,7 @@ impl Node {
             return self.base.close(conn);
         }
         if let Role::Electing(e) = &self.role {
-            if !e.side.contains(&conn) || matches!(&e.phase, Phase::Canvass(c) if c.won) {
+            if !e.side.contains(&conn) || self.has_won() {
                 return self.base.close(conn);
             }
             return self.side_joined(conn, joined, via);

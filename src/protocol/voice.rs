@@ -1,7 +1,7 @@
 //! Answering a canvass (protocol §7.3): the rule as a pure function, and what it does to this agent.
 
 use super::base::Then;
-use super::role::{Electing, Following, Phase, Role};
+use super::role::{Following, Role};
 use super::timers::Timer;
 use super::{Node, Promise};
 use crate::change::Holding;
@@ -109,7 +109,7 @@ impl Node {
     /// Judges a claim that no living leader stands against.
     pub(super) fn judge_canvass(&mut self, conn: ConnId, canvass: Canvass) {
         let claim = canvass.claim;
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &self.role
+        if let (Some(c), Role::Electing(_)) = (&self.canvass, &self.role)
             && c.won
         {
             let known = self.known_self(c.claim);
@@ -141,7 +141,7 @@ impl Node {
             self.base.withdrawn = Some(own.claim);
         }
         let name = self.base.name(claim.node.id);
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &self.role {
+        if let Some(c) = &self.canvass {
             let text = format!("this machine withdrew its claim of epoch {}: {name} has the better one", c.claim.epoch);
             let epoch = c.claim.epoch;
             self.base.info(Kind::ClaimWithdrawn, text, vec![("claimed", epoch.into())]);
@@ -191,7 +191,7 @@ impl Node {
         } else if !self.canvassing() {
             self.canvass(None, &BTreeSet::new());
         }
-        if let Role::Electing(Electing { phase: Phase::Canvass(c), .. }) = &self.role {
+        if let Some(c) = &self.canvass {
             let own = c.claim;
             self.say(conn, claim, Says::Better(own));
         }
