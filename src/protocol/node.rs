@@ -113,7 +113,7 @@ impl Node {
             Timer::Ping => self.ping_due(),
             Timer::Pong => self.pong_missing(),
             Timer::Deaf => self.deaf_due(),
-            Timer::Redial => self.dial_session(),
+            Timer::Redial => self.redial_due(),
             Timer::Probe => self.probe_due(),
             Timer::Ask => self.ask_due(),
             Timer::Elect => self.elect_due(),
@@ -180,7 +180,7 @@ impl Node {
     pub(super) fn known(&self) -> Option<Known> {
         match &self.role {
             Role::Leading(l) => Some(self.known_self(l.claim)),
-            Role::Following(f) if f.settled => {
+            Role::Following(f) if f.settled || f.confirmed => {
                 let address = self.base.members.get(f.claim.node.id)?.address;
                 let direct = f.session.as_ref().is_some_and(|s| s.via.is_none());
                 Some(Known { claim: f.claim, name: f.name.clone(), address, direct })

@@ -42,11 +42,29 @@ impl Node {
         routes
     }
 
+    /// A dial for a session has had its time, or it is time for the next.
+    pub(super) fn redial_due(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        if f.session.is_some() {
+            return;
+        }
+        let unanswered = std::mem::take(&mut f.dials);
+        let waited = !unanswered.is_empty();
+        for conn in unanswered {
+            self.base.close(conn);
+        }
+        self.dial_session();
+        if waited {
+            self.doubt(Doubt::Unanswered);
+        }
+    }
+
     pub(super) fn dial_session(&mut self) {
         let Role::Following(f) = &self.role else { return };
         if f.full || !f.dials.is_empty() {
             return;
         }
+        self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
         let routes = self.routes(0);
         for route in routes.into_iter().take(ROUTES) {
             let join = self.join_frame(route.via);
@@ -66,6 +84,7 @@ impl Node {
         if let Role::Following(f) = &mut self.role {
             f.dials.push(conn);
         }
+        self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
     }
 
     fn join_frame(&self, via: Option<NodeId>) -> Frame {
@@ -410,9 +429,13 @@ impl Node {
             return;
         }
         let node = f.claim.node;
-        let old = f.probe;
-        if let Some((conn, _)) = old {
+        // What the last try left open has had its time.
+        let old: Vec<ConnId> = f.probe.iter().map(|(c, _)| *c).chain(f.dials.iter().copied()).collect();
+        for conn in old {
             self.base.close(conn);
+        }
+        if let Role::Following(f) = &mut self.role {
+            f.dials.clear();
         }
         self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
         let Some(route) = self.base.direct(node.id) else { return };

@@ -112,6 +112,11 @@ impl Node {
     }
 
     pub(super) fn silence_due(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        let until = f.heard + self.base.settings.suspicion();
+        if until > self.base.now {
+            return self.base.timers.set(Timer::Silence, until);
+        }
         self.doubt(Doubt::Silence);
     }
 
