@@ -372,7 +372,7 @@ impl Node {
         let mut fields = vec![("backed", (backed as u64).into()), ("canvass_us", us(now.since(began)))];
         if let Some(lost) = &lost {
             let how = if abdicated { "handed over" } else { "was lost" };
-            text = format!("{text}, {} after {} {how}", ms(now.since(lost.at)), lost.name);
+            text = format!("{text}, {} after {} {how}", ms(now.since(lost.noticed)), lost.name);
             fields.push(("since_first_sign_us", us(now.since(lost.noticed))));
             fields.push(("since_lost_us", us(now.since(lost.at))));
         }

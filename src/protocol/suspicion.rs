@@ -34,7 +34,7 @@ impl Doubt {
     fn text(self, name: &str, silence: &str) -> String {
         match self {
             Doubt::Silence => format!("leader {name} has been silent for {silence}"),
-            Doubt::Broken => format!("leader {name} went away: its connection broke"),
+            Doubt::Broken => format!("leader {name} went away: its connection was reset"),
             Doubt::Unanswered => format!("leader {name} did not answer a ping"),
             Doubt::NewBoot => format!("leader {name} seems to have restarted"),
             Doubt::Goodbye => format!("leader {name} said goodbye"),
