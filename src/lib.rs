@@ -2,6 +2,7 @@
 #![deny(missing_docs, unreachable_pub)]
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod change;
 pub mod claim;
 pub mod event;

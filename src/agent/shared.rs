@@ -1,0 +1,80 @@
+//! What the loop shows to the local API, and what the API asks of it.
+
+use super::disk::History;
+use crate::event::Event;
+use crate::protocol::{MemberView, Status};
+use crate::time::Time;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// How many events wait for a slow reader of the stream; one that is further behind is told that it missed some.
+pub const EVENTS: usize = 1024;
+
+/// How many commands of users wait for the loop.
+pub const COMMANDS: usize = 64;
+
+/// Everything that a user may see of the node at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The role.
+    pub status: Status,
+    /// Every member, in the order of succession.
+    pub members: Vec<MemberView>,
+    /// When it was made, on the clock of timers.
+    pub made: Time,
+}
+
+/// What a user asks of the loop.
+#[derive(Debug)]
+pub enum Command {
+    /// Move the role, to the successor or to a named member. The answer comes when the new leader serves, or the reason
+    /// why not.
+    Handover {
+        /// A name or an id.
+        to: Option<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Show everything.
+    Snapshot {
+        /// Where it goes.
+        reply: oneshot::Sender<Snapshot>,
+    },
+}
+
+/// What does not change while the agent runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The cluster's name.
+    pub cluster: String,
+    /// This program's version.
+    pub version: String,
+    /// How many voices win a claim.
+    pub quorum: u32,
+    /// This agent's label.
+    pub name: String,
+    /// UDP and TCP.
+    pub port: u16,
+    /// The local API's Unix socket.
+    pub socket: PathBuf,
+    /// Where the store is.
+    pub state_dir: PathBuf,
+    /// The cluster is protected by a key.
+    pub keyed: bool,
+}
+
+/// The loop, as the local API sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The role; a new value as soon as it changed.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// Events as they happen; [`EVENTS`] wait for a slow reader.
+    pub events: broadcast::Sender<Arc<Event>>,
+    /// The way to the loop; [`COMMANDS`] wait.
+    pub commands: mpsc::Sender<Command>,
+    /// Past reigns and reunions, asked of the disk and not of the loop.
+    pub store: Arc<History>,
+    /// What does not change.
+    pub facts: Arc<Facts>,
+}
