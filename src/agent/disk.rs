@@ -45,7 +45,7 @@ pub struct History {
 pub(super) fn start(store: Store) -> std::io::Result<(Disk, History, mpsc::Receiver<Input>)> {
     let (jobs, queue) = sync_channel(QUEUE);
     let (reports, done) = mpsc::channel(REPORTS);
-    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || work(&store, &queue, &reports))?;
+    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || work(store, &queue, &reports))?;
     let history = History { jobs: jobs.clone() };
     Ok((Disk { jobs, thread }, history, done))
 }
@@ -98,11 +98,11 @@ impl History {
 
 const ENDED: &str = "the store's thread has ended";
 
-fn work(store: &Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) {
+fn work(mut store: Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) {
     let mut next = queue.recv().ok();
     while let Some(job) = next.take() {
         match job {
-            Job::Persist(ticket, writes) => next = persist(store, queue, reports, ticket, writes),
+            Job::Persist(ticket, writes) => next = persist(&mut store, queue, reports, ticket, writes),
             Job::Reigns(limit, reply) => drop(reply.send(store.reigns(limit).map_err(|e| e.to_string()))),
             Job::Reunions(limit, reply) => drop(reply.send(store.reunions(limit).map_err(|e| e.to_string()))),
         }
@@ -114,7 +114,7 @@ fn work(store: &Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) {
 
 /// One transaction for this write and those that wait right behind it. Gives back the job that was met after them.
 fn persist(
-    store: &Store,
+    store: &mut Store,
     queue: &Receiver<Job>,
     reports: &mpsc::Sender<Input>,
     ticket: Ticket,
