@@ -2,7 +2,13 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
+mod datagrams;
 mod disk;
+mod journal;
+pub mod links;
+mod sessions;
 pub mod shared;
 
 pub use disk::History;
+pub use journal::Level;

@@ -26,8 +26,31 @@ const BURST: Duration = Duration::from_millis(20);
 
 /// Kinds of link, as the kernel calls them, that lead to no LAN: tunnels, and interfaces with nobody behind them.
 const LEFT_OUT: [&str; 25] = [
-    "tun", "wireguard", "vxlan", "gre", "gretap", "ip6gre", "ip6gretap", "erspan", "ip6erspan", "ipip", "sit",
-    "ip6tnl", "vti", "vti6", "xfrm", "geneve", "gtp", "ppp", "bareudp", "amt", "dummy", "ifb", "nlmon", "vrf", "netkit",
+    "tun",
+    "wireguard",
+    "vxlan",
+    "gre",
+    "gretap",
+    "ip6gre",
+    "ip6gretap",
+    "erspan",
+    "ip6erspan",
+    "ipip",
+    "sit",
+    "ip6tnl",
+    "vti",
+    "vti6",
+    "xfrm",
+    "geneve",
+    "gtp",
+    "ppp",
+    "bareudp",
+    "amt",
+    "dummy",
+    "ifb",
+    "nlmon",
+    "vrf",
+    "netkit",
 ];
 
 /// An address of an interface.

@@ -4,6 +4,7 @@ use super::{Journal, Level};
 use crate::agent::clock;
 use crate::event::Value;
 use crate::time::Time;
+use crate::wire::Unread;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,6 +55,16 @@ impl Ignored {
         match self {
             Ignored::OtherCluster | Ignored::Unknown | Ignored::NotSent => Level::Debug,
             Ignored::Malformed | Ignored::NoRoom | Ignored::Silent => Level::Warn,
+        }
+    }
+}
+
+impl From<&Unread> for Ignored {
+    fn from(why: &Unread) -> Self {
+        match why {
+            Unread::OtherCluster => Ignored::OtherCluster,
+            Unread::Version(_) | Unread::Unknown(_) => Ignored::Unknown,
+            Unread::Malformed(_) | Unread::TooLong => Ignored::Malformed,
         }
     }
 }

@@ -1,0 +1,101 @@
+use super::*;
+
+fn of(text: &str) -> Result<Config, ConfigError> {
+    let file = File::parse(Path::new("t.toml"), text.to_owned())?;
+    merge(Options { state_dir: Some("/s".into()), socket: Some("/s/t.sock".into()), ..Options::default() }, &file)
+}
+
+#[test]
+fn every_key_has_a_default() {
+    let config = of("").expect("an empty file is fine");
+    assert_eq!((config.cluster.as_str(), config.port, config.settings.clone()), ("office", 8264, Settings::default()));
+    assert_eq!((config.write_timeout, config.log), (Duration::from_secs(10), Level::Info));
+    assert!(!config.name.is_empty() && config.peers.is_empty() && config.rules == Rules::default());
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = of("name = 'pc-3'\ncluster = 'lab'\nport = 9000\nbind = '127.0.0.2'\ninterface = 'eth*'\n\
+         deny_interfaces = ['eth9', 'br-*']\npeer = ['10.0.0.1', 'pc-9:8265', '[fe80::1]:9', 'fd00::2', '239.1.2.3']\n\
+         heartbeat = '10ms'\npriority = 0\nlone_after = '1m'\nforget_after = '1d'\nwrite_timeout = '3s'\n\
+         log = 'debug'\nquorum = 1\n")
+    .expect("valid");
+    assert_eq!((config.name.as_str(), config.cluster.as_str(), config.port), ("pc-3", "lab", 9000));
+    assert_eq!(config.rules.only, ["eth*"]);
+    assert_eq!(config.rules.deny, ["eth9", "br-*"]);
+    assert_eq!(config.rules.bind, Some("127.0.0.2".parse().expect("an address")));
+    let peers: Vec<_> = config.peers.iter().map(|p| (p.host.as_str(), p.port)).collect();
+    let expected = [("10.0.0.1", None), ("pc-9", Some(8265)), ("fe80::1", Some(9)), ("fd00::2", None)];
+    assert_eq!(peers[..4], expected);
+    assert_eq!(config.settings.heartbeat(), Duration::from_millis(10));
+    assert_eq!((config.settings.priority, config.log), (0, Level::Debug));
+    assert_eq!(config.settings.lone_after, Duration::from_secs(60));
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings[0].contains("idle wired") && warnings[1].contains("bind"), "{warnings:?}");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_line_key_and_reason() {
+    for (text, expected) in [
+        ("port = 1\nkey_file = 'x'", "t.toml:2: unknown key `key_file`"),
+        ("[hooks]\nany = 'x'", "t.toml:1: unknown key `hooks`"),
+        ("http = '127.0.0.1:1'", "t.toml:1: unknown key `http`"),
+        ("\nheartbeat = '1ms'", "t.toml:2: heartbeat: 1ms is out of bounds: it may be 5ms to 5s"),
+        ("heartbeat = '6s'", "t.toml:1: heartbeat: 6s is out of bounds"),
+        ("heartbeat = 'soon'", "t.toml:1: heartbeat: \"soon\" is no duration like 250ms or 3s"),
+        ("heartbeat = 250", "t.toml:1: heartbeat: invalid type: integer `250`, expected a string"),
+        ("quorum = 3", "t.toml:1: quorum: 3 is not available yet"),
+        ("quorum = 0", "t.toml:1: quorum: 0 is out of bounds"),
+        ("priority = 256", "t.toml:1: priority: 256 is out of bounds: it may be 0 to 255"),
+        ("port = 0", "t.toml:1: port: 0 is out of bounds: it may be 1 to 65535"),
+        ("port = 'a'", "t.toml:1: port: invalid type: string \"a\""),
+        ("name = ''", "t.toml:1: name: must not be empty"),
+        ("name = \"a\\nb\"", "t.toml:1: name: must not contain control characters"),
+        (
+            "cluster = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'",
+            "t.toml:1: cluster: is 65 bytes",
+        ),
+        ("bind = 'here'", "t.toml:1: bind: \"here\" is no IP address"),
+        ("log = 'loud'", "t.toml:1: log: \"loud\" is not error, warn, info, debug or trace"),
+        ("lone_after = '0s'", "t.toml:1: lone_after: must be longer than zero"),
+        ("forget_after = '0s'", "t.toml:1: forget_after: must be longer than zero"),
+        ("write_timeout = '0s'", "t.toml:1: write_timeout: must be longer than zero"),
+        ("peer = ['a b']", "t.toml:1: peer: \"a b\" is neither an address nor a name"),
+        ("peer = 'a:0'", "t.toml:1: peer: \"a:0\" has no valid port"),
+        ("interface = 3", "t.toml:1: interface: expected a text or a list of texts"),
+        ("interface = 'much-too-long-for-one'", "t.toml:1: interface: \"much-too-long-for-one\" is too long"),
+        ("port = 1\nport = 2", "t.toml:2: port: duplicate key"),
+        ("port", "t.toml:1: "),
+    ] {
+        let error = of(text).expect_err(text).to_string();
+        assert!(error.starts_with(expected) && !error.contains('\n'), "{text:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn flags_overrule_the_file() {
+    let file = File::parse(Path::new("t.toml"), "port = 1\nheartbeat = '1ms'\npeer = 'a'".into()).expect("valid");
+    let options = Options {
+        state_dir: Some("/s".into()),
+        socket: Some("/s/t.sock".into()),
+        port: Some(2),
+        heartbeat: Some(Duration::from_secs(1)),
+        peer: vec!["b".into(), String::new()],
+        ..Options::default()
+    };
+    let config = merge(options.clone(), &file).expect("valid");
+    assert_eq!((config.port, config.settings.heartbeat()), (2, Duration::from_secs(1)));
+    assert_eq!(config.peers, [Peer { host: "b".into(), port: None }]);
+    let error = merge(Options { heartbeat: Some(Duration::from_secs(9)), ..options }, &file).expect_err("too long");
+    assert!(error.to_string().starts_with("--heartbeat or TANIST_HEARTBEAT: 9s is out of bounds"), "{error}");
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("none.toml");
+    assert!(check(&path).expect_err("missing").to_string().contains("cannot be read"));
+    std::fs::write(&path, "heartbeat = '6ms'\nsocket = '/run/t.sock'\n").expect("written");
+    assert_eq!(check(&path).expect("valid").len(), 1);
+}

@@ -1,0 +1,173 @@
+//! TCP: the connections that others open, those that the core dials, and those that are only passed on (`Via`).
+//!
+//! Every connection is one task that owns its socket. The loop holds a [`Handle`] to it in one bounded table; what is
+//! not in the table is of no interest any more, whatever its task may still report.
+
+mod connection;
+mod dial;
+mod listen;
+
+pub(super) use connection::Report;
+pub(super) use dial::Dialer;
+pub(super) use listen::bind;
+
+use super::journal::{Counts, Ignored};
+use crate::ident::ConnId;
+use crate::message::Frame;
+use crate::protocol::{Closed, Input};
+use crate::wire::Wire;
+use bytes::Bytes;
+use connection::{Order, Task};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// How many connections there may be at once: the sessions of the protocol (§11), and as many again in half for
+/// questions, canvasses and dials under way.
+const CONNECTIONS: usize = 1024 + 512;
+
+/// How many frames wait to be sent on one connection.
+const FRAMES: usize = 1024;
+
+/// How many bytes wait to be sent on one connection; one that is further behind is cut off.
+const BYTES: usize = 8 * 1024 * 1024;
+
+/// How many reports of all connections wait for the loop.
+const REPORTS: usize = 1024;
+
+/// How many connections are passed on at once (§11).
+const PIPES: usize = 64;
+
+/// What every connection needs.
+#[derive(Clone, Debug)]
+struct Common {
+    wire: Arc<Wire>,
+    dialer: Dialer,
+    reports: mpsc::Sender<Report>,
+    counts: Arc<Counts>,
+    pipes: Arc<Semaphore>,
+}
+
+/// The loop's end of a connection. Dropping it lets the task send what it was given, then close.
+#[derive(Debug)]
+pub(super) struct Handle {
+    orders: mpsc::Sender<Order>,
+    /// Bytes that were given and not yet sent.
+    waiting: Arc<AtomicUsize>,
+    cut: CancellationToken,
+}
+
+impl Handle {
+    fn new(common: Common, conn: ConnId) -> (Handle, Task) {
+        let (orders, queue) = mpsc::channel(FRAMES);
+        let (waiting, cut) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let task = Task { common, conn, queue, waiting: waiting.clone(), cut: cut.clone() };
+        (Handle { orders, waiting, cut }, task)
+    }
+
+    fn send(&self, frame: Bytes) -> bool {
+        let size = frame.len() + connection::PREFIX;
+        self.waiting.fetch_add(size, Ordering::Relaxed) + size <= BYTES
+            && self.orders.try_send(Order::Frame(frame)).is_ok()
+    }
+
+    /// Ends it at once.
+    fn cut(&self) {
+        self.cut.cancel();
+    }
+}
+
+/// All connections.
+pub(super) struct Sessions {
+    common: Common,
+    /// At most [`CONNECTIONS`].
+    table: BTreeMap<ConnId, Handle>,
+}
+
+impl Sessions {
+    /// Starts to accept. Reports come out of the receiver; each is to be given to [`Sessions::input`].
+    pub(super) fn new(
+        listener: TcpListener,
+        wire: Arc<Wire>,
+        dialer: Dialer,
+        counts: Arc<Counts>,
+    ) -> (Sessions, mpsc::Receiver<Report>) {
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        let common = Common { wire, dialer, reports, counts, pipes: Arc::new(Semaphore::new(PIPES)) };
+        tokio::spawn(listen::accept(listener, common.clone()));
+        (Sessions { common, table: BTreeMap::new() }, inbox)
+    }
+
+    /// What a report means to the core: nothing, when it has closed that connection. An accepted connection brings its
+    /// first frame, which is a second input.
+    pub(super) fn input(&mut self, report: Report) -> (Option<Input>, Option<Input>) {
+        match report {
+            Report::Accepted { conn, from, handle, first } => {
+                if self.table.len() >= CONNECTIONS {
+                    self.common.counts.ignored(Ignored::NoRoom, Some(from), "there are too many connections");
+                    handle.cut();
+                    return (None, None);
+                }
+                self.table.insert(conn, handle);
+                (Some(Input::Accepted { conn, from }), Some(Input::Frame { conn, frame: first }))
+            }
+            Report::Connected(conn) => (self.table.contains_key(&conn).then_some(Input::Connected { conn }), None),
+            Report::Frame(conn, frame) => {
+                (self.table.contains_key(&conn).then_some(Input::Frame { conn, frame }), None)
+            }
+            Report::Closed(conn, how) => (self.table.remove(&conn).map(|_| Input::Closed { conn, how }), None),
+        }
+    }
+
+    /// Opens a connection. What comes back is a failure to begin.
+    pub(super) fn dial(&mut self, conn: ConnId, to: SocketAddr) -> Option<Input> {
+        if self.table.len() >= CONNECTIONS {
+            self.common.counts.ignored(Ignored::NoRoom, Some(to), "there are too many connections to dial another");
+            return Some(Input::Closed { conn, how: Closed::Local });
+        }
+        let (handle, task) = Handle::new(self.common.clone(), conn);
+        tokio::spawn(task.dial(to));
+        self.table.insert(conn, handle);
+        None
+    }
+
+    /// Sends a frame. What comes back is the end of a connection that is too slow, or unable to carry the frame.
+    pub(super) fn send(&mut self, conn: ConnId, frame: &Frame) -> Option<Input> {
+        let handle = self.table.get(&conn)?;
+        let why = match self.common.wire.frame(frame) {
+            Ok(bytes) => {
+                if handle.send(bytes) {
+                    return None;
+                }
+                "it took too little of what was sent on a connection, which was cut".to_owned()
+            }
+            Err(e) => e.to_string(),
+        };
+        self.common.counts.ignored(Ignored::NoRoom, None, &why);
+        self.table.remove(&conn)?.cut();
+        Some(Input::Closed { conn, how: Closed::Local })
+    }
+
+    /// Sends what was given, then closes.
+    pub(super) fn close(&mut self, conn: ConnId) {
+        self.table.remove(&conn);
+    }
+
+    /// Connects this connection to another member, and copies bytes from then on.
+    pub(super) fn pipe(&mut self, conn: ConnId, to: SocketAddr) -> Option<Input> {
+        if self.table.get(&conn)?.orders.try_send(Order::Pipe(to)).is_ok() {
+            return None;
+        }
+        self.table.remove(&conn)?.cut();
+        Some(Input::Closed { conn, how: Closed::Local })
+    }
+
+    /// Closes everything; what was given is still sent by tasks that are given the time for it.
+    pub(super) fn end(self) {
+        drop(self.table);
+    }
+}
