@@ -1,14 +1,69 @@
 //! The real host: sockets, files, clocks and signals around the pure node.
+//!
+//! One task owns the node ([`host`] is its loop and fits on a screen); everything else hands it what happened through
+//! bounded channels. Threads of their own have the disk, the log, the kernel's list of interfaces and the signals, each
+//! because it may block.
 
 pub mod api;
 pub mod clock;
 pub mod config;
 mod datagrams;
 mod disk;
+mod door;
+mod failure;
+mod host;
+mod identity;
+mod inbox;
 mod journal;
 pub mod links;
+mod peers;
+mod service;
 mod sessions;
 pub mod shared;
+mod signals;
+mod start;
 
+pub use config::Options;
 pub use disk::History;
+pub use failure::Failure;
 pub use journal::Level;
+
+use journal::Journal;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use start::Ground;
+
+/// Runs an agent until SIGTERM or SIGINT ends it, in two seconds at most.
+///
+/// # Errors
+/// When it cannot start: the configuration, the state directory, a port or a socket. Nothing is lost then.
+pub fn run(options: Options) -> Result<(), Failure> {
+    let config = config::load(options)?;
+    signals::hold().map_err(|e| Failure::io("signals cannot be held", &e, "try again"))?;
+    let (journal, log) =
+        Journal::start(config.log).map_err(|e| Failure::io("no thread can be started", &e, "allow more tasks"))?;
+    for warning in &config.warnings {
+        journal.line(Level::Warn, warning.to_string(), Vec::new());
+    }
+    open_files();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::io("the agent cannot start", &e, "allow more open files"))?;
+    let done = Ground::prepare(config, journal).and_then(|ground| runtime.block_on(ground.run()));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    // The thread ends when all is written. A reader that stopped reading cannot hold this up for long: the end has its
+    // own limit once a signal came, and without one there is nobody to wait for.
+    if done.is_ok() {
+        let _ = log.join();
+    }
+    done
+}
+
+/// One open file a connection: as many as the system lets this user have.
+fn open_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Fewer than wished for is enough for a small office.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}

@@ -4,7 +4,6 @@ use crate::ident::Ticket;
 use crate::protocol::{Input, Reign, ReunionReport, Write};
 use crate::store::Store;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many writes and questions wait for the disk; a write beyond that fails at once.
@@ -29,7 +28,6 @@ enum Job {
 /// The loop's side: begins writes.
 pub(super) struct Disk {
     jobs: SyncSender<Job>,
-    thread: JoinHandle<()>,
 }
 
 /// The API's side: asks for the past.
@@ -38,16 +36,17 @@ pub struct History {
     jobs: SyncSender<Job>,
 }
 
-/// Starts the thread. What it reports comes out of the receiver, in the order of the writes.
+/// Starts the thread. What it reports comes out of the receiver, in the order of the writes. It ends, and with it the
+/// reports, when the [`Disk`] and every [`History`] are gone and what was begun is done.
 ///
 /// # Errors
 /// When no thread can be started.
 pub(super) fn start(store: Store) -> std::io::Result<(Disk, History, mpsc::Receiver<Input>)> {
     let (jobs, queue) = sync_channel(QUEUE);
     let (reports, done) = mpsc::channel(REPORTS);
-    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || work(store, &queue, &reports))?;
+    std::thread::Builder::new().name("disk".into()).spawn(move || work(store, &queue, &reports))?;
     let history = History { jobs: jobs.clone() };
-    Ok((Disk { jobs, thread }, history, done))
+    Ok((Disk { jobs }, history, done))
 }
 
 impl Disk {
@@ -59,11 +58,6 @@ impl Disk {
             Err(TrySendError::Disconnected(_)) => "the store's thread has ended".to_owned(),
         };
         Some(Input::NotPersisted { ticket, why })
-    }
-
-    /// The thread, which ends when this and every [`History`] are gone and what was begun is done.
-    pub(super) fn end(self) -> JoinHandle<()> {
-        self.thread
     }
 }
 

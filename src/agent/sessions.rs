@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How many connections there may be at once: the sessions of the protocol (§11), and as many again in half for
 /// questions, canvasses and dials under way.
@@ -50,6 +51,8 @@ struct Common {
     reports: mpsc::Sender<Report>,
     counts: Arc<Counts>,
     pipes: Arc<Semaphore>,
+    /// Those that the loop knows of, or is about to.
+    tasks: TaskTracker,
 }
 
 /// The loop's end of a connection. Dropping it lets the task send what it was given, then close.
@@ -97,7 +100,8 @@ impl Sessions {
         counts: Arc<Counts>,
     ) -> (Sessions, mpsc::Receiver<Report>) {
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let common = Common { wire, dialer, reports, counts, pipes: Arc::new(Semaphore::new(PIPES)) };
+        let common =
+            Common { wire, dialer, reports, counts, pipes: Arc::new(Semaphore::new(PIPES)), tasks: TaskTracker::new() };
         tokio::spawn(listen::accept(listener, common.clone()));
         (Sessions { common, table: BTreeMap::new() }, inbox)
     }
@@ -130,7 +134,7 @@ impl Sessions {
             return Some(Input::Closed { conn, how: Closed::Local });
         }
         let (handle, task) = Handle::new(self.common.clone(), conn);
-        tokio::spawn(task.dial(to));
+        self.common.tasks.spawn(task.dial(to));
         self.table.insert(conn, handle);
         None
     }
@@ -166,8 +170,10 @@ impl Sessions {
         Some(Input::Closed { conn, how: Closed::Local })
     }
 
-    /// Closes everything; what was given is still sent by tasks that are given the time for it.
-    pub(super) fn end(self) {
+    /// Closes everything, and waits until what was given is sent.
+    pub(super) async fn end(self) {
         drop(self.table);
+        self.common.tasks.close();
+        self.common.tasks.wait().await;
     }
 }

@@ -96,7 +96,7 @@ fn begin(common: Common, conn: ConnId, stream: TcpStream, from: SocketAddr) -> A
         let (handle, task) = Handle::new(common, conn);
         if let Some((open, first)) = task.first(stream, from).await {
             // A task of its own: from now on only the loop may end it.
-            tokio::spawn(task.accepted(open, from, first, handle));
+            task.common.tasks.clone().spawn(task.accepted(open, from, first, handle));
         }
     };
     tokio::spawn(waits).abort_handle()

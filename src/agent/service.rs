@@ -1,0 +1,73 @@
+//! What the service manager is told: ready, the role, alive, stopping. Without one, nothing happens.
+
+use super::clock;
+use crate::protocol::{RoleName, Status};
+use crate::time::Time;
+use sd_notify::NotifyState;
+use std::time::Duration;
+
+/// The link to the service manager.
+pub(super) struct Service {
+    told: String,
+    /// How often a sign of life is due, and when the next is.
+    watchdog: Option<(Duration, Time)>,
+}
+
+impl Service {
+    pub(super) fn new() -> Service {
+        // Twice as often as demanded: one late wake-up must not end a working agent.
+        let watchdog = sd_notify::watchdog_enabled().map(|period| (period / 2, clock::time()));
+        Service { told: String::new(), watchdog }
+    }
+
+    pub(super) fn ready(&self) {
+        tell(&[NotifyState::Ready]);
+    }
+
+    pub(super) fn stopping(&self) {
+        tell(&[NotifyState::Stopping]);
+    }
+
+    /// Tells how this agent stands, when that changed.
+    pub(super) fn status(&mut self, status: &Status) {
+        let words = words(status);
+        if words != self.told {
+            tell(&[NotifyState::Status(&words)]);
+            self.told = words;
+        }
+    }
+
+    /// When the loop must come by, if it must.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.watchdog.map(|w| w.1)
+    }
+
+    /// The loop came by.
+    pub(super) fn alive(&mut self, now: Time) {
+        if let Some((period, due)) = &mut self.watchdog
+            && now >= *due
+        {
+            *due = now + *period;
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+/// A service manager that does not listen is no reason to do anything else.
+fn tell(state: &[NotifyState]) {
+    let _ = sd_notify::notify(state);
+}
+
+fn words(status: &Status) -> String {
+    let epoch = status.shown.map_or(0, |claim| claim.epoch);
+    match (status.role, &status.leader) {
+        (RoleName::Leading, _) => {
+            let successor = status.successor.as_ref().map_or("none", |s| s.name.as_str());
+            format!("leading, epoch {epoch}, successor {successor}")
+        }
+        (RoleName::Following, Some(leader)) => format!("following {}, epoch {epoch}", leader.name),
+        (RoleName::Following, None) => "waiting for a leader".to_owned(),
+        (RoleName::Claiming, _) => "asking the others to back its claim".to_owned(),
+        (RoleName::Listening, _) => "listening for other machines".to_owned(),
+    }
+}

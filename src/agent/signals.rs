@@ -1,0 +1,51 @@
+//! SIGTERM and SIGINT, taken by a thread of their own: whatever the loop does, the process ends in time.
+
+use nix::sys::signal::{SigSet, Signal};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The process ends this long after the first signal at the latest: two seconds are promised.
+const LATEST: Duration = Duration::from_millis(1900);
+
+fn ours() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
+}
+
+/// Keeps the signals from ending the process by themselves. Before any other thread is started: each inherits this.
+///
+/// # Errors
+/// Never on a working kernel.
+pub(super) fn hold() -> io::Result<()> {
+    Ok(ours().thread_block()?)
+}
+
+/// Starts the thread. The first signal comes out of the receiver; if the process is still there a while later, or a
+/// second signal comes, it ends at once, and `leftover`, the API's socket, is removed.
+///
+/// # Errors
+/// When no thread can be started.
+pub(super) fn follow(leftover: PathBuf) -> io::Result<mpsc::Receiver<()>> {
+    let (first, stop) = mpsc::channel(1);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        if ours().wait().is_err() {
+            return;
+        }
+        let _ = first.try_send(());
+        let path = leftover.clone();
+        let late = std::thread::Builder::new().name("last".into()).spawn(move || {
+            std::thread::sleep(LATEST);
+            end(&path);
+        });
+        if late.is_err() || ours().wait().is_ok() {
+            end(&leftover);
+        }
+    })?;
+    Ok(stop)
+}
+
+fn end(leftover: &PathBuf) -> ! {
+    let _ = std::fs::remove_file(leftover);
+    std::process::exit(0)
+}

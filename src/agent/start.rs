@@ -1,0 +1,206 @@
+//! How an agent starts and ends: everything that can go wrong at the start goes wrong here, before anybody hears of it.
+
+use super::clock::{self, Alarm, within};
+use super::config::Config;
+use super::datagrams::{Datagrams, Setup};
+use super::failure::Failure;
+use super::host::{Host, State};
+use super::identity::{self, Found};
+use super::inbox::Inbox;
+use super::journal::{Counts, Journal, Level};
+use super::service::Service;
+use super::sessions::{self, Dialer, Sessions};
+use super::shared::{COMMANDS, EVENTS, Facts, Shared};
+use super::{api, disk, door, links, peers, signals};
+use crate::event::{self, Event, Kind, Value};
+use crate::protocol::{Durable, Node, Start};
+use crate::store::{Opened, Store};
+use crate::wire::Wire;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How long the end waits for each of: the API's clients, what is still to be sent, the disk.
+const LAST_WORDS: Duration = Duration::from_millis(400);
+
+/// What was read before the sockets are opened.
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) journal: Journal,
+    store: Store,
+    set_aside: Option<PathBuf>,
+    found: Found,
+    durable: Durable,
+    seed: u64,
+}
+
+impl Ground {
+    /// Opens the store and finds out who this agent is.
+    pub(super) fn prepare(config: Config, journal: Journal) -> Result<Ground, Failure> {
+        let Opened { mut store, set_aside } = Store::open(&config.state_dir)?;
+        let found = identity::find(&mut store)?;
+        let durable =
+            store.durable().map_err(|e| Failure::other(format!("the store cannot be used: {e}: check the disk")))?;
+        let seed = identity::random()? as u64;
+        Ok(Ground { config, journal, store, set_aside, found, durable, seed })
+    }
+
+    /// What users are told first.
+    fn events(&self) -> Vec<Event> {
+        let at = clock::now().wall;
+        let epoch = self.durable.shown.map_or(0, |claim| claim.epoch);
+        let mut events = vec![self.started(at, epoch)];
+        events.extend(self.set_aside.as_ref().map(|path| Event {
+            kind: Kind::StoreTrouble,
+            level: event::Level::Warn,
+            at,
+            epoch,
+            cause: None,
+            text: format!(
+                "the store was damaged: it is kept as {}, and a new one with a new id begins",
+                path.display()
+            ),
+            fields: vec![("set_aside", Value::Text(path.display().to_string()))],
+        }));
+        events.extend(self.found.event(at, epoch));
+        events
+    }
+
+    fn started(&self, at: crate::time::Wall, epoch: u64) -> Event {
+        let c = &self.config;
+        let ms = |d: Duration| Value::Number(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        let mut fields = vec![
+            ("version", Value::from(env!("CARGO_PKG_VERSION"))),
+            ("id", Value::Text(self.found.node.id.to_string())),
+            ("name", Value::from(c.name.as_str())),
+            ("cluster", Value::from(c.cluster.as_str())),
+            ("port", Value::from(u64::from(c.port))),
+            ("heartbeat_ms", ms(c.settings.heartbeat())),
+            ("priority", Value::from(u64::from(c.settings.priority))),
+            ("quorum", Value::from(u64::from(c.settings.quorum))),
+            ("lone_after_ms", ms(c.settings.lone_after)),
+            ("forget_after_ms", ms(c.settings.forget_after)),
+            ("write_timeout_ms", ms(c.write_timeout)),
+            ("state_dir", Value::Text(c.state_dir.display().to_string())),
+            ("socket", Value::Text(c.socket.display().to_string())),
+            ("keyed", Value::Flag(false)),
+        ];
+        fields.extend(c.rules.bind.map(|ip| ("bind", Value::Text(ip.to_string()))));
+        for (name, list) in [("interface", &c.rules.only), ("deny_interfaces", &c.rules.deny)] {
+            fields.extend((!list.is_empty()).then(|| (name, Value::Text(list.join(",")))));
+        }
+        let text = format!("tanist {} started as {} in cluster {}", env!("CARGO_PKG_VERSION"), c.name, c.cluster);
+        Event { kind: Kind::Started, level: event::Level::Info, at, epoch, cause: None, text, fields }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            cluster: self.config.cluster.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            quorum: self.config.settings.quorum,
+            name: self.config.name.clone(),
+            port: self.config.port,
+            socket: self.config.socket.clone(),
+            state_dir: self.config.state_dir.clone(),
+            keyed: false,
+        }
+    }
+
+    /// Opens every socket, runs the agent until it is told to stop, and ends it.
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let (port, bind) = (self.config.port, self.config.rules.bind);
+        let counts = Arc::new(Counts::new(self.journal.clone()));
+        let wire = Arc::new(Wire::new(&self.config.cluster));
+        let listener = sessions::bind(bind, port).map_err(|e| taken("TCP", port, &e))?;
+        let peers = peers::resolve(&self.config.peers, port, &self.journal).await;
+        let setup = Setup { port, bind, groups: peers::groups(&peers) };
+        let (datagrams, heard) = Datagrams::open(setup, wire.clone(), self.found.node.boot, counts.clone())
+            .map_err(|e| taken("UDP", port, &e))?;
+        let found = links::follow(self.config.rules.clone()).map_err(|e| {
+            Failure::io("the kernel does not tell its network interfaces", &e, "check what the service may do")
+        })?;
+        let (unix, door) = door::open(&self.config.socket)?;
+        let stop = signals::follow(self.config.socket.clone()).map_err(|e| threads(&e))?;
+
+        let (events, facts) = (self.events(), self.facts());
+        let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
+        let (sessions, reports) = Sessions::new(listener, wire.clone(), Dialer { from: bind }, counts.clone());
+        let node = Node::new(
+            Start {
+                node: self.found.node,
+                name: self.config.name,
+                port,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                settings: self.config.settings,
+                peers,
+                seed: self.seed,
+                durable: self.durable,
+            },
+            clock::now(),
+        );
+        let (status, shown) = watch::channel(Arc::new(node.status()));
+        let (commands, asked) = mpsc::channel(COMMANDS);
+        let feed = broadcast::Sender::new(EVENTS);
+        let shared =
+            Shared { status: shown, events: feed.clone(), commands, store: Arc::new(history), facts: Arc::new(facts) };
+        let alarm = Alarm::new().map_err(|e| Failure::io("no timer can be had", &e, "allow more open files"))?;
+        let mut host = Host {
+            node,
+            wire,
+            inbox: Inbox {
+                alarm,
+                stop,
+                disk: done,
+                sessions: reports,
+                commands: asked,
+                links: found,
+                datagrams: heard,
+            },
+            disk,
+            sessions,
+            datagrams,
+            journal: self.journal,
+            service: Service::new(),
+            status,
+            events: feed,
+            state: State::default(),
+        };
+        events.into_iter().for_each(|event| host.tell(event));
+        let end = CancellationToken::new();
+        let api = tokio::spawn(api::serve(unix, shared, end.clone()));
+        host.publish();
+        host.service.ready();
+        let host = host.run().await;
+        finish(host, api, &end, &counts).await;
+        drop(door);
+        Ok(())
+    }
+}
+
+/// Gives everything that was begun a moment to finish.
+async fn finish(host: Host, api: tokio::task::JoinHandle<()>, end: &CancellationToken, counts: &Counts) {
+    let Host { mut inbox, disk, sessions, journal, .. } = host;
+    end.cancel();
+    let _ = within(LAST_WORDS, sessions.end()).await;
+    let _ = within(LAST_WORDS, api).await;
+    drop(disk);
+    let _ = within(LAST_WORDS, async { while inbox.disk.recv().await.is_some() {} }).await;
+    let ignored = counts.all().filter(|c| c.1 > 0).map(|(name, n)| (name, Value::Number(n))).collect();
+    journal.line(Level::Debug, "stopped; what was ignored is counted", ignored);
+}
+
+fn taken(what: &str, port: u16, e: &std::io::Error) -> Failure {
+    let what = format!("{what} port {port} cannot be used");
+    match e.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::other(format!(
+            "{what}: another program, or another agent, has it: stop that one, or choose another with --port"
+        )),
+        _ => Failure::io(&what, e, "choose another with --port, or check --bind"),
+    }
+}
+
+fn threads(e: &std::io::Error) -> Failure {
+    Failure::io("no thread can be started", e, "allow this service more tasks")
+}
