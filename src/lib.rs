@@ -12,4 +12,5 @@ pub mod protocol;
 pub mod settings;
 pub mod store;
 pub mod time;
+pub mod view;
 pub mod wire;

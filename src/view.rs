@@ -1,0 +1,371 @@
+//! What the local API says, as types: made from the core's snapshots by the agent, read back by clients.
+//!
+//! Times are RFC 3339 in UTC; durations are numbers with the unit in the name. Ids, claims and addresses that are not
+//! known are `null`, never left out. [`Event`] lives in a file of its own.
+
+mod event;
+mod stamp;
+
+pub use event::{Event, Line};
+pub use stamp::Stamp;
+
+use crate::event::Cause;
+use crate::ident::NodeId;
+use crate::message::{Member as Listed, MemberState};
+use crate::protocol::{self, MemberView, RoleName, Who};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// What the API needs to know of an agent besides the protocol's own state; it never changes while the agent runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The name of the cluster.
+    pub cluster: &'a str,
+    /// The agent's label.
+    pub name: &'a str,
+    /// The program's version.
+    pub version: &'a str,
+    /// How many voices win a claim.
+    pub quorum: u32,
+}
+
+/// A member as others name it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Node {
+    /// Its lasting id.
+    pub id: NodeId,
+    /// Its label.
+    pub name: String,
+    /// Its address, where one is known.
+    pub address: Option<SocketAddr>,
+}
+
+impl From<&Who> for Node {
+    fn from(who: &Who) -> Self {
+        Self { id: who.node.id, name: who.name.clone(), address: who.address }
+    }
+}
+
+impl From<&Listed> for Node {
+    fn from(member: &Listed) -> Self {
+        Self { id: member.node.id, name: member.name.clone(), address: Some(member.address) }
+    }
+}
+
+/// The agent that answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Own {
+    /// Its lasting id.
+    pub id: NodeId,
+    /// Its label.
+    pub name: String,
+    /// The program's version.
+    pub version: String,
+    /// Its present start, 16 hexadecimal digits.
+    pub boot: String,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent that answers.
+    pub node: Own,
+    /// The name of its cluster.
+    pub cluster: String,
+    /// Its role.
+    pub role: RoleName,
+    /// The epoch that it shows; 0 before its first leader.
+    pub epoch: u64,
+    /// The leader, or null while there is none.
+    pub leader: Option<Node>,
+    /// The designated successor, or null.
+    pub successor: Option<Node>,
+    /// The member that the leader is reached through, or null when it is reached directly.
+    pub via: Option<Node>,
+    /// The revision that it holds.
+    pub revision: u64,
+    /// The digest of its state, 32 hexadecimal digits.
+    pub digest: String,
+    /// How many items a reunion refused.
+    pub kept_aside: u64,
+    /// Members that have not left, this agent included.
+    pub members: usize,
+    /// How many voices win a claim.
+    pub quorum: u32,
+    /// A cluster key is set; without one the cluster is open to the whole LAN.
+    pub keyed: bool,
+    /// Since when it stands so.
+    pub since: Stamp,
+}
+
+impl Status {
+    /// The answer of an agent that stands so.
+    pub fn new(status: &protocol::Status, standing: Standing<'_>) -> Self {
+        Self {
+            node: Own {
+                id: status.node.id,
+                name: standing.name.to_owned(),
+                version: standing.version.to_owned(),
+                boot: status.node.boot.to_string(),
+            },
+            cluster: standing.cluster.to_owned(),
+            role: status.role,
+            epoch: epoch(status),
+            leader: status.leader.as_ref().map(Node::from),
+            successor: status.successor.as_ref().map(Node::from),
+            via: status.via.as_ref().map(Node::from),
+            revision: status.revision,
+            digest: format!("{:032x}", status.digest),
+            kept_aside: 0,
+            members: status.members,
+            quorum: standing.quorum,
+            keyed: false,
+            since: Stamp(status.since),
+        }
+    }
+}
+
+/// The epoch that a status shows: 0 before the first leader.
+pub fn epoch(status: &protocol::Status) -> u64 {
+    status.shown.map_or(0, |claim| claim.epoch)
+}
+
+/// `GET /v1/leader`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Leader {
+    /// Its lasting id.
+    pub id: NodeId,
+    /// Its label.
+    pub name: String,
+    /// Its address; null on a leader that has no link.
+    pub address: Option<SocketAddr>,
+    /// The epoch of its reign: the fencing token.
+    pub epoch: u64,
+    /// Since when the agent that answers leads or follows it.
+    pub since: Stamp,
+    /// The agent that answers is the leader.
+    #[serde(rename = "self")]
+    pub own: bool,
+}
+
+impl Leader {
+    /// The leader that a status names, if it names one.
+    pub fn new(status: &protocol::Status) -> Option<Self> {
+        let who = status.leader.as_ref()?;
+        Some(Self {
+            id: who.node.id,
+            name: who.name.clone(),
+            address: who.address,
+            epoch: epoch(status),
+            since: Stamp(status.since),
+            own: who.node.id == status.node.id,
+        })
+    }
+}
+
+/// `GET /v1/is-leader` on the leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IsLeader {
+    /// Always true: elsewhere the answer is 503.
+    pub leads: bool,
+    /// The epoch of its reign.
+    pub epoch: u64,
+}
+
+/// `GET /v1/members`: in the order of succession.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Members {
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+/// One member.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// Its lasting id.
+    pub id: NodeId,
+    /// Its label.
+    pub name: String,
+    /// Its address as the leader sees it.
+    pub address: SocketAddr,
+    /// It is the agent that answers.
+    #[serde(rename = "self")]
+    pub own: bool,
+    /// Its role, as far as the agent that answers knows.
+    pub role: RoleName,
+    /// It is the designated successor.
+    pub successor: bool,
+    /// Whether it answers.
+    pub state: MemberState,
+    /// How long ago it was heard; null when this agent never heard it itself.
+    pub last_heard_ms: Option<u64>,
+    /// The revision that it holds.
+    pub revision: u64,
+    /// How many revisions it is behind what this agent holds.
+    pub lag: u64,
+    /// The round trip on its session with the leader.
+    pub rtt_us: Option<u64>,
+    /// The program's version.
+    pub version: String,
+    /// 0 never leads.
+    pub priority: u8,
+    /// The member that it is reached through, or null.
+    pub via: Option<Node>,
+    /// Its place in the line of succession, from 1; null when it is not in line.
+    pub place: Option<usize>,
+    /// What decided that place.
+    pub because: String,
+}
+
+impl Members {
+    /// The answer from a snapshot of the node.
+    pub fn new(status: &protocol::Status, members: &[MemberView]) -> Self {
+        let find = |id: NodeId| members.iter().find(|m| m.member.node.id == id).map(|m| Node::from(&m.member));
+        let members = members.iter().map(|view| {
+            let member = &view.member;
+            let own = member.node.id == status.node.id;
+            Member {
+                id: member.node.id,
+                name: member.name.clone(),
+                address: member.address,
+                own,
+                role: view.role,
+                successor: view.successor,
+                state: member.state,
+                last_heard_ms: if own { Some(0) } else { view.heard.map(millis) },
+                revision: member.position,
+                lag: status.revision.saturating_sub(member.position),
+                rtt_us: member.rtt_us,
+                version: member.version.clone(),
+                priority: member.priority,
+                via: member.via.and_then(find),
+                place: view.place,
+                because: view.because.clone(),
+            }
+        });
+        Self { members: members.collect() }
+    }
+}
+
+fn millis(d: std::time::Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `GET /v1/history`: the newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct History {
+    /// Reigns that this agent saw.
+    pub reigns: Vec<Reign>,
+    /// Reunions that this agent saw.
+    pub reunions: Vec<Reunion>,
+    /// Rehearsed failovers.
+    pub drills: Vec<Drill>,
+}
+
+/// A past or present reign.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reign {
+    /// Its epoch.
+    pub epoch: u64,
+    /// Who led; the address is not remembered.
+    pub leader: Node,
+    /// When this agent saw it begin.
+    pub began: Stamp,
+    /// When this agent saw it end; null while it lasts, or when this agent was not there.
+    pub ended: Option<Stamp>,
+    /// Why it began.
+    pub cause: Cause,
+    /// How it began, in words.
+    pub text: String,
+}
+
+/// A reunion of two leaders.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reunion {
+    /// When.
+    pub at: Stamp,
+    /// The leader that was met; the one that yielded, when this agent was neither.
+    pub with: Node,
+    /// The epoch that stayed.
+    pub epoch: u64,
+    /// Records that came over.
+    pub records: u64,
+    /// Keys that came over.
+    pub keys: u64,
+    /// Conflicts that it left.
+    pub conflicts: u64,
+    /// Items that it refused.
+    pub kept_aside: u64,
+    /// Who met whom, in words.
+    pub text: String,
+}
+
+/// A rehearsed failover. There are none yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Drill {
+    /// When.
+    pub at: Stamp,
+}
+
+impl History {
+    /// The answer from what the store keeps: `own` is the agent that answers, `known` are names by id.
+    pub fn new(own: NodeId, reigns: &[protocol::Reign], reunions: &[protocol::ReunionReport]) -> Self {
+        let name = |id: NodeId| {
+            reigns.iter().find(|r| r.claim.node.id == id).map_or_else(|| id.short(), |reign| reign.name.clone())
+        };
+        let node = |id: NodeId| Node { id, name: name(id), address: None };
+        let mut told: Vec<Reign> = reigns
+            .iter()
+            .map(|reign| Reign {
+                epoch: reign.claim.epoch,
+                leader: Node { id: reign.claim.node.id, name: reign.name.clone(), address: None },
+                began: Stamp(reign.began),
+                ended: reign.ended.map(Stamp),
+                cause: reign.cause,
+                text: reign.text.clone(),
+            })
+            .collect();
+        told.sort_by(|a, b| b.epoch.cmp(&a.epoch).then_with(|| b.began.cmp(&a.began)));
+        let mut met: Vec<Reunion> = reunions
+            .iter()
+            .map(|report| Reunion {
+                at: Stamp(report.at),
+                with: node(if report.yields.node.id == own { report.stays.node.id } else { report.yields.node.id }),
+                epoch: report.stays.epoch,
+                records: 0,
+                keys: 0,
+                conflicts: 0,
+                kept_aside: 0,
+                text: report.text.clone(),
+            })
+            .collect();
+        met.sort_by_key(|reunion| std::cmp::Reverse(reunion.at));
+        Self { reigns: told, reunions: met, drills: Vec::new() }
+    }
+}
+
+/// The body of `POST /v1/handover`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandoverRequest {
+    /// A name or an id; the successor when null or missing.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// Every error of the API: `application/problem+json` (RFC 9457).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// The kind of problem; `about:blank`: the status says it all.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The meaning of the status.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened here, and what to do.
+    pub detail: String,
+}
+
+#[cfg(test)]
+mod tests;
