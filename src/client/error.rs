@@ -1,0 +1,76 @@
+//! What can go wrong between a client and its agent, in words for users.
+
+use crate::view::Problem;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A socket that was tried, and why nobody answered there.
+#[derive(Debug)]
+pub struct Tried {
+    /// The socket.
+    pub path: PathBuf,
+    /// Why not.
+    pub why: io::Error,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why.kind() {
+            io::ErrorKind::NotFound => "no such socket",
+            io::ErrorKind::ConnectionRefused => "nobody listens there",
+            io::ErrorKind::TimedOut => "it took the connection and did not answer",
+            io::ErrorKind::UnexpectedEof => "it hung up without an answer",
+            _ => return write!(f, "{}: {}", self.path.display(), self.why),
+        };
+        write!(f, "{}: {why}", self.path.display())
+    }
+}
+
+/// Why a call failed. Each is shown as one line: what, why, what to do.
+#[derive(Debug)]
+pub enum Error {
+    /// No agent answers.
+    NoAgent {
+        /// Everywhere it was looked for.
+        tried: Vec<Tried>,
+    },
+    /// The socket is there, and this user may not use it; or the agent says so.
+    NotAllowed {
+        /// What was refused, and what to do.
+        why: String,
+    },
+    /// Not now: the agent answered 429 or 503.
+    Later {
+        /// The reason.
+        why: String,
+    },
+    /// The agent says no: any other error of the API.
+    Refused {
+        /// What it said.
+        problem: Problem,
+    },
+    /// What came back is not the API of this version.
+    Strange {
+        /// What was strange.
+        why: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NoAgent { tried } => {
+                f.write_str("no agent answers (tried ")?;
+                for (n, tried) in tried.iter().enumerate() {
+                    write!(f, "{}{tried}", if n == 0 { "" } else { "; " })?;
+                }
+                f.write_str("): start one with `tanist agent`, or name its socket with --socket")
+            }
+            Error::NotAllowed { why } | Error::Later { why } | Error::Strange { why } => f.write_str(why),
+            Error::Refused { problem } => f.write_str(&problem.detail),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
