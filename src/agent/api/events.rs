@@ -1,0 +1,71 @@
+//! `GET /v1/events`: what happens, one line of JSON each, until the client hangs up or the agent stops.
+
+use super::Api;
+use crate::view::{Event, Line};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Frame;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+/// Lines that are ready for one watcher and not yet taken by its connection. Behind it is the ring of the broadcast
+/// channel, which tells a watcher that lags how much it missed.
+const READY: usize = 16;
+
+/// The receiving end, as a body.
+struct Lines(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+pub(super) async fn get(State(api): State<Api>) -> Response {
+    let place = match api.watcher() {
+        Ok(place) => place,
+        Err(response) => return *response,
+    };
+    // First the ear, then the look: what happens in between is told twice rather than not at all.
+    let mut happening = api.shared.events.subscribe();
+    let present = Event::present(&api.shared.status.borrow().clone());
+    let (lines, body) = mpsc::channel(READY);
+    tokio::spawn(async move {
+        let _place = place;
+        if lines.send(encode(&Line::Event(present))).await.is_err() {
+            return;
+        }
+        loop {
+            // What has happened comes before the end of the agent, so that watchers hear its goodbye.
+            let line = tokio::select! {
+                biased;
+                () = lines.closed() => return,
+                received = happening.recv() => match received {
+                    Ok(event) => Line::Event(Event::from(&*event)),
+                    Err(RecvError::Lagged(lagged)) => Line::Lagged { lagged },
+                    Err(RecvError::Closed) => return,
+                },
+                () = api.stop.cancelled() => return,
+            };
+            if lines.send(encode(&line)).await.is_err() {
+                return;
+            }
+        }
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(Lines(body))).into_response()
+}
+
+fn encode(line: &Line) -> Bytes {
+    let mut text = serde_json::to_vec(line).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}

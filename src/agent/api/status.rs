@@ -1,0 +1,14 @@
+//! `GET /v1/status`.
+
+use super::Api;
+use crate::view::{Standing, Status};
+use axum::Json;
+use axum::extract::State;
+
+pub(super) async fn get(State(api): State<Api>) -> Json<Status> {
+    let facts = &api.shared.facts;
+    let standing =
+        Standing { cluster: &facts.cluster, name: &facts.name, version: &facts.version, quorum: facts.quorum };
+    let status = api.shared.status.borrow().clone();
+    Json(Status::new(&status, standing))
+}
