@@ -27,6 +27,8 @@ pub struct Standing<'a> {
     pub version: &'a str,
     /// How many voices win a claim.
     pub quorum: u32,
+    /// A cluster key is set.
+    pub keyed: bool,
 }
 
 /// A member as others name it.
@@ -119,7 +121,7 @@ impl Status {
             kept_aside: 0,
             members: status.members,
             quorum: standing.quorum,
-            keyed: false,
+            keyed: standing.keyed,
             since: Stamp(status.since),
         }
     }

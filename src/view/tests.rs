@@ -37,7 +37,7 @@ fn id(n: u128) -> String {
 
 #[test]
 fn status_has_every_field_of_the_interface() {
-    let standing = Standing { cluster: "office", name: "pc-1", version: "0.1.0", quorum: 1 };
+    let standing = Standing { cluster: "office", name: "pc-1", version: "0.1.0", quorum: 1, keyed: false };
     let told = serde_json::to_value(Status::new(&status(), standing)).expect("JSON");
     let expected = json!({
         "node": {"id": id(1), "name": "pc-1", "version": "0.1.0", "boot": "0000000000000001"},

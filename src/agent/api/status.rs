@@ -7,8 +7,13 @@ use axum::extract::State;
 
 pub(super) async fn get(State(api): State<Api>) -> Json<Status> {
     let facts = &api.shared.facts;
-    let standing =
-        Standing { cluster: &facts.cluster, name: &facts.name, version: &facts.version, quorum: facts.quorum };
+    let standing = Standing {
+        cluster: &facts.cluster,
+        name: &facts.name,
+        version: &facts.version,
+        quorum: facts.quorum,
+        keyed: facts.keyed,
+    };
     let status = api.shared.status.borrow().clone();
     Json(Status::new(&status, standing))
 }

@@ -60,7 +60,7 @@ impl Stage {
         let (events, _) = broadcast::channel(RING);
         let (asks, commands) = mpsc::channel(4);
         let stop = CancellationToken::new();
-        let shared = shared(watched, events.clone(), asks);
+        let shared = shared(watched, events.clone(), asks, dir.path());
         let served = tokio::spawn(serve(listener, shared, stop.clone()));
         let client = Client::at(&dir.path().join("sock"));
         Self { client, status, events, commands, stop, served, dir }
@@ -97,14 +97,21 @@ fn shared(
     status: watch::Receiver<Arc<Status>>,
     events: broadcast::Sender<Arc<Event>>,
     commands: mpsc::Sender<Command>,
+    dir: &std::path::Path,
 ) -> Shared {
+    let store = crate::store::Store::open(&dir.join("state")).expect("a store").store;
+    let (_, history, _) = crate::agent::disk::start(store).expect("a thread");
     let facts = crate::agent::shared::Facts {
         cluster: "office".into(),
-        name: "pc-1".into(),
         version: "0.1.0".into(),
         quorum: 1,
+        name: "pc-1".into(),
+        port: 8264,
+        socket: dir.join("sock"),
+        state_dir: dir.join("state"),
+        keyed: false,
     };
-    Shared { status, events, commands, store: Default::default(), facts: Arc::new(facts) }
+    Shared { status, events, commands, store: Arc::new(history), facts: Arc::new(facts) }
 }
 
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
