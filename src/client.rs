@@ -105,7 +105,7 @@ impl Client {
     pub async fn is_leader(&self) -> Result<Option<u64>, Error> {
         match transport::get(&self.sockets, "/v1/is-leader", ANSWER).await {
             Ok(answer) => Ok(Some(transport::json::<IsLeader>(answer).await?.epoch)),
-            Err(Error::Later { .. }) => Ok(None),
+            Err(Error::Later { busy: false, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

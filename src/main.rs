@@ -1,1 +1,5 @@
-fn main() {}
+//! argv -> agent or cli.
+
+fn main() -> std::process::ExitCode {
+    tanist::cli::main()
+}

@@ -44,6 +44,8 @@ pub enum Error {
     Later {
         /// The reason.
         why: String,
+        /// Too much is asked at once (429); otherwise what was asked for is not there now (503).
+        busy: bool,
     },
     /// The agent says no: any other error of the API.
     Refused {
@@ -67,7 +69,7 @@ impl fmt::Display for Error {
                 }
                 f.write_str("): start one with `tanist agent`, or name its socket with --socket")
             }
-            Error::NotAllowed { why } | Error::Later { why } | Error::Strange { why } => f.write_str(why),
+            Error::NotAllowed { why } | Error::Later { why, .. } | Error::Strange { why } => f.write_str(why),
             Error::Refused { problem } => f.write_str(&problem.detail),
         }
     }

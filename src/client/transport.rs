@@ -126,7 +126,8 @@ async fn judge(response: Response<Incoming>, connection: Connection, limit: Dura
         detail: format!("the agent answered {status}: {}", String::from_utf8_lossy(&body).trim()),
     });
     Err(match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Error::Later { why: problem.detail },
+        StatusCode::TOO_MANY_REQUESTS => Error::Later { why: problem.detail, busy: true },
+        StatusCode::SERVICE_UNAVAILABLE => Error::Later { why: problem.detail, busy: false },
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Error::NotAllowed { why: problem.detail },
         _ => Error::Refused { problem },
     })

@@ -1,0 +1,214 @@
+//! The command line: clients of the local API, and nothing else (the agent itself excepted, which is only started here).
+
+mod check;
+mod demo;
+mod leash;
+mod out;
+mod role;
+mod shell;
+mod table;
+mod watch;
+mod who;
+
+use crate::agent;
+use crate::client::{Client, Error};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use out::Out;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Let the machines of a LAN agree on one leader, with a successor named in advance.
+///
+/// Start `tanist agent` on every machine; nothing needs to be configured. To see it work on one machine, type
+/// `tanist demo`.
+///
+/// Exit status: 0 done; 1 no, with the reason; 2 wrong usage; 69 no agent answers; 75 try later; 77 not allowed; 78
+/// wrong configuration.
+#[derive(Parser)]
+#[command(name = "tanist", version, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent in the foreground (what the service unit starts)
+    Agent(Box<agent::config::Options>),
+    /// Watch real agents elect a leader on this machine, and kill it
+    Demo(demo::Options),
+    /// Show how this agent stands: role, epoch, leader, successor, members
+    Status(Asking),
+    /// Print name, address and epoch of the leader
+    Leader(role::LeaderOptions),
+    /// Tell by the exit status alone whether this machine leads (0) or not (1)
+    IsLeader(Asked),
+    /// List the members, in the order of succession
+    Members(Asking),
+    /// List past reigns, and why each began
+    History(Asking),
+    /// Print events as they happen, one line each
+    Watch(Asking),
+    /// Move the role to the successor, or to a named machine
+    Handover(role::HandoverOptions),
+    /// Validate a configuration file
+    Check(check::Options),
+    /// Print a completion script for a shell
+    Completions(shell::CompletionsOptions),
+    /// Write the manual pages
+    Man(shell::ManOptions),
+}
+
+/// Which agent is asked.
+#[derive(Args)]
+struct Asked {
+    /// Ask the agent that listens here
+    ///
+    /// Without it, the first that answers of $XDG_RUNTIME_DIR/tanist.sock and /run/tanist/tanist.sock.
+    #[arg(long, env = crate::client::SOCKET_VARIABLE, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Asked {
+    fn client(&self) -> Result<Client, Fail> {
+        Ok(Client::find(self.socket.as_deref())?)
+    }
+}
+
+/// Which agent is asked, and how the answer is printed.
+#[derive(Args)]
+struct Asking {
+    #[command(flatten)]
+    asked: Asked,
+    /// Print JSON as the local API gives it
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a command ended, other than well: a status, and one line for standard error unless there is nothing to say.
+#[derive(Debug)]
+struct Fail {
+    code: u8,
+    line: Option<String>,
+}
+
+const NO: u8 = 1;
+const USAGE: u8 = 2;
+const NO_AGENT: u8 = 69;
+const LATER: u8 = 75;
+const NOT_ALLOWED: u8 = 77;
+const BAD_CONFIG: u8 = 78;
+
+impl Fail {
+    fn new(code: u8, line: impl Into<String>) -> Self {
+        Self { code, line: Some(line.into()) }
+    }
+
+    fn silent(code: u8) -> Self {
+        Self { code, line: None }
+    }
+
+    fn runtime(error: &std::io::Error) -> Self {
+        Self::new(NO, format!("could not start: {error}"))
+    }
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::NoAgent { .. } | Error::Strange { .. } => NO_AGENT,
+            Error::NotAllowed { .. } => NOT_ALLOWED,
+            Error::Later { .. } => LATER,
+            Error::Refused { .. } => NO,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Does what the arguments of this process say, and gives back its exit status.
+pub fn main() -> ExitCode {
+    let fail = match Cli::try_parse() {
+        Ok(cli) => match run(cli.command) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(fail) => fail,
+        },
+        Err(error) => match usage(&error) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(fail) => fail,
+        },
+    };
+    if let Some(line) = fail.line {
+        out::complain(&line);
+    }
+    ExitCode::from(fail.code)
+}
+
+fn run(command: Command) -> Result<(), Fail> {
+    match command {
+        Command::Agent(options) => {
+            leash::hold()?;
+            agent::run(*options).map_err(|failure| Fail::new(failure.code, failure.line))
+        }
+        Command::Demo(options) => demo::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man(options) => shell::man(&options),
+        client => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|error| Fail::runtime(&error))?.block_on(ask(client))
+        }
+    }
+}
+
+async fn ask(command: Command) -> Result<(), Fail> {
+    let out = Out::new();
+    match command {
+        Command::Status(options) => who::status(&options, out).await,
+        Command::Members(options) => who::members(&options, out).await,
+        Command::History(options) => who::history(&options, out).await,
+        Command::Leader(options) => role::leader(&options, out).await,
+        Command::IsLeader(options) => role::is_leader(&options).await,
+        Command::Handover(options) => role::handover(&options, out).await,
+        Command::Watch(options) => watch::run(&options, out).await,
+        Command::Agent(_) | Command::Demo(_) | Command::Check(_) | Command::Completions(_) | Command::Man(_) => {
+            unreachable!("done without a client")
+        }
+    }
+}
+
+/// Help and version go to standard output; wrong usage becomes one line.
+fn usage(error: &clap::Error) -> Result<(), Fail> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // As colourful as the terminal allows; a reader that went away has seen enough.
+            let _ = error.print();
+            Ok(())
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Err(Fail::silent(USAGE))
+        }
+        _ => {
+            let text = error.render().to_string();
+            let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let what = what.join(" ");
+            let what = what.strip_prefix("error: ").unwrap_or(&what);
+            Err(Fail::new(USAGE, format!("{what}: see `tanist --help`")))
+        }
+    }
+}
+
+/// The whole command line, for completions and manual pages.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

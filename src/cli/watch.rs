@@ -1,0 +1,44 @@
+//! `watch`: events as they happen.
+
+use super::out::{Out, Tint};
+use super::{Asking, Fail, NO_AGENT};
+use crate::view::{Event, Line};
+
+/// Where the fields of a line begin, unless its words need more.
+const WORDS: usize = 72;
+
+pub(super) async fn run(options: &Asking, out: Out) -> Result<(), Fail> {
+    let mut events = options.asked.client()?.events().await?;
+    loop {
+        if options.json {
+            match events.next_text().await? {
+                Some(line) => out.line(line)?,
+                None => break,
+            }
+        } else {
+            match events.next().await? {
+                Some(line) => out.line(text(&line, out))?,
+                None => break,
+            }
+        }
+    }
+    Err(Fail::new(NO_AGENT, "the agent has ended, and the stream with it: watch again when it is back"))
+}
+
+/// A line as the log has it, behind the time of day.
+pub(super) fn text(line: &Line, out: Out) -> String {
+    match line {
+        Line::Lagged { lagged } => out.tint(Tint::Bad, &format!("WARN  {lagged} events were missed: reading too slowly")),
+        Line::Event(event) => {
+            let at = out.tint(Tint::Faint, &event.at.local_time());
+            format!("{at}  {}", words(event, out))
+        }
+    }
+}
+
+/// Plain words first, fields after.
+pub(super) fn words(event: &Event, out: Out) -> String {
+    let (level, tint) = if event.level == "warn" { ("WARN", Tint::Bad) } else { ("INFO", Tint::Good) };
+    let fields = format!("event={} epoch={}", event.event, event.epoch);
+    format!("{}  {:<WORDS$} {}", out.tint(tint, level), event.text, out.tint(Tint::Faint, &fields))
+}
