@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod change;
 pub mod claim;
+pub mod cli;
 pub mod client;
 pub mod event;
 pub mod ident;

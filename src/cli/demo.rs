@@ -60,12 +60,7 @@ async fn show(options: &Options, heartbeat: Duration) -> Result<(), Fail> {
 }
 
 #[cfg(feature = "tui")]
-async fn watch(
-    cluster: &mut Cluster,
-    json: bool,
-    out: Out,
-    interrupted: impl Future<Output = ()>,
-) -> Result<(), Fail> {
+async fn watch(cluster: &mut Cluster, json: bool, out: Out, interrupted: impl Future<Output = ()>) -> Result<(), Fail> {
     use std::io::IsTerminal;
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if terminal && !json {
@@ -75,12 +70,7 @@ async fn watch(
 }
 
 #[cfg(not(feature = "tui"))]
-async fn watch(
-    cluster: &mut Cluster,
-    json: bool,
-    out: Out,
-    interrupted: impl Future<Output = ()>,
-) -> Result<(), Fail> {
+async fn watch(cluster: &mut Cluster, json: bool, out: Out, interrupted: impl Future<Output = ()>) -> Result<(), Fail> {
     lines::run(cluster, json, out, interrupted).await
 }
 

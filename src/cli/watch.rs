@@ -28,7 +28,9 @@ pub(super) async fn run(options: &Asking, out: Out) -> Result<(), Fail> {
 /// A line as the log has it, behind the time of day.
 pub(super) fn text(line: &Line, out: Out) -> String {
     match line {
-        Line::Lagged { lagged } => out.tint(Tint::Bad, &format!("WARN  {lagged} events were missed: reading too slowly")),
+        Line::Lagged { lagged } => {
+            out.tint(Tint::Bad, &format!("WARN  {lagged} events were missed: reading too slowly"))
+        }
         Line::Event(event) => {
             let at = out.tint(Tint::Faint, &event.at.local_time());
             format!("{at}  {}", words(event, out))

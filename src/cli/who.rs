@@ -97,7 +97,18 @@ fn status_text(status: &Status, out: Out) -> Vec<String> {
 fn members_text(members: &Members, out: Out) -> Vec<String> {
     let all: Vec<(NodeId, &str)> = members.members.iter().map(|m| (m.id, m.name.as_str())).collect();
     let mut table = Table::new(&[
-        "", "NAME", "ADDRESS", "ROLE", "STATE", "HEARD", "LAG", "ROUND TRIP", "VERSION", "PRIORITY", "PLACE", "BECAUSE",
+        "",
+        "NAME",
+        "ADDRESS",
+        "ROLE",
+        "STATE",
+        "HEARD",
+        "LAG",
+        "ROUND TRIP",
+        "VERSION",
+        "PRIORITY",
+        "PLACE",
+        "BECAUSE",
     ]);
     for member in &members.members {
         table.row(member_row(member, &all));

@@ -92,7 +92,8 @@ pub(super) struct Cluster {
 impl Cluster {
     /// So many agents, none of which has been started.
     pub(super) fn new(agents: usize, heartbeat: Duration) -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|error| format!("could not find this program itself: {error}"))?;
+        let program =
+            std::env::current_exe().map_err(|error| format!("could not find this program itself: {error}"))?;
         let ground = Ground::find(agents)?;
         let (sender, news) = mpsc::channel(NEWS);
         let agent = |(n, address): (usize, &Ipv4Addr)| {

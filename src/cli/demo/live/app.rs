@@ -1,0 +1,281 @@
+//! What the live view knows, and what its keys do.
+
+use crate::cli::demo::agree::Agreement;
+use crate::cli::demo::cluster::{Cluster, Life, News, What};
+use crate::protocol::RoleName;
+use crate::view::{Event, Line};
+use nix::sys::signal::Signal;
+use ratatui::crossterm::event::KeyCode;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Events that are kept for the eye.
+const LOG: usize = 500;
+
+/// Failovers that are kept for the eye.
+const FAILOVERS: usize = 100;
+
+/// How long an agent may take to say how it stands, before it is shown as silent.
+const ANSWER: Duration = Duration::from_millis(400);
+
+/// What is shown of one agent.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) role: Option<RoleName>,
+    pub(super) epoch: u64,
+    pub(super) leader: Option<String>,
+    pub(super) successor: bool,
+    /// How long ago it heard its leader, when it said so.
+    pub(super) heard: Option<Duration>,
+    /// A question to it is under way.
+    asked: bool,
+}
+
+/// How an agent stands, as it answered; none when it did not answer in time.
+#[derive(Debug)]
+pub(super) struct Look {
+    agent: usize,
+    stands: Option<Stands>,
+}
+
+#[derive(Debug)]
+struct Stands {
+    role: RoleName,
+    epoch: u64,
+    leader: Option<String>,
+    successor: bool,
+    heard: Option<Duration>,
+}
+
+/// One event of one agent.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) agent: String,
+    pub(super) at: String,
+    pub(super) warn: bool,
+    pub(super) text: String,
+}
+
+/// A change of leader that is under way.
+#[derive(Debug)]
+struct Pending {
+    what: String,
+    since: Instant,
+    above: u64,
+}
+
+pub(super) struct App<'a> {
+    pub(super) cluster: &'a mut Cluster,
+    pub(super) rows: Vec<Row>,
+    pub(super) selected: usize,
+    /// The newest last; at most [`LOG`].
+    pub(super) log: VecDeque<Told>,
+    /// The newest last; at most [`FAILOVERS`].
+    pub(super) failovers: VecDeque<String>,
+    said: Agreement,
+    pending: Option<Pending>,
+    answers: mpsc::Sender<Look>,
+}
+
+impl<'a> App<'a> {
+    pub(super) fn new(cluster: &'a mut Cluster, answers: mpsc::Sender<Look>) -> Self {
+        let agents = cluster.agents.len();
+        Self {
+            cluster,
+            rows: (0..agents).map(|_| Row::default()).collect(),
+            selected: 0,
+            log: VecDeque::new(),
+            failovers: VecDeque::new(),
+            said: Agreement::new(agents),
+            pending: None,
+            answers,
+        }
+    }
+
+    pub(super) fn start_all(&mut self) {
+        self.expect("all started", Instant::now());
+        for agent in 0..self.rows.len() {
+            self.start(agent);
+        }
+    }
+
+    fn start(&mut self, agent: usize) {
+        self.rows[agent] = Row::default();
+        if let Err(why) = self.cluster.start(agent) {
+            self.tell(agent, String::new(), true, why);
+        }
+    }
+
+    /// From now on a new leader is expected; its time is counted from `since`.
+    fn expect(&mut self, what: &str, since: Instant) {
+        let above = self.rows.iter().map(|row| row.epoch).max().unwrap_or(0);
+        self.pending = Some(Pending { what: what.to_owned(), since, above });
+    }
+
+    fn tell(&mut self, agent: usize, at: String, warn: bool, text: String) {
+        if self.log.len() == LOG {
+            self.log.pop_front();
+        }
+        let agent = self.cluster.agents[agent].name.clone();
+        self.log.push_back(Told { agent, at, warn, text });
+    }
+
+    pub(super) fn news(&mut self, news: News) {
+        let agent = news.agent;
+        match news.what {
+            What::Line(Line::Event(event)) => self.event(agent, &event, news.at),
+            What::Line(Line::Lagged { lagged }) => {
+                self.tell(agent, String::new(), true, format!("{lagged} events were missed"));
+            }
+            What::Ended(how) => {
+                self.said.forget(agent);
+                self.rows[agent] = Row { epoch: self.rows[agent].epoch, ..Row::default() };
+                self.tell(agent, String::new(), true, how);
+            }
+        }
+        self.judge();
+    }
+
+    fn event(&mut self, agent: usize, event: &Event, at: Instant) {
+        self.said.hear(agent, event, at);
+        let row = &mut self.rows[agent];
+        row.epoch = event.epoch;
+        row.role = match event.event.as_str() {
+            "listening" => Some(RoleName::Listening),
+            "following" => Some(RoleName::Following),
+            "claiming" => Some(RoleName::Claiming),
+            "leading" => Some(RoleName::Leading),
+            _ => row.role,
+        };
+        // Nobody pressed a key, and yet somebody misses the leader.
+        if event.event == "leader-lost" && self.pending.is_none() {
+            self.expect("leader lost", at);
+        }
+        if !event.present {
+            self.tell(agent, event.at.local_time(), event.level == "warn", event.text.clone());
+        }
+    }
+
+    /// Is the change of leader that was expected complete?
+    fn judge(&mut self) {
+        let Some(pending) = &self.pending else { return };
+        let Some(agreed) = self.said.agreed(&self.cluster.running(), pending.above) else { return };
+        let took = crate::time::ms(agreed.at.saturating_duration_since(pending.since));
+        let leader = &self.cluster.agents[agreed.leader].name;
+        let line = format!("{:>10}  {}: {leader} leads epoch {}", took, pending.what, agreed.epoch);
+        self.pending = None;
+        if self.failovers.len() == FAILOVERS {
+            self.failovers.pop_front();
+        }
+        self.failovers.push_back(line);
+    }
+
+    /// Asks every agent that runs how it stands, unless it still owes an answer.
+    pub(super) fn ask(&mut self) {
+        for agent in self.cluster.running() {
+            if std::mem::replace(&mut self.rows[agent].asked, true) {
+                continue;
+            }
+            let client = self.cluster.agents[agent].client.clone();
+            let answers = self.answers.clone();
+            tokio::spawn(async move {
+                let look = async {
+                    let status = client.status().await.ok()?;
+                    let members = client.members().await.ok()?;
+                    let leader = status.leader.as_ref().map(|leader| leader.id);
+                    let heard = members.members.iter().find(|member| Some(member.id) == leader);
+                    Some(Stands {
+                        role: status.role,
+                        epoch: status.epoch,
+                        successor: status.successor.is_some_and(|successor| successor.id == status.node.id),
+                        leader: status.leader.map(|leader| leader.name),
+                        heard: heard.and_then(|member| member.last_heard_ms).map(Duration::from_millis),
+                    })
+                };
+                let stands = tokio::time::timeout(ANSWER, look).await.ok().flatten();
+                // Nobody listens when the demo is at its end.
+                let _ = answers.send(Look { agent, stands }).await;
+            });
+        }
+    }
+
+    pub(super) fn looked(&mut self, look: Look) {
+        let runs = self.cluster.agents[look.agent].life == Life::Running;
+        let row = &mut self.rows[look.agent];
+        row.asked = false;
+        match look.stands {
+            Some(stands) if runs => {
+                *row = Row {
+                    role: Some(stands.role),
+                    epoch: stands.epoch,
+                    leader: stands.leader,
+                    successor: stands.successor,
+                    heard: stands.heard,
+                    asked: false,
+                };
+            }
+            _ => row.heard = None,
+        }
+    }
+
+    pub(super) async fn key(&mut self, key: KeyCode) {
+        let agents = self.rows.len();
+        match key {
+            KeyCode::Char(digit @ '1'..='9') => {
+                let n = digit as usize - '1' as usize;
+                self.selected = if n < agents { n } else { self.selected };
+            }
+            KeyCode::Char('0') if agents >= 10 => self.selected = 9,
+            KeyCode::Up => self.selected = self.selected.saturating_sub(1),
+            KeyCode::Down => self.selected = (self.selected + 1).min(agents - 1),
+            KeyCode::Char('k') => self.signal(Signal::SIGKILL, "was killed").await,
+            KeyCode::Char('s') => self.signal(Signal::SIGTERM, "was stopped").await,
+            KeyCode::Char('f') => match self.cluster.agents[self.selected].life {
+                Life::Frozen => self.signal(Signal::SIGCONT, "was thawed").await,
+                _ => self.signal(Signal::SIGSTOP, "was frozen").await,
+            },
+            KeyCode::Char('r') => {
+                if matches!(self.cluster.agents[self.selected].life, Life::Ended(_)) {
+                    self.start(self.selected);
+                }
+            }
+            KeyCode::Char('h') => self.handover(),
+            _ => {}
+        }
+    }
+
+    async fn signal(&mut self, signal: Signal, what: &str) {
+        let agent = self.selected;
+        if matches!(self.cluster.agents[agent].life, Life::Ended(_)) {
+            return;
+        }
+        let what = format!("{} {what}", self.cluster.agents[agent].name);
+        let led = self.rows[agent].role == Some(RoleName::Leading);
+        match self.cluster.signal(agent, signal).await {
+            Ok(at) => {
+                if led && signal != Signal::SIGCONT {
+                    self.expect(&what, at);
+                }
+                self.tell(agent, String::new(), true, what);
+            }
+            Err(why) => self.tell(agent, String::new(), true, why),
+        }
+        if signal == Signal::SIGSTOP {
+            self.said.forget(agent);
+        }
+    }
+
+    /// The selected agent takes over; or, when it leads, its successor does.
+    fn handover(&mut self) {
+        let agent = self.selected;
+        let led = self.rows[agent].role == Some(RoleName::Leading);
+        let name = self.cluster.agents[agent].name.clone();
+        let client = self.cluster.agents[agent].client.clone();
+        self.expect("handover", Instant::now());
+        // How it ends, the events tell.
+        tokio::spawn(async move {
+            let _ = client.handover(if led { None } else { Some(&name) }).await;
+        });
+    }
+}
