@@ -45,9 +45,13 @@ pub(super) struct Alarm {
 impl Alarm {
     /// # Errors
     /// When the process is out of file descriptors.
+    #[expect(
+        deprecated,
+        reason = "its replacement is unsafe; the wrapped timer owns its descriptor and never changes it"
+    )]
     pub(super) fn new() -> std::io::Result<Self> {
         let fd = TimerFd::new(TimerClock::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        Ok(Self { timer: AsyncFd::register(Timer(fd))?, set: None })
+        Ok(Self { timer: AsyncFd::new(Timer(fd))?, set: None })
     }
 
     /// Sets it, or unsets it; a time that has passed rings at once. Costs a system call only when it changed.
