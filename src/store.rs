@@ -97,8 +97,8 @@ impl Store {
     /// their oldest entries beyond their limits.
     ///
     /// # Errors
-    /// When the disk fails or is full. The next call tries with the file opened anew. As with any disk, a transaction
-    /// whose last flush failed may yet be found after a crash; the epochs in it are then too high, never too low.
+    /// When the disk fails or is full. The file is then opened anew, at the latest by the next call. As with any disk, a
+    /// transaction whose last flush failed may yet be found after a crash; the epochs in it are then too high, never too low.
     pub fn apply(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         self.transaction(|transaction| writes.iter().try_for_each(|write| tables::apply(transaction, write)))
     }
@@ -164,7 +164,9 @@ impl Store {
             Ok(())
         })();
         if done.is_err() {
+            // Closed first: two of one file cannot be open.
             self.database = None;
+            self.database = self.path.as_deref().and_then(|path| files::reopen(path).ok());
         }
         done
     }

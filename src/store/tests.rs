@@ -1,1 +1,543 @@
 //! The store as a whole, on real files.
+
+use super::*;
+use crate::claim::Claim;
+use crate::event::Cause;
+use crate::ident::{BootId, Node};
+use crate::protocol::{Promise, Remembered};
+use crate::time::Wall;
+use proptest::prelude::*;
+use redb::backends::InMemoryBackend;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+fn id(n: u128) -> NodeId {
+    NodeId(Uuid::from_u128(n))
+}
+
+fn claim(epoch: u64, at: u64) -> Claim {
+    Claim { epoch, at: Wall(at), node: Node { id: id(u128::from(at)), boot: BootId(at) } }
+}
+
+fn promise(epoch: u64, at: u64, withdrawn: bool) -> Promise {
+    Promise { claim: claim(epoch, at), withdrawn }
+}
+
+fn reign(epoch: u64, ended: Option<u64>) -> Reign {
+    Reign {
+        claim: claim(epoch, 1),
+        name: "pc-3".to_owned(),
+        began: Wall(epoch * 10),
+        ended: ended.map(Wall),
+        cause: Cause::CutOff,
+        text: "pc-9 noticed".to_owned(),
+    }
+}
+
+fn reunion(at: u64) -> ReunionReport {
+    ReunionReport { at: Wall(at), stays: claim(9, 1), yields: claim(8, 2), text: format!("the {at}th") }
+}
+
+fn member(n: u128, heard: u64) -> Remembered {
+    let address = ([10, 1, (n >> 8) as u8, n as u8], 8264).into();
+    Remembered { id: id(n), name: format!("pc-{n}"), address, heard: Wall(heard) }
+}
+
+fn in_memory() -> Store {
+    Store::with_backend(InMemoryBackend::new()).expect("empty storage")
+}
+
+fn identity() -> Identity {
+    Identity { id: id(77), machine: "0123456789abcdef".to_owned() }
+}
+
+/// Fills a store with some of everything.
+fn fill(store: &mut Store) {
+    fill_to(store, 40);
+}
+
+fn fill_to(store: &mut Store, last: u64) {
+    store.set_identity(&identity()).expect("kept");
+    for epoch in 1..=last {
+        let writes = [
+            Write::Shown(claim(epoch, 1)),
+            Write::Promised(promise(epoch, 1, false)),
+            Write::Reign(reign(epoch, None)),
+            Write::Reunion(reunion(epoch)),
+            Write::Member(member(epoch.into(), epoch)),
+        ];
+        store.apply(&writes).expect("kept");
+    }
+}
+
+/// All that a store holds.
+type Held = (Option<Identity>, Durable, Vec<Reign>, Vec<ReunionReport>);
+
+fn held(store: &Store) -> Held {
+    let all = usize::MAX;
+    let histories = (store.reigns(all).expect("read"), store.reunions(all).expect("read"));
+    (store.identity().expect("read"), store.durable().expect("read"), histories.0, histories.1)
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    let dir = TempDir::new().expect("a directory");
+    let dir = dir.path().join("a/b/state");
+    let opened = Store::open(&dir).expect("opens");
+    assert_eq!(opened.set_aside, None);
+    let mut store = opened.store;
+    assert_eq!(held(&store), (None, Durable::default(), Vec::new(), Vec::new()));
+    fill(&mut store);
+    let before = held(&store);
+    assert_eq!((before.1.members.len(), before.2.len(), before.3.len()), (40, 40, 40));
+    drop(store);
+
+    let opened = Store::open(&dir).expect("opens again");
+    assert_eq!(opened.set_aside, None);
+    assert_eq!(held(&opened.store), before);
+    assert_eq!(fs::metadata(&dir).expect("there").permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(dir.join("tanist.redb")).expect("there").permissions().mode() & 0o777, 0o600);
+}
+
+/// A process that dies leaves the file as its last transaction left it, without the last words of a clean end.
+#[test]
+fn everything_is_there_after_the_process_died() {
+    let (lived, died) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    let mut store = Store::open(lived.path()).expect("opens").store;
+    fill(&mut store);
+    fs::copy(lived.path().join("tanist.redb"), died.path().join("tanist.redb")).expect("copied");
+    let opened = Store::open(died.path()).expect("opens");
+    assert_eq!(opened.set_aside, None);
+    assert_eq!(held(&opened.store), held(&store));
+}
+
+#[test]
+fn a_second_agent_is_kept_out_while_the_first_one_lives() {
+    let dir = TempDir::new().expect("a directory");
+    let first = Store::open(dir.path()).expect("opens");
+    let error = Store::open(dir.path()).expect_err("locked");
+    assert!(matches!(&error, OpenError::Locked { path } if path == dir.path()));
+    assert!(!error.to_string().contains('\n'));
+    drop(first);
+    Store::open(dir.path()).expect("opens once the first is gone");
+}
+
+#[test]
+fn an_interrupted_beginning_is_begun_again() {
+    let dir = TempDir::new().expect("a directory");
+    fs::write(dir.path().join("tanist.redb.new"), [0; 5000]).expect("written");
+    assert_eq!(Store::open(dir.path()).expect("opens").set_aside, None);
+    assert!(!dir.path().join("tanist.redb.new").exists());
+}
+
+#[test]
+fn what_cannot_be_used_is_an_error_of_one_line() {
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("file");
+    fs::write(&file, "x").expect("written");
+    for wrong in [file.clone(), file.join("below")] {
+        let error = Store::open(&wrong).expect_err("no directory");
+        assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
+        assert!(!error.to_string().contains('\n') && error.to_string().contains(wrong.to_str().expect("text")));
+    }
+    // The superuser may do anything, so this can only be tested as somebody else.
+    let closed = dir.path().join("closed");
+    fs::DirBuilder::new().mode(0o500).create(&closed).expect("made");
+    if fs::metadata(&closed).expect("there").uid() != 0 {
+        assert!(matches!(Store::open(&closed).expect_err("closed"), OpenError::Denied { .. }));
+    }
+}
+
+#[test]
+fn errors_of_the_system_are_sorted_by_what_to_do() {
+    let sorted = |errno| OpenError::io(Path::new("/state"), std::io::Error::from_raw_os_error(errno));
+    assert!(matches!(sorted(nix::libc::EACCES), OpenError::Denied { .. }));
+    assert!(matches!(sorted(nix::libc::EPERM), OpenError::Denied { .. }));
+    assert!(matches!(sorted(nix::libc::EROFS), OpenError::ReadOnly { .. }));
+    assert!(matches!(sorted(nix::libc::ENOSPC), OpenError::Full { .. }));
+    assert!(matches!(sorted(nix::libc::EDQUOT), OpenError::Full { .. }));
+    assert!(matches!(sorted(nix::libc::EIO), OpenError::Io { .. }));
+}
+
+#[test]
+fn a_store_of_a_later_version_is_left_alone() {
+    let dir = TempDir::new().expect("a directory");
+    drop(Store::open(dir.path()).expect("opens"));
+    let path = dir.path().join("tanist.redb");
+    let database = Database::open(&path).expect("a database");
+    let write = database.begin_write().expect("begins");
+    write
+        .open_table(redb::TableDefinition::<&str, u64>::new("meta"))
+        .expect("a table")
+        .insert("schema", 2)
+        .expect("set");
+    write.commit().expect("durable");
+    drop(database);
+    for _ in 0..2 {
+        let error = Store::open(dir.path()).expect_err("too new");
+        assert!(matches!(error, OpenError::Later { schema: 2, .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_database_of_another_program_is_set_aside() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("tanist.redb");
+    for wrong_type in [false, true] {
+        let database = Database::create(&path).expect("a database");
+        let write = database.begin_write().expect("begins");
+        write.open_table(redb::TableDefinition::<u64, u64>::new("theirs")).expect("a table").insert(1, 2).expect("set");
+        if wrong_type {
+            write
+                .open_table(redb::TableDefinition::<u64, u64>::new("meta"))
+                .expect("a table")
+                .insert(1, 1)
+                .expect("set");
+        }
+        write.commit().expect("durable");
+        drop(database);
+        let opened = Store::open(dir.path()).expect("opens");
+        assert!(opened.set_aside.is_some());
+        drop(opened);
+        fs::remove_file(&path).expect("removed");
+    }
+}
+
+#[test]
+fn rows_of_the_wrong_kind_are_damage() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("tanist.redb");
+    let facts: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("facts");
+    for garbage in [&b""[..], b"\xc1", b"\x81\xa2id\x05", &[0x91; 3000]] {
+        drop(Store::open(dir.path()).expect("opens"));
+        let database = Database::open(&path).expect("a database");
+        let write = database.begin_write().expect("begins");
+        write.open_table(facts).expect("a table").insert("promised", garbage).expect("set");
+        write.commit().expect("durable");
+        drop(database);
+        assert!(Store::open(dir.path()).expect("opens").set_aside.is_some());
+    }
+}
+
+#[test]
+fn whatever_is_in_its_place_is_set_aside_and_kept() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("tanist.redb");
+    let begin = || {
+        let opened = Store::open(dir.path()).expect("opens");
+        let aside = opened.set_aside.clone().expect("set aside");
+        let name = aside.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(name.starts_with("tanist.redb.damaged-"), "{name}");
+        assert_eq!(held(&opened.store), (None, Durable::default(), Vec::new(), Vec::new()));
+        drop(opened);
+        assert_eq!(Store::open(dir.path()).expect("opens again").set_aside, None);
+        fs::remove_file(&path).expect("removed");
+        aside
+    };
+    fs::write(&path, "").expect("written");
+    begin();
+    fs::write(&path, "an old shopping list").expect("written");
+    assert_eq!(fs::read(begin()).expect("kept"), b"an old shopping list");
+    fs::create_dir(&path).expect("made");
+    fs::write(path.join("inside"), "x").expect("written");
+    assert!(begin().join("inside").exists());
+    symlink("nowhere", &path).expect("linked");
+    begin();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    begin();
+}
+
+/// A filled store as bytes: after a clean end, and as a process that died leaves it.
+fn images() -> [Vec<u8>; 2] {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("tanist.redb");
+    let mut store = Store::open(dir.path()).expect("opens").store;
+    fill(&mut store);
+    let died = fs::read(&path).expect("read");
+    drop(store);
+    [fs::read(&path).expect("read"), died]
+}
+
+/// Opens a store with these bytes, which must not panic. It then holds something good, or nothing and says so.
+fn open_image(dir: &Path, image: &[u8], good: &[Held]) -> bool {
+    let path = dir.join("tanist.redb");
+    fs::write(&path, image).expect("written");
+    let Opened { store, set_aside } = Store::open(dir).expect("opens");
+    if let Some(aside) = &set_aside {
+        assert_eq!(held(&store), (None, Durable::default(), Vec::new(), Vec::new()));
+        assert!(fs::metadata(aside).expect("kept").len() > 0 || image.is_empty());
+        fs::remove_file(aside).expect("removed");
+    } else {
+        assert!(good.contains(&held(&store)), "a damaged store was taken for a good one, and forgot");
+    }
+    set_aside.is_some()
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_set_aside() {
+    let dir = TempDir::new().expect("a directory");
+    for image in images() {
+        let whole = [filled_to(40)];
+        assert!(!open_image(dir.path(), &image, &whole), "the whole file is good");
+        for length in (0..image.len()).step_by(512) {
+            open_image(dir.path(), &image[..length], &whole);
+        }
+    }
+}
+
+/// Every byte of the header, and some everywhere else, with all kinds of change. After a process died, damage to the
+/// root of its last transaction looks just like a transaction that was never finished: then the one before it counts.
+#[test]
+fn a_file_with_a_changed_byte_is_set_aside_or_holds_everything() {
+    let dir = TempDir::new().expect("a directory");
+    let good = [vec![filled_to(40)], vec![filled_to(40), filled_to(39)]];
+    let mut set_aside = 0;
+    for (mut image, good) in images().into_iter().zip(good) {
+        let everywhere = (512..image.len()).step_by(4099);
+        for (n, at) in (0..512).chain(everywhere).enumerate() {
+            let before = image[at];
+            image[at] = [before ^ 1, !before, 0, before.wrapping_add(1), before ^ 0x80][n % 5];
+            set_aside += u32::from(open_image(dir.path(), &image, &good));
+            image[at] = before;
+        }
+    }
+    assert!(set_aside > 100, "only {set_aside} were noticed");
+}
+
+#[test]
+fn a_file_of_garbage_is_set_aside() {
+    let dir = TempDir::new().expect("a directory");
+    let [clean, died] = images();
+    let magic = &clean[..9];
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(48));
+    let garbage = (prop::collection::vec(any::<u8>(), 1..9000), 0..4_u8);
+    let result = runner.run(&garbage, |(bytes, kind)| {
+        let image = match kind {
+            0 => bytes,
+            1 => [magic, &bytes].concat(),
+            // A good header before garbage, and garbage over the middle of a store.
+            2 => [&clean[..320], &bytes].concat(),
+            _ => {
+                let mut image = died.clone();
+                let at = bytes.len() * 37 % (image.len() - bytes.len());
+                image[at..at + bytes.len()].copy_from_slice(&bytes);
+                image
+            }
+        };
+        open_image(dir.path(), &image, &[filled_to(40), filled_to(39)]);
+        Ok(())
+    });
+    result.expect("garbage does no harm");
+}
+
+/// What a store filled so far holds.
+fn filled_to(last: u64) -> Held {
+    let mut store = in_memory();
+    fill_to(&mut store, last);
+    held(&store)
+}
+
+#[test]
+fn epochs_never_fall() {
+    let mut store = in_memory();
+    let mut after = |writes: &[Write]| {
+        store.apply(writes).expect("kept");
+        let durable = store.durable().expect("read");
+        (durable.shown, durable.promised)
+    };
+    for (write, shown, promised, why) in [
+        (Write::Shown(claim(5, 9)), Some(claim(5, 9)), None, "the first counts"),
+        (Write::Shown(claim(4, 1)), Some(claim(5, 9)), None, "a lower epoch does not"),
+        (Write::Shown(claim(5, 10)), Some(claim(5, 10)), None, "another claim of the epoch does"),
+        (Write::Shown(claim(7, 1)), Some(claim(7, 1)), None, "a higher epoch does"),
+        (
+            Write::Promised(promise(6, 5, false)),
+            Some(claim(7, 1)),
+            Some(promise(6, 5, false)),
+            "a promise may be below what is shown",
+        ),
+        (Write::Promised(promise(6, 5, true)), Some(claim(7, 1)), Some(promise(6, 5, true)), "it can be withdrawn"),
+        (
+            Write::Promised(promise(6, 4, false)),
+            Some(claim(7, 1)),
+            Some(promise(6, 4, false)),
+            "then a better claim can be backed",
+        ),
+        (Write::Promised(promise(6, 8, false)), Some(claim(7, 1)), Some(promise(6, 8, false)), "or a worse one"),
+        (
+            Write::Promised(promise(5, 1, false)),
+            Some(claim(7, 1)),
+            Some(promise(6, 8, false)),
+            "a lower epoch does not count",
+        ),
+        (Write::Promised(promise(8, 9, false)), Some(claim(7, 1)), Some(promise(8, 9, false)), "a higher epoch does"),
+    ] {
+        assert_eq!(after(&[write]), (shown, promised), "{why}");
+    }
+    let both = [Write::Shown(claim(9, 1)), Write::Shown(claim(8, 1)), Write::Promised(promise(7, 1, true))];
+    assert_eq!(after(&both), (Some(claim(9, 1)), Some(promise(8, 9, false))), "in one transaction, too");
+}
+
+#[test]
+fn a_new_id_keeps_the_machine() {
+    let mut store = in_memory();
+    store.apply(&[Write::Identity(id(1))]).expect("kept");
+    assert_eq!(store.identity().expect("read"), Some(Identity { id: id(1), machine: String::new() }));
+    store.set_identity(&identity()).expect("kept");
+    store.apply(&[Write::Identity(id(2))]).expect("kept");
+    assert_eq!(store.identity().expect("read"), Some(Identity { id: id(2), machine: identity().machine }));
+}
+
+#[test]
+fn members_are_replaced_and_forgotten_by_id() {
+    let mut store = in_memory();
+    let moved = Remembered { heard: Wall(1), ..member(1, 9) };
+    let writes = [Write::Member(member(1, 5)), Write::Member(member(2, 6)), Write::Member(moved.clone())];
+    store.apply(&writes).expect("kept");
+    assert_eq!(store.durable().expect("read").members, [moved, member(2, 6)]);
+    store.apply(&[Write::Forget(id(1)), Write::Forget(id(99))]).expect("kept");
+    assert_eq!(store.durable().expect("read").members, [member(2, 6)]);
+}
+
+#[test]
+fn the_member_that_was_not_heard_for_longest_goes_first() {
+    let mut store = in_memory();
+    // The second half was heard earlier.
+    let heard = |n: u64| (n + MEMBERS_MAX as u64 / 2) % MEMBERS_MAX as u64;
+    let all: Vec<Write> = (0..MEMBERS_MAX as u64).map(|n| Write::Member(member(n.into(), 10 + heard(n)))).collect();
+    store.apply(&all).expect("kept");
+    let oldest = id(MEMBERS_MAX as u128 / 2);
+    let remembers = |store: &Store, id| {
+        let members = store.durable().expect("read").members;
+        (members.len(), members.iter().any(|member| member.id == id))
+    };
+    assert_eq!(remembers(&store, oldest), (MEMBERS_MAX, true));
+    store.apply(&[Write::Member(member(5000, 20_000))]).expect("kept");
+    assert_eq!(remembers(&store, oldest), (MEMBERS_MAX, false));
+    assert!(remembers(&store, id(5000)).1);
+    store.apply(&[Write::Member(member(5001, 1))]).expect("kept");
+    assert_eq!(remembers(&store, id(5001)), (MEMBERS_MAX, false), "the newcomer was heard before all others");
+}
+
+#[test]
+fn the_histories_keep_the_newest() {
+    let mut store = in_memory();
+    let last = REIGNS_MAX as u64 + 5;
+    let writes: Vec<Write> =
+        (1..=last).flat_map(|n| [Write::Reign(reign(n, None)), Write::Reunion(reunion(n))]).collect();
+    store.apply(&writes).expect("kept");
+    let reigns = store.reigns(usize::MAX).expect("read");
+    assert_eq!((reigns.len(), &reigns[0], &reigns[999]), (REIGNS_MAX, &reign(last, None), &reign(6, None)));
+    let reunions = store.reunions(usize::MAX).expect("read");
+    assert_eq!((reunions.len(), &reunions[0], &reunions[999]), (REUNIONS_MAX, &reunion(last), &reunion(6)));
+
+    store.apply(&[Write::Reign(reign(last - 1, Some(77)))]).expect("kept");
+    assert_eq!(store.reigns(2).expect("read"), [reign(last, None), reign(last - 1, Some(77))]);
+    assert_eq!(store.reunions(1).expect("read"), [reunion(last)]);
+    assert_eq!(store.reigns(0).expect("read"), []);
+}
+
+/// A disk whose writes fail on demand.
+#[derive(Debug)]
+struct Failing {
+    disk: InMemoryBackend,
+    broken: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    syncs: std::sync::Arc<std::sync::atomic::AtomicU32>,
+}
+
+impl Failing {
+    fn trouble(&self) -> std::io::Result<()> {
+        let broken = self.broken.load(std::sync::atomic::Ordering::SeqCst);
+        if broken { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Failing {
+    fn len(&self) -> std::io::Result<u64> {
+        self.disk.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.disk.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.trouble().and_then(|()| self.disk.set_len(len))
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.syncs.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.trouble()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.trouble().and_then(|()| self.disk.write(offset, data))
+    }
+}
+
+#[test]
+fn a_commit_is_one_sync_and_a_full_disk_an_error() {
+    let (broken, syncs) = (std::sync::Arc::default(), std::sync::Arc::default());
+    let disk = Failing { disk: InMemoryBackend::new(), broken, syncs };
+    let (broken, syncs) = (disk.broken.clone(), disk.syncs.clone());
+    let mut store = Store::with_backend(disk).expect("empty storage");
+    let before = syncs.load(std::sync::atomic::Ordering::SeqCst);
+    fill(&mut store);
+    assert_eq!(syncs.load(std::sync::atomic::Ordering::SeqCst) - before, 41, "one sync for each transaction");
+    broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    let error = store.apply(&[Write::Shown(claim(99, 1))]).expect_err("full");
+    assert!(matches!(error, StoreError::Io(_)) && !error.to_string().contains('\n'), "{error}");
+    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert!(matches!(store.apply(&[]), Err(StoreError::Io(_))), "storage of the caller's is not opened anew");
+}
+
+/// As after a failed write, when the file could not be opened anew at once either.
+#[test]
+fn a_file_is_opened_anew_after_a_failure() {
+    let dir = TempDir::new().expect("a directory");
+    let mut store = Store::open(dir.path()).expect("opens").store;
+    store.apply(&[Write::Shown(claim(3, 1))]).expect("kept");
+    store.database = None;
+    assert!(matches!(store.durable(), Err(StoreError::Io(_))));
+    store.apply(&[Write::Shown(claim(4, 1))]).expect("kept again");
+    assert_eq!(store.durable().expect("read").shown, Some(claim(4, 1)));
+}
+
+fn claims() -> impl Strategy<Value = Claim> {
+    (any::<u64>(), any::<u64>(), any::<u128>(), any::<u64>()).prop_map(|(epoch, at, n, boot)| Claim {
+        epoch,
+        at: Wall(at),
+        node: Node { id: id(n), boot: BootId(boot) },
+    })
+}
+
+fn addresses() -> impl Strategy<Value = std::net::SocketAddr> {
+    use std::net::{SocketAddrV4, SocketAddrV6};
+    let scoped = (any::<u128>(), any::<u16>(), any::<u32>())
+        .prop_map(|(ip, port, scope)| SocketAddrV6::new(ip.into(), port, 0, scope).into());
+    prop_oneof![(any::<u32>(), any::<u16>()).prop_map(|(ip, port)| SocketAddrV4::new(ip.into(), port).into()), scoped]
+}
+
+fn members() -> impl Strategy<Value = Vec<Remembered>> {
+    let member = (any::<u128>(), any::<String>(), addresses(), any::<u64>())
+        .prop_map(|(n, name, address, heard)| Remembered { id: id(n), name, address, heard: Wall(heard) });
+    prop::collection::vec(member, 0..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_the_core_needs_comes_back_as_it_was(
+        shown in prop::option::of(claims()),
+        promised in prop::option::of((claims(), any::<bool>())),
+        mut members in members(),
+    ) {
+        let mut store = in_memory();
+        let promised = promised.map(|(claim, withdrawn)| Promise { claim, withdrawn });
+        let mut writes: Vec<Write> = members.iter().cloned().map(Write::Member).collect();
+        writes.extend(shown.map(Write::Shown));
+        writes.extend(promised.map(Write::Promised));
+        store.apply(&writes).expect("kept");
+        members.sort_by_key(|member| member.id);
+        prop_assert_eq!(store.durable().expect("read"), Durable { shown, promised, members });
+    }
+}

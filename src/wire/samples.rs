@@ -1,1 +1,222 @@
 //! At least one message of every kind, for tests and as seeds of a fuzzer's corpus.
+//!
+//! The values are arbitrary but fixed, and every text is as long as it may be in one of them.
+
+use crate::change::{Holding, Stretch};
+use crate::claim::Claim;
+use crate::event::Cause;
+use crate::ident::{BootId, Node, NodeId};
+use crate::message::{
+    Abdicate, Answer, Canvass, Cast, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello,
+    Hi, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX, Named, NotJoined, Notice, Open, Ping, Pong,
+    Question, Reigns, STORY_MAX, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
+};
+use crate::time::Wall;
+use std::net::{Ipv6Addr, SocketAddr};
+use uuid::Uuid;
+
+/// A member; every number gives another.
+pub fn node(n: u64) -> Node {
+    let id = u128::from(n) << 96 | 0x4abc_8def_0123_4567_89ab_cdef;
+    Node { id: NodeId(Uuid::from_u128(id)), boot: BootId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) }
+}
+
+/// A claim of that member.
+pub fn claim(epoch: u64, n: u64) -> Claim {
+    Claim { epoch, at: Wall(1_800_000_000_000_000 + n), node: node(n) }
+}
+
+/// A sender with a usual name.
+pub fn sender() -> Sender {
+    Sender { node: node(1), name: "pc-3".to_owned(), port: 8264 }
+}
+
+/// A sender whose every part is as long as it may be.
+pub fn longest_sender() -> Sender {
+    Sender { node: longest_node(), name: longest(NAME_MAX), port: u16::MAX }
+}
+
+fn longest(bytes: usize) -> String {
+    "n".repeat(bytes)
+}
+
+fn longest_node() -> Node {
+    Node { id: NodeId(Uuid::from_u128(u128::MAX)), boot: BootId(u64::MAX) }
+}
+
+fn longest_claim() -> Claim {
+    Claim { epoch: u64::MAX, at: Wall(u64::MAX), node: longest_node() }
+}
+
+fn known() -> Known {
+    Known {
+        claim: claim(7, 2),
+        name: "pc-9".to_owned(),
+        address: SocketAddr::from(([192, 168, 1, 9], 8264)),
+        direct: true,
+    }
+}
+
+fn longest_known() -> Known {
+    let address = SocketAddr::from((Ipv6Addr::from(u128::MAX), u16::MAX));
+    Known { claim: longest_claim(), name: longest(NAME_MAX), address, direct: false }
+}
+
+fn holding() -> Holding {
+    let line = (1..=Holding::LINE as u64).map(|n| Stretch { claim: claim(n, n), first: n * 100, last: n * 100 + 99 });
+    Holding { line: line.collect(), position: 899, whole: true }
+}
+
+fn story() -> Story {
+    Story {
+        name: "pc-9".to_owned(),
+        cause: Cause::Died,
+        text: "pc-9 noticed first: pc-3 refused the question after 0.4 ms; pc-5 backed it".to_owned(),
+    }
+}
+
+fn member(n: u64) -> Member {
+    Member {
+        node: node(n),
+        name: format!("pc-{n}"),
+        address: SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 8264)),
+        version: "0.1.0".to_owned(),
+        priority: 100,
+        state: [MemberState::Alive, MemberState::Silent, MemberState::Left][n as usize % 3],
+        whole: n.is_multiple_of(2),
+        position: 5210,
+        rtt_us: n.is_multiple_of(2).then_some(300),
+        seniority_ms: 86_400_000,
+        via: n.is_multiple_of(5).then(|| node(n + 1).id),
+    }
+}
+
+/// A heartbeat with usual values.
+pub fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        claim: claim(7, 1),
+        successor: Some(node(2)),
+        revision: 5210,
+        digest: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+        followers: 11,
+        seq: 123_456,
+    }
+}
+
+/// What datagrams say.
+pub fn casts() -> Vec<Cast> {
+    let standings = [
+        Standing::Leads(claim(7, 2)),
+        Standing::Follows(known()),
+        Standing::Follows(longest_known()),
+        Standing::Neither,
+        Standing::Leads(longest_claim()),
+    ];
+    let mut casts = vec![
+        Cast::Hello(Hello { broadcast: true, version: "0.1.0".to_owned(), priority: 100 }),
+        Cast::Hello(Hello { broadcast: false, version: longest(super::VERSION_MAX), priority: 255 }),
+        Cast::Hi(Hi { to: node(1), leader: None, priority: 0 }),
+        Cast::Hi(Hi { to: node(1), leader: Some(known()), priority: 100 }),
+        Cast::Hi(Hi { to: longest_node(), leader: Some(longest_known()), priority: 255 }),
+        Cast::Welcome(Welcome { to: node(1), claim: claim(7, 2), successor: None, followers: 0 }),
+        Cast::Welcome(Welcome {
+            to: longest_node(),
+            claim: longest_claim(),
+            successor: Some(longest_node()),
+            followers: u32::MAX,
+        }),
+        Cast::Heartbeat(heartbeat()),
+        Cast::Heartbeat(Heartbeat { successor: None, ..heartbeat() }),
+        Cast::Heartbeat(Heartbeat {
+            claim: longest_claim(),
+            successor: Some(longest_node()),
+            revision: u64::MAX,
+            digest: u128::MAX,
+            followers: u32::MAX,
+            seq: u64::MAX,
+        }),
+        Cast::Notice(Notice { claim: claim(8, 3) }),
+        Cast::Goodbye(Goodbye { ends: Some(claim(7, 1)), leader: None }),
+        Cast::Goodbye(Goodbye { ends: Some(longest_claim()), leader: Some(longest_known()) }),
+        Cast::Question(Question { nonce: 42, to: node(2) }),
+        Cast::Question(Question { nonce: u64::MAX, to: longest_node() }),
+    ];
+    casts.extend(standings.map(|standing| Cast::Answer(Answer { nonce: u64::MAX, standing, store_ms: u64::MAX })));
+    casts
+}
+
+/// What connections carry.
+pub fn frames() -> Vec<Frame> {
+    let mut frames = vec![
+        Frame::Open(Open { from: sender(), via: None }),
+        Frame::Open(Open { from: longest_sender(), via: Some(node(4).id) }),
+        Frame::Question(Question { nonce: 42, to: node(2) }),
+        Frame::Answer(Answer { nonce: 42, standing: Standing::Leads(claim(7, 2)), store_ms: 0 }),
+        Frame::Ping(Ping { seq: 9, deaf: true, rtt_us: Some(310), position: 5210 }),
+        Frame::Ping(Ping { seq: 10, deaf: false, rtt_us: None, position: 0 }),
+        Frame::Pong(Pong { seq: 9 }),
+        Frame::Members(Members { changed: (0..6).map(member).collect(), gone: vec![node(9).id] }),
+        Frame::Members(Members { changed: Vec::new(), gone: Vec::new() }),
+        Frame::Beat(heartbeat()),
+        Frame::Named(Named { claim: claim(7, 1), successor: Some(node(2)) }),
+        Frame::Named(Named { claim: claim(7, 1), successor: None }),
+        Frame::Reigns(Reigns { claim: claim(8, 1), story: Story { text: longest(STORY_MAX), ..story() } }),
+        Frame::Yields(known()),
+        Frame::Report(longest_known()),
+        Frame::Leaves,
+        Frame::Tell(Tell { claim: claim(7, 1) }),
+        Frame::Told(Told::OnIt),
+        Frame::Told(Told::Alive(known())),
+        Frame::Told(Told::NotI),
+        Frame::Abdicate(Abdicate { claim: claim(7, 1), to: node(2), cause: Cause::Goodbye }),
+        Frame::Meet(Meet { claim: claim(7, 1), followers: 4, led_ms: 60_000, highest: 9, via: Some(node(6).id) }),
+        Frame::Decided(Decided { stays: claim(10, 1), yields: claim(7, 2) }),
+        Frame::Check(Check { claim: claim(7, 1) }),
+        Frame::Checked(Checked { standing: Standing::Follows(longest_known()) }),
+        Frame::Handover(Handover { request: 1, to: None }),
+        Frame::Handover(Handover { request: 2, to: Some(longest(super::ASKED_MAX)) }),
+        Frame::HandoverDone(HandoverDone { request: 1, refused: None }),
+        Frame::HandoverDone(HandoverDone { request: 2, refused: Some(longest(super::REASON_MAX)) }),
+        Frame::Via(Via { to: node(3).id }),
+        Frame::ViaReady,
+        Frame::ViaFailed("pc-3 refused the connection".to_owned()),
+    ];
+    frames.extend(joins());
+    frames.extend(elections());
+    frames
+}
+
+fn joins() -> Vec<Frame> {
+    let join = |shown, holding, via| {
+        Frame::Join(Join { claim: claim(7, 1), shown, priority: 100, version: "0.1.0".to_owned(), holding, via })
+    };
+    let joined = |successor, members| Frame::Joined(Joined { claim: claim(7, 1), story: story(), successor, members });
+    vec![
+        join(None, Holding::default(), None),
+        join(Some(claim(6, 2)), holding(), Some(node(4).id)),
+        joined(None, Vec::new()),
+        joined(Some(node(2)), (0..50).map(member).collect()),
+        Frame::NotJoined(NotJoined::NotLeader(Standing::Follows(known()))),
+        Frame::NotJoined(NotJoined::NotLeader(Standing::Neither)),
+        Frame::NotJoined(NotJoined::Cloned),
+        Frame::NotJoined(NotJoined::Full),
+    ]
+}
+
+fn elections() -> Vec<Frame> {
+    let voice = |says, withdrew| Frame::Voice(Voice { claim: claim(8, 3), says, withdrew });
+    vec![
+        Frame::Canvass(Canvass { claim: claim(8, 3), replaces: None, holding: Holding::default(), abdicate: None }),
+        Frame::Canvass(Canvass {
+            claim: claim(8, 3),
+            replaces: Some(claim(7, 1)),
+            holding: holding(),
+            abdicate: Some(Abdicate { claim: claim(7, 1), to: node(3), cause: Cause::Handover }),
+        }),
+        voice(Says::LeaderAlive(known()), None),
+        voice(Says::Better(claim(8, 2)), Some(claim(8, 5))),
+        voice(Says::Taken(claim(8, 4)), None),
+        voice(Says::Higher(12), None),
+        voice(Says::Backed(holding()), Some(claim(8, 5))),
+    ]
+}
