@@ -86,8 +86,7 @@ impl Store {
     /// # Errors
     /// When the storage fails, is damaged, or was written by a later version.
     pub fn with_backend(backend: impl StorageBackend) -> Result<Store, StoreError> {
-        let database = builder().create_with_backend(backend)?;
-        tables::prepare(&database)?;
+        let database = files::checked(builder().create_with_backend(backend)?)?;
         Ok(Store { database: Some(database), path: None, _lock: None })
     }
 

@@ -2,11 +2,18 @@
 
 use super::{OpenError, StoreError, builder, tables};
 use redb::Database;
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+thread_local! {
+    /// This thread reads a file that may be damaged: a panic means that it is, and is no news for users.
+    static JUDGING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What is there in the place of a store.
 pub(super) enum Existing {
@@ -61,17 +68,35 @@ pub(super) fn existing(path: &Path) -> Result<Existing, OpenError> {
 /// Opens a store that is there, and reads all of it. redb asserts much of what it reads: a panic is damage, too.
 pub(super) fn reopen(path: &Path) -> Result<Database, StoreError> {
     let file = options().open(path).map_err(StoreError::Io)?;
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        let mut database = builder().create_file(file)?;
-        // A check that repaired something may have gone back to an earlier transaction, and forgotten a promise.
-        if !database.check_integrity()? {
-            return Err(StoreError::Damaged("its parts do not fit together".to_owned()));
-        }
-        tables::prepare(&database)?;
-        tables::read_all(&database)?;
-        Ok(database)
-    }));
-    opened.unwrap_or_else(|_| Err(StoreError::Damaged("its parts contradict one another".to_owned())))
+    judge(|| checked(builder().create_file(file)?))
+}
+
+/// Looks at every page and every row of a database that was just opened.
+pub(super) fn checked(mut database: Database) -> Result<Database, StoreError> {
+    // A check that repaired something may have gone back to an earlier transaction, and forgotten a promise.
+    if !database.check_integrity()? {
+        return Err(StoreError::Damaged("its parts do not fit together".to_owned()));
+    }
+    tables::prepare(&database)?;
+    tables::read_all(&database)?;
+    Ok(database)
+}
+
+/// Takes a panic for damage, without a word on standard error. Whatever the work was made of is gone with the panic.
+fn judge(work: impl FnOnce() -> Result<Database, StoreError>) -> Result<Database, StoreError> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let aloud = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !JUDGING.get() {
+                aloud(info);
+            }
+        }));
+    });
+    JUDGING.set(true);
+    let judged = catch_unwind(AssertUnwindSafe(work));
+    JUDGING.set(false);
+    judged.unwrap_or_else(|_| Err(StoreError::Damaged("its parts contradict one another".to_owned())))
 }
 
 /// Makes a new store. It gets its name only when it is whole, so an interruption leaves no damaged one.
