@@ -260,6 +260,11 @@ fn images() -> [Vec<u8>; 2] {
     [fs::read(&path).expect("read"), died]
 }
 
+/// For thousands of stores: a directory that costs no sync, where there is such a one.
+fn in_shared_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a directory")
+}
+
 /// Opens a store with these bytes, which must not panic. It then holds something good, or nothing and says so.
 fn open_image(dir: &Path, image: &[u8], good: &[Held]) -> bool {
     let path = dir.join("tanist.redb");
@@ -277,7 +282,7 @@ fn open_image(dir: &Path, image: &[u8], good: &[Held]) -> bool {
 
 #[test]
 fn a_file_cut_off_anywhere_is_set_aside() {
-    let dir = TempDir::new().expect("a directory");
+    let dir = in_shared_memory();
     for image in images() {
         let whole = [filled_to(40)];
         assert!(!open_image(dir.path(), &image, &whole), "the whole file is good");
@@ -294,7 +299,7 @@ const HEADER: usize = 320;
 /// root of its last transaction looks just like a transaction that was never finished: then the one before it counts.
 #[test]
 fn a_file_with_a_changed_byte_is_set_aside_or_holds_everything() {
-    let dir = TempDir::new().expect("a directory");
+    let dir = in_shared_memory();
     let good = [vec![filled_to(40)], vec![filled_to(40), filled_to(39)]];
     let mut set_aside = 0;
     for (mut image, good) in images().into_iter().zip(good) {
@@ -311,7 +316,7 @@ fn a_file_with_a_changed_byte_is_set_aside_or_holds_everything() {
 
 #[test]
 fn a_file_of_garbage_is_set_aside() {
-    let dir = TempDir::new().expect("a directory");
+    let dir = in_shared_memory();
     let [clean, died] = images();
     let magic = &clean[..9];
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(48));
