@@ -65,6 +65,12 @@ impl Node {
         if let Some(entry) = self.base.members.get_mut(dead) {
             entry.state = MemberState::Silent;
         }
+        if let Some(entry) = successor.and_then(|n| self.base.members.get_mut(n.id))
+            && entry.node.id != dead
+        {
+            // Named after the last list came: it was alive then.
+            entry.state = MemberState::Alive;
+        }
         if silent {
             self.hello();
         }

@@ -32,6 +32,8 @@ pub const SILENT: Duration = Duration::from_secs(3);
 pub const SESSION_DEAD: Duration = Duration::from_secs(10);
 /// Between two pings.
 pub const PING: Duration = Duration::from_secs(1);
+/// Changes of the member list that come within so long are sent together.
+pub const LIST: Duration = Duration::from_millis(50);
 /// Between two tries of the direct way.
 pub const PROBE: Duration = Duration::from_secs(2);
 /// A leader that beats and serves nothing is dead after so long.

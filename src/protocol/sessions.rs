@@ -217,7 +217,7 @@ impl Node {
     }
 
     fn list_changed(&mut self, id: NodeId) {
-        let pause = self.base.heartbeat();
+        let pause = self.base.heartbeat().min(limits::LIST);
         let Role::Leading(l) = &mut self.role else { return };
         l.changed.insert(id);
         // Many who join together are one change of the list.
