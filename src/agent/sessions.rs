@@ -23,7 +23,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,10 +73,11 @@ impl Handle {
         (Handle { orders, waiting, cut }, task)
     }
 
+    /// False when too much waits already. A task that has ended has said so, or is about to.
     fn send(&self, frame: Bytes) -> bool {
         let size = frame.len() + connection::PREFIX;
         self.waiting.fetch_add(size, Ordering::Relaxed) + size <= BYTES
-            && self.orders.try_send(Order::Frame(frame)).is_ok()
+            && !matches!(self.orders.try_send(Order::Frame(frame)), Err(TrySendError::Full(_)))
     }
 
     /// Ends it at once.
@@ -163,7 +165,7 @@ impl Sessions {
 
     /// Connects this connection to another member, and copies bytes from then on.
     pub(super) fn pipe(&mut self, conn: ConnId, to: SocketAddr) -> Option<Input> {
-        if self.table.get(&conn)?.orders.try_send(Order::Pipe(to)).is_ok() {
+        if !matches!(self.table.get(&conn)?.orders.try_send(Order::Pipe(to)), Err(TrySendError::Full(_))) {
             return None;
         }
         self.table.remove(&conn)?.cut();
