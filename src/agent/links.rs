@@ -3,8 +3,6 @@
 
 pub mod netlink;
 #[cfg(test)]
-mod recorded;
-#[cfg(test)]
 mod tests;
 
 use crate::protocol::Link;

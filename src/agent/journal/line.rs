@@ -86,7 +86,7 @@ mod tests {
         let fields = [("event", Value::from("leader-suspected")), ("epoch", Value::from(7))];
         assert_eq!(
             plain(Level::Warn, "leader pc-3 went away: its connection was reset", &fields, false),
-            "WARN  leader pc-3 went away: its connection was reset                          \
+            "WARN  leader pc-3 went away: its connection was reset                         \
              event=leader-suspected epoch=7\n"
         );
         assert_eq!(plain(Level::Info, "hello", &[], false), "INFO  hello\n");
