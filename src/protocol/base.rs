@@ -64,6 +64,8 @@ pub(super) struct Base {
     pub(super) seniority: (Duration, Time),
     /// Writes under way, oldest first. Bound: [`limits::WRITES`].
     writes: BTreeMap<Ticket, (Time, Then)>,
+    /// Writes that found no room in this step. Bound: one step's.
+    pub(super) refused: Vec<Then>,
     last_ticket: u64,
     last_nonce: u64,
     pub(super) beat_seq: u64,
@@ -79,6 +81,9 @@ impl Base {
             let node = Node { id: m.id, boot: crate::ident::BootId(0) };
             let mut entry = Entry::new(node, m.name, m.address, now.time);
             entry.kept = Some((m.address, now.time));
+            // Its silence counts from the last sign, however often this agent starts.
+            let silent = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));
+            entry.seniority.1 = now.time - silent;
             directory.insert(entry);
         }
         Self {
@@ -103,6 +108,7 @@ impl Base {
             since: now.wall,
             seniority: (Duration::ZERO, now.time),
             writes: BTreeMap::new(),
+            refused: Vec::new(),
             last_ticket: 0,
             last_nonce: 0,
             beat_seq: 0,
@@ -174,6 +180,11 @@ impl Base {
         Claim { epoch, at, node: self.me.node }
     }
 
+    /// Whether a claim has become the reign that is shown.
+    pub(super) fn leads_as(&self, claim: Claim) -> bool {
+        self.shown == Some(claim)
+    }
+
     /// Whether a reign can be shown: it is above what was shown, or the same (§9).
     pub(super) fn acceptable(&self, claim: Claim) -> bool {
         self.shown.is_none_or(|s| claim == s || claim.epoch > s.epoch)
@@ -182,7 +193,10 @@ impl Base {
     // ---- the disk
 
     pub(super) fn persist(&mut self, writes: Vec<Write>, then: Then) {
-        assert!(self.writes.len() < limits::WRITES + 64, "writes pile up without bound");
+        if self.writes.len() >= limits::WRITES {
+            // A disk that has hung for so long: what waits for it does not happen.
+            return self.refused.push(then);
+        }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.writes.insert(ticket, (self.now, then));
@@ -369,4 +383,10 @@ pub(super) fn localised(mut known: Known, from: SocketAddr) -> Known {
         address.set_scope_id(teller.scope_id());
     }
     known
+}
+
+/// The same address, and its scope, with another port.
+pub(super) fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }

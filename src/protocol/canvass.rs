@@ -25,6 +25,9 @@ impl Node {
         if !self.may_lead() || !self.base.linked() && self.base.timers.is_set(Timer::Alone) {
             return self.rest();
         }
+        if !self.base.disk_has_room() {
+            return self.wait(self.base.settings.store_age(), "the disk is stuck");
+        }
         let now = self.base.now;
         let Role::Electing(e) = &mut self.role else { return };
         if abdicate.is_none()
@@ -68,6 +71,7 @@ impl Node {
             asked: BTreeMap::new(),
             indirect: None,
             won: false,
+            story: None,
         }));
         self.base.cast(To::Everyone, Cast::Notice(Notice { claim }));
         let dead = replaces.map(|c| c.node.id);
@@ -220,7 +224,7 @@ impl Node {
             let from = known.address;
             return self.other_leader(known, relay, from);
         }
-        self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
+        self.follow(Target::told(known, relay));
     }
 
     fn outdone(&mut self, claim: Claim, better: Claim) {
@@ -322,9 +326,8 @@ impl Node {
             let (decided, joins) = l.renewing.take().map(|r| (r.decided, r.joins)).unwrap_or_default();
             l.renewing = Some(Renewing { claim, story: story.clone(), decided, joins });
         }
-        let mut writes = vec![Write::Shown(claim)];
-        writes.extend(self.base.enter_reign(claim, &story));
-        self.base.persist(writes, Then::Reign(claim));
+        c.story = Some(story.clone());
+        self.base.persist(vec![Write::Shown(claim)], Then::Reign(claim));
     }
 
     /// The own reign is durable.
@@ -357,9 +360,9 @@ impl Node {
         let backed = c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
         let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
         let requests = std::mem::take(&mut e.requests);
-        let story =
-            self.base.reign.as_ref().map(|r| Story { name: r.name.clone(), cause: r.cause, text: r.text.clone() });
-        let story = story.expect("the reign was written down");
+        let story = c.story.expect("a won claim has its story");
+        let writes = self.base.enter_reign(claim, &story);
+        self.base.persist(writes, Then::Nothing);
         for conn in &keep {
             if let Some(state) = self.base.conns.get_mut(*conn) {
                 state.purpose = Purpose::Incoming;
@@ -383,6 +386,12 @@ impl Node {
         self.begin_leading(claim, story.clone());
         self.base.tell(Kind::Leading, Level::Info, Some(story.cause), text, fields);
         self.beat_now();
+        // By TCP too: a heartbeat may be lost, and does not reach everybody.
+        if let Some(beat) = self.heartbeat() {
+            for conn in keep {
+                self.base.send(conn, Frame::Beat(beat.clone()));
+            }
+        }
         for request in requests {
             self.base.out.push(super::Output::Reply { request, refused: None });
         }

@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Canvass,
     /// A reunion.
     Meet,
+    /// A Join to one that has this agent's id: it says whose the id is.
+    Clone,
     /// A stalled leader asks whether it is still followed.
     Check,
     /// Bytes are copied between this connection and another.

@@ -159,7 +159,10 @@ impl Directory {
     /// Enters a member; false when the list is full of others.
     pub(super) fn insert(&mut self, entry: Entry) -> bool {
         if self.all.len() >= limits::MEMBERS - 1 && !self.all.contains_key(&entry.node.id) {
-            return false;
+            // The one that was not heard for the longest makes room, unless all are there.
+            let gone = self.all.values().filter(|e| e.state != MemberState::Alive);
+            let Some(oldest) = gone.min_by_key(|e| e.heard.unwrap_or(Time(0))).map(|e| e.node.id) else { return false };
+            self.all.remove(&oldest);
         }
         self.all.insert(entry.node.id, entry);
         true

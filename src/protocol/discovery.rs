@@ -1,13 +1,15 @@
 //! Finding one another: Hello, Hi, Welcome, and what every other datagram means to each role (protocol §5).
 
 use super::base::localised;
+use super::conns::{Purpose, Route};
 use super::role::{Doubt, Listening, PendingHi, Phase, Role};
 use super::timers::Timer;
 use super::{Node, To, limits};
+use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::{Cause, Kind};
 use crate::ident::{ConnId, Node as Ident, NodeId};
-use crate::message::{Cast, Datagram, Goodbye, Heartbeat, Hello, Hi, Known, MemberState, Welcome};
+use crate::message::{Cast, Datagram, Frame, Goodbye, Heartbeat, Hello, Hi, Join, Known, MemberState, Welcome};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,6 +23,17 @@ pub(super) struct Target {
     /// A connection to it that stands.
     pub(super) conn: Option<ConnId>,
     pub(super) successor: Option<Ident>,
+    /// How many followers it says that it has.
+    pub(super) followers: u32,
+    /// Another sent this agent there, so it is not sent on (§6).
+    pub(super) moved: bool,
+}
+
+impl Target {
+    /// A leader that was told of, and not by itself.
+    pub(super) fn told(known: Known, relay: Option<NodeId>) -> Self {
+        Self { known, relay, confirmed: false, conn: None, successor: None, followers: 0, moved: false }
+    }
 }
 
 impl Node {
@@ -108,6 +121,9 @@ impl Node {
             e.state = MemberState::Silent;
         }
         self.new_boot(former, sender.node);
+        if sender.node.id == self.base.me.node.id && matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_)) {
+            self.suspect_clone(from);
+        }
         match cast {
             Cast::Hello(hello) => self.heard_hello(sender.node, from, &hello),
             Cast::Hi(hi) => self.heard_hi(sender.node, from, hi),
@@ -130,6 +146,25 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// A leader has this agent's id and another boot: it is asked whose the id is (§4). Two leaders meet instead.
+    fn suspect_clone(&mut self, from: SocketAddr) {
+        let known = self.base.conns.iter().any(|(_, c)| c.purpose == Purpose::Clone);
+        if known || matches!(self.role, Role::Leading(_)) {
+            return;
+        }
+        let claim = self.base.next_claim(0);
+        let join = Join {
+            claim,
+            shown: None,
+            priority: self.base.settings.priority,
+            version: self.base.version.clone(),
+            holding: Holding::default(),
+            via: None,
+        };
+        let route = Route { to: self.base.me.node.id, hop: from, via: None };
+        self.base.dial(route, Purpose::Clone, Frame::Join(join));
     }
 
     /// A known id speaks with a new boot: a reason to ask the former process at once (§4).
@@ -226,13 +261,17 @@ impl Node {
         match &mut self.role {
             Role::Listening(l) => {
                 l.answered.insert(node.id);
-                self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
+                self.follow(Target::told(known, relay));
             }
             Role::Electing(_) if won => {}
             Role::Electing(e) => match &e.lost {
-                Some(lost) if lost.claim == known.claim => self.try_through(node.id),
+                Some(lost) if lost.claim == known.claim => {
+                    if known.direct {
+                        self.try_through(node.id);
+                    }
+                }
                 Some(lost) if lost.claim > known.claim => {}
-                _ => self.follow(Target { known, relay, confirmed: false, conn: None, successor: None }),
+                _ => self.follow(Target::told(known, relay)),
             },
             Role::Following(_) => self.heard_other(known, from, relay),
             Role::Leading(_) => self.other_leader(known, relay, from),
@@ -262,7 +301,7 @@ impl Node {
     fn leader_speaks(&mut self, claim: Claim, name: &str, from: SocketAddr, successor: Option<Ident>, followers: u32) {
         let known = Known { claim, name: name.to_owned(), address: from, direct: true };
         let promised = self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn);
-        let target = Target { known, relay: None, confirmed: promised, conn: None, successor };
+        let target = Target { confirmed: promised, successor, followers, ..Target::told(known, None) };
         let won = self.has_won();
         match &mut self.role {
             Role::Leading(_) => self.other_leader(target.known, None, from),
@@ -277,8 +316,7 @@ impl Node {
             }
             Role::Following(f) if f.claim.node.id == claim.node.id => self.doubt(Doubt::NewBoot),
             Role::Following(f) if f.released == Some(claim) => self.follow(target),
-            Role::Following(f) if !f.settled && !f.confirmed && followers > f.followers => {
-                f.followers = followers;
+            Role::Following(f) if !f.settled && !f.confirmed && (followers, claim) > (f.followers, f.claim) => {
                 self.follow(target);
             }
             Role::Following(_) => self.heard_other(target.known, from, None),
@@ -321,7 +359,8 @@ impl Node {
     }
 
     fn heard_goodbye(&mut self, node: Ident, goodbye: Goodbye) {
-        if matches!(&self.role, Role::Following(f) if f.claim.node == node && goodbye.ends == Some(f.claim)) {
+        if matches!(&self.role, Role::Following(f) if f.claim.node == node && (goodbye.ends == Some(f.claim) || goodbye.leader.is_some()))
+        {
             if let Role::Following(f) = &mut self.role {
                 f.hint = Some(Cause::Goodbye);
             }

@@ -76,6 +76,17 @@ impl Node {
         }
         self.base.timers.set(Timer::Hello, self.base.now + self.base.settings.join_wait(true));
         let me = self.base.me.node.id;
+        let backed = self.base.now.since(self.base.promised_at);
+        let own = self.base.settings.after_canvass();
+        if self.base.promised_at.0 > 0
+            && backed < own
+            && self
+                .base
+                .promised
+                .is_some_and(|p| !p.withdrawn && p.claim.node != self.base.me.node && !self.base.leads_as(p.claim))
+        {
+            return self.wait(own.saturating_sub(backed), "another's claim is backed");
+        }
         if self.may_lead() && (told || successor == Some(self.base.me.node)) {
             return self.canvass(None, &BTreeSet::new());
         }
@@ -193,7 +204,7 @@ impl Node {
             return;
         }
         let relay = relay.filter(|r| *r != known.claim.node.id);
-        self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
+        self.follow(Target::told(known, relay));
     }
 
     /// A member that names itself knows its address less well than the connection does.

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 impl Node {
     /// Follows a leader: at once when a connection confirmed it, otherwise as soon as its session does.
     pub(super) fn follow(&mut self, target: Target) {
-        let Target { known, relay, confirmed, conn, successor } = target;
+        let Target { known, relay, confirmed, conn, successor, followers, moved } = target;
         if known.claim.node.id == self.base.me.node.id {
             return;
         }
@@ -46,7 +46,8 @@ impl Node {
             hint: None,
             after,
             released: None,
-            followers: 0,
+            followers,
+            moved,
             requests: std::collections::BTreeSet::new(),
             probe: None,
         });
@@ -79,13 +80,13 @@ impl Node {
 
     /// Leaves whatever election this agent was in, its own claim withdrawn, and gives what was lost.
     fn withdraw_for_leader(&mut self, leader: &Known) -> Option<Lost> {
+        if let Some(claim) = self.canvass.as_ref().map(|c| c.claim) {
+            self.withdraw(claim, "there is a leader");
+        }
         match &mut self.role {
             Role::Electing(e) => {
                 let lost = e.lost.clone();
                 let requests = std::mem::take(&mut e.requests);
-                if let Some(claim) = self.canvass.as_ref().map(|c| c.claim) {
-                    self.withdraw(claim, "there is a leader");
-                }
                 self.refuse(requests, &format!("the role did not move here: {} leads", leader.name));
                 lost
             }
@@ -151,12 +152,28 @@ impl Node {
             } else {
                 self.base.persist(vec![Write::Shown(claim)], Then::Show(claim));
             }
+        } else if matches!(&self.role, Role::Following(f) if f.session.is_some()) {
+            self.rejoin();
         }
+    }
+
+    /// The reign that the session offers is not above what this agent has shown since it asked: it asks again, and the
+    /// leader begins a new one (§9).
+    fn rejoin(&mut self) {
+        let pause = self.base.settings.interrogation();
+        let Role::Following(f) = &mut self.role else { return };
+        if let Some(session) = f.session.take() {
+            self.base.close(session.conn);
+        }
+        self.base.timers.set(Timer::Redial, self.base.now + pause);
     }
 
     /// The reign that is followed is durable: users see it.
     pub(super) fn show(&mut self, claim: Claim) {
         if !self.base.acceptable(claim) {
+            if matches!(&self.role, Role::Following(f) if f.claim == claim) {
+                self.rejoin();
+            }
             return;
         }
         self.base.shown = Some(claim);
@@ -270,7 +287,7 @@ impl Node {
             return;
         }
         let relay = self.base.peer(conn).map(|n| n.id);
-        self.follow(Target { known, relay, confirmed: false, conn: None, successor: None });
+        self.follow(Target::told(known, relay));
     }
 
     // ---- other leaders

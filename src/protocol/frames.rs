@@ -36,6 +36,14 @@ impl Node {
         if state.peer.is_some() {
             return;
         }
+        let wrong = state.route.is_some_and(|r| r.to != open.from.node.id);
+        if open.from.node == self.base.me.node || wrong {
+            // This agent itself, or somebody else, has the address that was the other's.
+            let how = if wrong && open.from.node != self.base.me.node { Closed::Local } else { Closed::Refused };
+            self.base.out.push(Output::Close { conn });
+            return self.closed(conn, how);
+        }
+        let Some(state) = self.base.conns.get_mut(conn) else { return };
         state.through = open.via;
         state.peer = Some(open.from.clone());
         let mut address = state.address;
@@ -58,7 +66,7 @@ impl Node {
             Frame::Ping(ping) => self.pinged(conn, &ping),
             Frame::Pong(pong) => self.ponged(conn, &pong),
             Frame::Members(members) => self.members_changed(conn, members),
-            Frame::Beat(beat) => self.session_beat(conn, &beat),
+            Frame::Beat(beat) => self.beat_on(conn, &beat, from),
             Frame::Named(named) => self.named(conn, &named),
             Frame::Reigns(reigns) => self.leader_reigns(conn, reigns),
             Frame::Yields(known) => self.leader_yields(conn, localised(known, from)),
@@ -117,7 +125,7 @@ impl Node {
             Purpose::Canvass => self.canvass_closed(conn, &state),
             Purpose::Meet => self.meet_closed(conn),
             Purpose::Check => self.check_closed(conn),
-            Purpose::Incoming | Purpose::Piped => self.incoming_closed(conn),
+            Purpose::Incoming | Purpose::Piped | Purpose::Clone => self.incoming_closed(conn),
         }
     }
 }

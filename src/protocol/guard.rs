@@ -317,11 +317,11 @@ impl Node {
             self.stuck = true;
             let age = ms(self.base.store_age());
             self.base.warn(Kind::StoreTrouble, format!("the store has not finished a write for {age}"), vec![]);
-            if matches!(self.role, Role::Leading(_)) {
-                self.hand_over_for_store();
-            }
         } else if !self.base.store_stuck() {
             self.stuck = false;
+        }
+        if self.stuck && matches!(self.role, Role::Leading(_)) {
+            self.hand_over_for_store();
         }
         self.states();
         if self.base.disk_has_room() {

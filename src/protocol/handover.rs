@@ -144,8 +144,9 @@ impl Node {
         let old = l.handover.take();
         let claim = l.claim;
         l.handover = Some(match old {
-            Some(old) => Handing { to, sent: Some(now), ..old },
+            Some(old) => Handing { claim, to, sent: Some(now), ..old },
             None => Handing {
+                claim,
                 to,
                 cause,
                 sent: Some(now),
@@ -245,6 +246,7 @@ impl Node {
         let text = format!("the handover to {name} failed: {why}");
         self.base.tell(Kind::Handover, Level::Warn, Some(h.cause), text.clone(), vec![("to", name.into())]);
         h.tried.insert(h.to.id);
+        self.name_successor();
         if h.stopping {
             let next = self.next_heir(&h.tried);
             match next {
@@ -268,7 +270,7 @@ impl Node {
     }
 
     /// The first in line that was not tried.
-    fn next_heir(&self, tried: &BTreeSet<NodeId>) -> Option<Ident> {
+    pub(super) fn next_heir(&self, tried: &BTreeSet<NodeId>) -> Option<Ident> {
         let Role::Leading(l) = &self.role else { return None };
         let fit: Vec<_> = l
             .sessions
@@ -283,7 +285,8 @@ impl Node {
 
     /// The store fails or stalls: another serves better (§6).
     pub(super) fn hand_over_for_store(&mut self) {
-        let busy = matches!(&self.role, Role::Leading(l) if l.handover.is_some());
+        let busy = matches!(&self.role, Role::Leading(l)
+            if l.handover.is_some() || l.renewing.is_some() || l.check.is_some());
         if busy {
             return;
         }
@@ -355,6 +358,10 @@ impl Node {
             Role::Leading(l) => {
                 if let Some(h) = &mut l.handover {
                     h.stopping = true;
+                    return;
+                }
+                if l.renewing.is_some() {
+                    // As soon as the new reign has begun.
                     return;
                 }
                 match self.next_heir(&BTreeSet::new()) {

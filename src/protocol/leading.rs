@@ -135,9 +135,7 @@ impl Node {
         let promise = super::Promise { claim, withdrawn: false };
         self.base.promised = Some(promise);
         self.base.promised_at = self.base.now;
-        let mut writes = vec![Write::Promised(promise), Write::Shown(claim)];
-        writes.extend(self.base.enter_reign(claim, &story));
-        self.base.persist(writes, Then::Reign(claim));
+        self.base.persist(vec![Write::Promised(promise), Write::Shown(claim)], Then::Reign(claim));
     }
 
     /// The new reign is durable: it begins.
@@ -153,6 +151,9 @@ impl Node {
         l.quick = QUICK;
         self.base.shown = Some(claim);
         self.base.since = self.base.wall;
+        let writes = self.base.enter_reign(claim, &story);
+        self.base.persist(writes, Then::Nothing);
+        let Role::Leading(l) = &self.role else { return };
         let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).chain(l.joining.keys().copied()).collect();
         for conn in conns {
             self.base.send(conn, Frame::Reigns(Reigns { claim, story: story.clone() }));
@@ -166,6 +167,12 @@ impl Node {
         for conn in joins {
             self.take_in(conn);
         }
+        if self.stopping {
+            match self.next_heir(&BTreeSet::new()) {
+                Some(to) => self.hand_over(to, Cause::Goodbye, true),
+                None => return self.stop_now(),
+            }
+        }
         self.meet_due();
     }
 
@@ -174,6 +181,10 @@ impl Node {
     /// Names the successor, keeps it, or un-names it (§7, naming the successor).
     pub(super) fn name_successor(&mut self) {
         let Role::Leading(l) = &self.role else { return };
+        if l.handover.is_some() {
+            // The one that takes over stays named until it has, or has failed.
+            return;
+        }
         let fit: Vec<Member> = l
             .sessions
             .values()
@@ -220,6 +231,14 @@ impl Node {
 
     /// Stops leading, for a leader that is there to be followed: tells the followers where to go (§9).
     pub(super) fn yield_role(&mut self, known: crate::message::Known, relay: Option<NodeId>, confirmed: bool) {
+        if matches!(&self.role, Role::Leading(l) if l.renewing.is_some()) || self.has_won() {
+            // A reign of its own is on its way to the disk: nothing below it can be shown any more. They meet again.
+            return;
+        }
+        if known.claim.node.id == self.base.me.node.id {
+            // Of two leaders with one id the one that yields takes a new one (§4).
+            self.cloned();
+        }
         let conn = self.open_conn(known.claim.node);
         let Role::Leading(l) = &self.role else { return };
         let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).collect();
@@ -230,7 +249,7 @@ impl Node {
             }
         }
         self.finish_requests(&known);
-        self.follow(super::discovery::Target { known, relay, confirmed, conn, successor: None });
+        self.follow(super::discovery::Target { confirmed, conn, ..super::discovery::Target::told(known, relay) });
     }
 
     pub(super) fn served_mut(&mut self, conn: ConnId) -> Option<&mut Served> {

@@ -24,6 +24,8 @@ pub struct Node {
     pub(super) veto: Option<super::election::Veto>,
     /// The canvass under way: of an election, or of a leader whose handover failed.
     pub(super) canvass: Option<Box<super::role::Canvassing>>,
+    /// The reign that yielded to this agent last.
+    pub(super) met_last: Option<crate::claim::Claim>,
     /// Lost canvasses in a row.
     pub(super) tries: u32,
     /// Claims made again at once after `Higher`.
@@ -48,6 +50,7 @@ impl Node {
             stuck: false,
             veto: None,
             canvass: None,
+            met_last: None,
             tries: 0,
             higher: 0,
             stopped: false,
@@ -74,6 +77,10 @@ impl Node {
                 break;
             }
         }
+        for then in std::mem::take(&mut self.base.refused) {
+            self.store_failed(&then);
+        }
+        self.base.refused.clear();
         self.planned = self.base.timers.deadline().map(|(at, _)| at);
         std::mem::take(&mut self.base.out)
     }

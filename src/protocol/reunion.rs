@@ -138,7 +138,11 @@ impl Node {
     /// Another leader states its values.
     pub(super) fn met(&mut self, conn: ConnId, meet: Meet) {
         let Some(peer) = self.base.peer(conn) else { return };
-        if meet.claim.node != peer || !self.base.believe(meet.claim) || !self.base.believe_epoch(meet.highest) {
+        if !self.base.disk_has_room()
+            || meet.claim.node != peer
+            || !self.base.believe(meet.claim)
+            || !self.base.believe_epoch(meet.highest)
+        {
             return;
         }
         let standing = self.standing();
@@ -199,6 +203,10 @@ impl Node {
         let claim = l.claim;
         let name = self.base.name(yields.node.id);
         let text = format!("this machine met leader {name} of epoch {}: {name} yields", yields.epoch);
+        let again = self.met_last.replace(yields) == Some(yields);
+        if again {
+            return self.stay_on(conn, claim, yields, highest, text);
+        }
         self.base.tell(
             Kind::Reunion,
             Level::Info,
@@ -208,6 +216,10 @@ impl Node {
         );
         let report = ReunionReport { at: self.base.wall, stays: claim, yields, text: text.clone() };
         self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
+        self.stay_on(conn, claim, yields, highest, text);
+    }
+
+    fn stay_on(&mut self, conn: ConnId, claim: Claim, yields: Claim, highest: u64, text: String) {
         if claim.epoch > yields.epoch {
             return self.base.send(conn, Frame::Decided(Decided { stays: claim, yields }));
         }

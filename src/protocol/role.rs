@@ -87,6 +87,8 @@ pub(super) struct Following {
     pub(super) released: Option<Claim>,
     /// How many followers the leader says that it has.
     pub(super) followers: u32,
+    /// Another sent this agent here.
+    pub(super) moved: bool,
     /// The leader was lost before, which is what this reign began with.
     pub(super) after: Option<Lost>,
     /// What members ask through this agent. Bound: [`super::limits::REQUESTS`].
@@ -212,6 +214,8 @@ pub(super) struct Canvassing {
     pub(super) indirect: Option<(NodeId, Known)>,
     /// It is won: the reign is being written down.
     pub(super) won: bool,
+    /// How the reign begins, once it is won.
+    pub(super) story: Option<Story>,
 }
 
 /// A member that was asked for its voice.
@@ -296,6 +300,8 @@ pub(super) struct Renewing {
 
 /// A handover under way.
 pub(super) struct Handing {
+    /// The reign that ends.
+    pub(super) claim: Claim,
     pub(super) to: Node,
     pub(super) cause: Cause,
     /// Sent at; none until the one it goes to is named.

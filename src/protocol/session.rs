@@ -188,7 +188,12 @@ impl Node {
         let name = joined.story.name.clone();
         let Some(address) = self.base.members.get(joined.claim.node.id).map(|e| e.address) else { return };
         let known = Known { claim: joined.claim, name, address, direct: true };
-        self.resume(Target { known, relay: via, confirmed: true, conn: Some(conn), successor: joined.successor });
+        self.resume(Target {
+            confirmed: true,
+            conn: Some(conn),
+            successor: joined.successor,
+            ..Target::told(known, via)
+        });
         self.joined(conn, joined);
     }
 
@@ -215,10 +220,17 @@ impl Node {
 
     pub(super) fn not_joined(&mut self, conn: ConnId, why: NotJoined) {
         let from = self.base.conns.get(conn).map(|c| c.address);
-        if self.base.conns.get(conn).is_none_or(|c| c.purpose != Purpose::Session) {
+        let purpose = self.base.conns.get(conn).map(|c| c.purpose);
+        if !matches!(purpose, Some(Purpose::Session | Purpose::Clone)) {
             return;
         }
         self.base.close(conn);
+        if purpose == Some(Purpose::Clone) {
+            if why == NotJoined::Cloned && !matches!(self.role, Role::Leading(_)) {
+                self.cloned();
+            }
+            return;
+        }
         let Role::Following(f) = &mut self.role else {
             if let Role::Electing(e) = &mut self.role {
                 e.side.retain(|c| *c != conn);
@@ -250,7 +262,12 @@ impl Node {
         if known.claim.node.id == self.base.me.node.id || known.address.ip().is_unspecified() {
             return self.doubt(Doubt::Broken);
         }
-        self.follow(Target { known, relay: None, confirmed: false, conn: None, successor: None });
+        if matches!(&self.role, Role::Following(f) if f.moved) {
+            // Sent on once already: it listens instead of going round in circles.
+            self.leave_role(&[]);
+            return self.listen(Listening::default());
+        }
+        self.follow(Target { moved: true, ..Target::told(known, None) });
     }
 
     /// Another living agent has this id (§4).
@@ -262,8 +279,10 @@ impl Node {
         let text = format!("another living agent has the id {}: this one takes a new one", old.short());
         self.base.warn(Kind::CloneDetected, text, vec![("id", id.to_string().into()), ("was", old.to_string().into())]);
         // The promises of the old id stay promises; its own claims are nobody's now.
-        self.leave_role(&[]);
-        self.listen(Listening::default());
+        if !matches!(self.role, Role::Leading(_)) {
+            self.leave_role(&[]);
+            self.listen(Listening::default());
+        }
     }
 
     pub(super) fn session_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {
@@ -325,7 +344,21 @@ impl Node {
         }
     }
 
-    pub(super) fn session_beat(&mut self, conn: ConnId, beat: &Heartbeat) {
+    /// A heartbeat on a connection: on the session, or of the claimant that won on the one that it canvassed on.
+    pub(super) fn beat_on(&mut self, conn: ConnId, beat: &Heartbeat, from: SocketAddr) {
+        let session = matches!(&self.role, Role::Following(f) if f.session.as_ref().is_some_and(|s| s.conn == conn));
+        if session {
+            return self.session_beat(conn, beat);
+        }
+        let Some(state) = self.base.conns.get(conn) else { return };
+        let Some(peer) = state.peer.clone().filter(|_| state.via().is_none()) else { return };
+        if peer.node == beat.claim.node && self.base.believe(beat.claim) {
+            let address = super::base::with_port(from, peer.port);
+            self.heard_beat(peer.node, &peer.name, address, beat);
+        }
+    }
+
+    fn session_beat(&mut self, conn: ConnId, beat: &Heartbeat) {
         let ours = matches!(&self.role, Role::Following(f) if f.claim == beat.claim);
         if self.on_session(conn) && ours {
             self.leader_beats(beat.successor);

@@ -16,9 +16,15 @@ impl Node {
     /// A member asks to be taken in.
     pub(super) fn joins(&mut self, conn: ConnId, join: Join) {
         let Some(peer) = self.base.peer(conn) else { return };
+        if !self.base.disk_has_room() {
+            return self.base.close(conn);
+        }
         let Some(state) = self.base.conns.get(conn) else { return };
         let (address, via) = (state.address, state.via().or(join.via));
         if peer.id == self.base.me.node.id {
+            if !matches!(self.role, Role::Leading(_)) {
+                return self.base.close(conn);
+            }
             // The leader itself always lives: the other one takes a new id (§4).
             let text = format!("another agent at {} has this machine's id: it is told to take a new one", address.ip());
             self.base.warn(Kind::CloneDetected, text, vec![("address", address.ip().to_string().into())]);
@@ -39,9 +45,11 @@ impl Node {
             return self.base.close(conn);
         }
         let known = l.sessions.contains_key(&peer.id);
-        if !known && l.sessions.len() + l.joining.len() >= limits::SESSIONS
-            || self.base.members.len() >= limits::MEMBERS
-        {
+        let room = self.base.members.get(peer.id).is_some() || self.base.members.len() < limits::MEMBERS - 1;
+        if !known && l.sessions.len() + l.joining.len() >= limits::SESSIONS || !room {
+            if let Some(shown) = highest.filter(|s| s.epoch > l.claim.epoch) {
+                self.renew(shown.epoch, Cause::Reunion, "a member came with a higher epoch".to_owned());
+            }
             self.base.warn(
                 Kind::ClusterFull,
                 format!("no room for {}: it follows by heartbeat alone", peer.id),

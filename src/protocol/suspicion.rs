@@ -241,7 +241,7 @@ impl Node {
         let Some(address) = self.base.members.get(claim.node.id).map(|e| e.address) else { return };
         let known = crate::message::Known { claim, name: f.name.clone(), address, direct: true };
         let (relay, successor) = (f.relay, f.successor);
-        self.follow(super::discovery::Target { known, relay, confirmed: false, conn: None, successor });
+        self.follow(super::discovery::Target { successor, ..super::discovery::Target::told(known, relay) });
     }
 
     /// The interrogated leader lives and leads.
@@ -327,12 +327,12 @@ impl Node {
             ("silent_us", super::base::us(now.since(f.heard))),
         ];
         self.base.tell(Kind::LeaderLost, Level::Warn, Some(cause), event, fields);
-        let waiting = asking.map(|a| a.waiting).unwrap_or_default();
-        self.refuse(requests, "the leader went away meanwhile; see 'tanist status'");
-        self.lose(lost, successor, told);
-        for (conn, canvass, _) in waiting {
+        // Those who waited for the verdict first: who is backed is given its time.
+        for (conn, canvass, _) in asking.map(|a| a.waiting).unwrap_or_default() {
             self.judge_canvass(conn, canvass);
         }
+        self.refuse(requests, "the leader went away meanwhile; see 'tanist status'");
+        self.lose(lost, successor, told);
     }
 
     // ---- what others make this agent ask

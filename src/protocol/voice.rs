@@ -74,7 +74,8 @@ impl Node {
     /// Somebody asks for this agent's voice.
     pub(super) fn canvassed(&mut self, conn: ConnId, canvass: Canvass) {
         let Some(peer) = self.base.peer(conn) else { return };
-        if canvass.claim.node != peer || !self.base.believe(canvass.claim) {
+        // Without room on the disk there is no promise, and so no voice.
+        if canvass.claim.node != peer || !self.base.believe(canvass.claim) || !self.base.disk_has_room() {
             return;
         }
         let stuck = self.base.store_stuck();
@@ -82,7 +83,7 @@ impl Node {
             Role::Leading(l) => {
                 let released = l.handover.as_ref().is_some_and(|h| {
                     h.sent.is_some()
-                        && canvass.abdicate.is_some_and(|a| a.claim == l.claim && a.to == h.to && h.to == peer)
+                        && canvass.abdicate.is_some_and(|a| a.claim == h.claim && a.to == h.to && h.to == peer)
                 });
                 let (own, serving) = (l.claim, l.check.is_none());
                 if !released && !stuck && serving {
@@ -109,10 +110,13 @@ impl Node {
     /// Judges a claim that no living leader stands against.
     pub(super) fn judge_canvass(&mut self, conn: ConnId, canvass: Canvass) {
         let claim = canvass.claim;
-        if let (Some(c), Role::Electing(_)) = (&self.canvass, &self.role)
-            && c.won
-        {
-            let known = self.known_self(c.claim);
+        let renewing = match &self.role {
+            Role::Leading(l) => l.renewing.as_ref().map(|r| r.claim),
+            _ => None,
+        };
+        // An own reign that is on its way to the disk is as good as begun.
+        if let Some(own) = self.canvass.as_ref().filter(|c| c.won).map(|c| c.claim).or(renewing) {
+            let known = self.known_self(own);
             return self.say(conn, claim, Says::LeaderAlive(known));
         }
         let since = self.base.now.since(self.base.promised_at);
