@@ -51,7 +51,8 @@ impl Events {
                     }
                 }
                 Some(Err(error)) => {
-                    return Err(Error::Strange { why: format!("the agent's event stream broke off: {error}") });
+                    let why = format!("the event stream broke off, as when its agent dies ({error}): open it again");
+                    return Err(Error::Strange { why });
                 }
             }
         }

@@ -59,9 +59,14 @@ async fn read(body: Body) -> Result<HandoverRequest, Box<Response>> {
     if whole.trim_ascii().is_empty() {
         return Ok(HandoverRequest::default());
     }
-    serde_json::from_slice(&whole).or_else(|error| {
-        bad(StatusCode::BAD_REQUEST, format!(r#"the body is {{"to":NAME}}, or empty for the successor: {error}"#))
-    })
+    let wrong = |why: String| {
+        bad(StatusCode::BAD_REQUEST, format!(r#"the body is {{"to":NAME}}, or empty for the successor: {why}"#))
+    };
+    // A list with the fields in their order would be taken too.
+    if !whole.trim_ascii_start().starts_with(b"{") {
+        return wrong("this is no JSON object".to_owned());
+    }
+    serde_json::from_slice(&whole).or_else(|error| wrong(error.to_string()))
 }
 
 /// The handover was done; the answer waits until this agent shows the new reign.

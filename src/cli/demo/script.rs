@@ -48,7 +48,8 @@ struct Script<'a> {
 struct Settled {
     epoch: u64,
     leader: usize,
-    successor: usize,
+    /// None when the leader is alone.
+    successor: Option<usize>,
 }
 
 pub(super) async fn run(cluster: &mut Cluster, json: bool, out: Out) -> Result<(), Fail> {
@@ -123,7 +124,7 @@ impl Script<'_> {
         let since = self.cluster.signal(before.leader, Signal::SIGKILL).await?;
         let others: Vec<usize> = self.cluster.running().into_iter().filter(|n| *n != before.leader).collect();
         let agreed = self.agree(&others, before.epoch).await?;
-        let promised = if agreed.leader == before.successor { ", as named" } else { "" };
+        let promised = if Some(agreed.leader) == before.successor { ", as named" } else { "" };
         let text = format!("{} was killed: {}{promised}", self.name(before.leader), self.leads(agreed));
         Ok((agreed.at - since, text, since))
     }
@@ -206,18 +207,24 @@ impl Script<'_> {
         let mut settled: Option<Settled> = None;
         let mut ids = Vec::new();
         let mut named = Vec::new();
-        for agent in self.cluster.running() {
-            let name = self.name(agent);
-            let status = self.cluster.look(agent).await.ok_or_else(|| format!("{name} does not answer"))?;
+        let agents = self.cluster.running();
+        for agent in &agents {
+            let name = self.name(*agent);
+            let status = self.cluster.look(*agent).await.ok_or_else(|| format!("{name} does not answer"))?;
             let leader = status.leader.ok_or_else(|| format!("{name} has no leader"))?;
-            let successor = status.successor.ok_or_else(|| format!("{name} knows no successor"))?;
-            ids.push((status.node.id, agent));
-            named.push((status.epoch, leader.id, successor.id));
+            if status.successor.is_none() && agents.len() > 1 {
+                return Err(format!("{name} knows no successor"));
+            }
+            ids.push((status.node.id, *agent));
+            named.push((status.epoch, leader.id, status.successor.map(|successor| successor.id)));
         }
         for (epoch, leader, successor) in named {
             let find = |id| ids.iter().find(|(known, _)| *known == id).map(|(_, agent)| *agent);
             let leader = find(leader).ok_or("a leader is named that does not run")?;
-            let successor = find(successor).ok_or("a successor is named that does not run")?;
+            let successor = match successor {
+                Some(id) => Some(find(id).ok_or("a successor is named that does not run")?),
+                None => None,
+            };
             let same = settled.is_none_or(|s| (s.epoch, s.leader, s.successor) == (epoch, leader, successor));
             if !same {
                 return Err("the agents name different leaders or successors".to_owned());

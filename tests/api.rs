@@ -1,0 +1,203 @@
+//! The local API of real agents, as programs meet it: bytes over the socket.
+
+mod common;
+
+use common::{Agent, Lan, in_time};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tanist::client::{Error, Events};
+use tanist::protocol::RoleName;
+use tanist::view::{Event, Line};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// The next event of a stream that satisfies `is`.
+async fn next(events: &mut Events, what: &str, is: impl Fn(&Event) -> bool) -> Event {
+    in_time(what, async {
+        loop {
+            match events.next().await.expect("a line") {
+                Some(Line::Event(event)) if is(&event) => return event,
+                Some(_) => {}
+                None => panic!("{what}: the stream ended"),
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until an agent says that there is a successor.
+async fn successor_is_named(agent: &Agent) {
+    let mut events = agent.client().events().await.expect("a stream");
+    let named = |event: &Event| event.event == "successor-named" || event.text_field("successor").is_some();
+    next(&mut events, "a successor is named", named).await;
+}
+
+async fn ask(agent: &Agent, method: &str, path: &str, body: &str) -> (u16, String, String) {
+    let mut stream = UnixStream::connect(&agent.socket).await.expect("a connection");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: tanist\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    in_time(path, stream.read_to_string(&mut answer)).await.expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, head.to_owned(), body.to_owned())
+}
+
+async fn json(agent: &Agent, path: &str) -> Value {
+    let (status, head, body) = ask(agent, "GET", path, "").await;
+    assert_eq!(status, 200, "{path}: {body}");
+    assert!(head.to_lowercase().contains("content-type: application/json"), "{path}: {head}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_lone_agent_leads_and_every_resource_has_its_fields() {
+    let lan = Lan::new();
+    let agent = lan.start(1).await;
+    let leader = agent.client().leader(Some(Duration::from_secs(20))).await.expect("it leads itself");
+    assert!(leader.own && leader.epoch >= 1);
+
+    let status = json(&agent, "/v1/status").await;
+    let expected = [
+        "cluster",
+        "digest",
+        "epoch",
+        "kept_aside",
+        "keyed",
+        "leader",
+        "members",
+        "node",
+        "quorum",
+        "revision",
+        "role",
+        "since",
+        "successor",
+        "via",
+    ];
+    assert_eq!(keys(&status), expected);
+    assert_eq!(keys(&status["node"]), ["boot", "id", "name", "version"]);
+    assert_eq!(keys(&status["leader"]), ["address", "id", "name"]);
+    assert_eq!((status["role"].as_str(), status["members"].as_u64()), (Some("leading"), Some(1)));
+    assert_eq!(status["cluster"], lan.cluster);
+    assert_eq!(keys(&json(&agent, "/v1/leader").await), ["address", "epoch", "id", "name", "self", "since"]);
+    assert_eq!(json(&agent, "/v1/is-leader").await["epoch"], leader.epoch);
+    assert_eq!(ask(&agent, "HEAD", "/v1/is-leader", "").await.0, 200);
+    let members = json(&agent, "/v1/members").await;
+    let expected = [
+        "address",
+        "because",
+        "id",
+        "lag",
+        "last_heard_ms",
+        "name",
+        "place",
+        "priority",
+        "revision",
+        "role",
+        "rtt_us",
+        "self",
+        "state",
+        "successor",
+        "version",
+        "via",
+    ];
+    assert_eq!(keys(&members["members"][0]), expected);
+    let history = json(&agent, "/v1/history").await;
+    assert_eq!(keys(&history), ["drills", "reigns", "reunions"]);
+    let reign = &history["reigns"][0];
+    assert_eq!(keys(reign), ["began", "cause", "ended", "epoch", "leader", "text"]);
+    assert_eq!((reign["cause"].as_str(), reign["ended"].is_null()), (Some("first"), true));
+    assert!(reign["began"].as_str().is_some_and(|at| at.ends_with('Z')));
+}
+
+#[tokio::test]
+async fn errors_are_problems() {
+    let lan = Lan::new();
+    let agent = lan.start(1).await;
+    agent.client().leader(Some(Duration::from_secs(20))).await.expect("a leader");
+    for (method, path, body, expected) in [
+        ("GET", "/v1/nothing", "", 404),
+        ("POST", "/v1/status", "", 405),
+        ("GET", "/v1/leader?wait_ms=x", "", 400),
+        ("POST", "/v1/handover", "[]", 400),
+        ("POST", "/v1/handover", "", 409),
+        ("POST", "/v1/handover", r#"{"to":"nobody"}"#, 409),
+    ] {
+        let (status, head, body) = ask(&agent, method, path, body).await;
+        assert_eq!(status, expected, "{method} {path}: {body}");
+        assert!(head.contains("content-type: application/problem+json"), "{head}");
+        let problem: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(keys(&problem), ["detail", "status", "title", "type"]);
+        assert_eq!(problem["status"], expected);
+    }
+}
+
+#[tokio::test]
+async fn two_agents_follow_one_leader_and_the_role_can_be_moved_from_either() {
+    let lan = Lan::new();
+    let one = lan.start(1).await;
+    one.client().leader(Some(Duration::from_secs(20))).await.expect("it leads itself");
+    let two = lan.start(2).await;
+    let mut seen = two.client().events().await.expect("a stream");
+    let following = next(&mut seen, "pc-2 follows", |event| event.event == "following").await;
+    successor_is_named(&one).await;
+    let (status, ..) = ask(&two, "GET", "/v1/is-leader", "").await;
+    assert_eq!(status, 503);
+
+    let moved = two.client().handover(None).await.expect("the follower passes it on");
+    assert_eq!(moved.name, "pc-2");
+    assert!(moved.own && moved.epoch > following.epoch);
+    let leading = next(&mut seen, "pc-2 leads", |event| event.event == "leading").await;
+    assert_eq!(leading.epoch, moved.epoch);
+    successor_is_named(&two).await;
+    let back = two.client().handover(Some("pc-1")).await.expect("by name");
+    assert_eq!(back.name, "pc-1");
+    let status = one.client().status().await.expect("a status");
+    assert_eq!((status.role, status.epoch), (RoleName::Leading, back.epoch));
+    let history = one.client().history().await.expect("a history");
+    assert_eq!(history.reigns[0].cause.as_str(), "handover", "{history:?}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_agent_and_the_socket_then_answers_nobody() {
+    let lan = Lan::new();
+    let mut agent = lan.start(1).await;
+    let client = agent.client();
+    client.leader(Some(Duration::from_secs(20))).await.expect("a leader");
+    let mut events = client.events().await.expect("a stream");
+    let first = next(&mut events, "the present state", |_| true).await;
+    assert!(first.present);
+    let began = Instant::now();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.child.id()).expect("an id"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("a signal");
+    in_time("the end of the stream", async { while let Ok(Some(_)) = events.next().await {} }).await;
+    assert!(agent.child.wait().expect("its end").success());
+    assert!(began.elapsed() < Duration::from_secs(2), "SIGTERM took {:?}", began.elapsed());
+    assert!(matches!(client.status().await, Err(Error::NoAgent { .. })));
+}
+
+#[tokio::test]
+async fn rubbish_and_silence_cost_nobody_else_anything() {
+    let lan = Lan::new();
+    let agent = lan.start(1).await;
+    agent.client().leader(Some(Duration::from_secs(20))).await.expect("a leader");
+    let mut held = Vec::new();
+    for n in 0..100_u32 {
+        let mut stream = UnixStream::connect(&agent.socket).await.expect("a connection");
+        let rubbish: Vec<u8> =
+            (0..200_u32).map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(n * 7919) >> 13) as u8).collect();
+        // An agent that hangs up on rubbish while it is still being sent does what it should.
+        let _ = stream.write_all(if n % 2 == 0 { &rubbish } else { b"GET /v1/le" }).await;
+        held.push(stream);
+    }
+    for _ in 0..20 {
+        assert!(agent.client().leader(None).await.expect("others are served").own);
+    }
+}

@@ -1,0 +1,361 @@
+//! The command line of the real binary: words, exit statuses, and the demo.
+
+mod common;
+
+use common::{Lan, in_time, tanist};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+fn run(command: &mut Command) -> Output {
+    command.output().expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The exit status; whatever is not 0 comes with one line on standard error at most.
+fn status(output: &Output) -> i32 {
+    let code = output.status.code().expect("a status");
+    let lines = text(&output.stderr).lines().count();
+    assert!(lines <= 1, "{}", text(&output.stderr));
+    code
+}
+
+#[test]
+fn wrong_usage_is_2_with_one_line() {
+    for arguments in [
+        &["bogus"][..],
+        &["status", "--bogus"],
+        &["leader", "--wait=soon"],
+        &["demo", "1"],
+        &["demo", "13"],
+        &["demo", "--heartbeat", "1ms"],
+        &["completions", "nosuchshell"],
+        &["man"],
+    ] {
+        let output = run(tanist().args(arguments));
+        assert_eq!(status(&output), 2, "{arguments:?}");
+        assert!(text(&output.stderr).starts_with("tanist: "), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(run(&mut tanist()).status.code(), Some(2));
+    for asked in ["--help", "--version", "help"] {
+        let output = run(tanist().arg(asked));
+        assert_eq!((status(&output), output.stdout.is_empty()), (0, false), "{asked}");
+    }
+}
+
+#[test]
+fn without_an_agent_every_question_is_69_and_names_what_was_tried() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("nobody.sock");
+    for command in ["status", "leader", "is-leader", "members", "history", "watch", "handover"] {
+        let output = run(tanist().arg(command).arg("--socket").arg(&socket));
+        assert_eq!(status(&output), 69, "{command}");
+        assert!(text(&output.stderr).contains(&socket.display().to_string()), "{command}");
+        let output = run(tanist().arg(command).env("TANIST_SOCKET", &socket));
+        assert_eq!(status(&output), 69, "{command}");
+        assert!(text(&output.stderr).contains(&socket.display().to_string()), "{command}");
+    }
+    // A socket that nobody listens on any more is no agent either.
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
+    let output = run(tanist().arg("status").arg("--socket").arg(&socket));
+    assert_eq!(status(&output), 69);
+    assert!(text(&output.stderr).contains("nobody listens there"), "{}", text(&output.stderr));
+    // The user's own socket comes first, then the machine's; both are named.
+    if !Path::new("/run/tanist/tanist.sock").exists() {
+        let output = run(tanist().arg("status").env("XDG_RUNTIME_DIR", dir.path()));
+        assert_eq!(status(&output), 69);
+        let said = text(&output.stderr);
+        assert!(said.contains(&dir.path().join("tanist.sock").display().to_string()), "{said}");
+        assert!(said.contains("/run/tanist/tanist.sock"), "{said}");
+    }
+}
+
+/// Root may do anything, so this is tried as somebody else.
+#[test]
+fn a_socket_that_is_not_for_this_user_is_77() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a directory");
+    let allow = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    allow(dir.path(), 0o755);
+    let closed = dir.path().join("closed");
+    std::fs::create_dir(&closed).expect("a directory");
+    let socket = closed.join("sock");
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    allow(&closed, 0o000);
+    let output = if nix::unistd::geteuid().is_root() {
+        let program = dir.path().join("tanist");
+        std::fs::copy(env!("CARGO_BIN_EXE_tanist"), &program).expect("a copy");
+        allow(&program, 0o755);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+        run(command.arg("status").arg("--socket").arg(&socket))
+    } else {
+        run(tanist().arg("status").arg("--socket").arg(&socket))
+    };
+    allow(&closed, 0o700);
+    assert_eq!(status(&output), 77, "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("not allowed"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn check_names_what_is_wrong() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tanist.toml");
+    for (content, code, says) in [
+        ("name = \"pc-1\"\nheartbeat = \"250ms\"\n", 0, "valid"),
+        ("heartbeat = \"10ms\"\n", 0, "WARN"),
+        ("name = \"pc-1\"\nhartbeat = \"250ms\"\n", 78, "hartbeat"),
+        ("heartbeat = \"1ms\"\n", 78, "5ms to 5s"),
+        ("quorum = 2\n", 78, "not available yet"),
+        ("name = \n", 78, ":1"),
+    ] {
+        std::fs::write(&file, content).expect("written");
+        let output = run(tanist().arg("check").arg(&file));
+        assert_eq!(status(&output), code, "{content}: {}", text(&output.stderr));
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains(says), "{content}: {said}");
+        assert_eq!(output.stdout.is_empty(), code != 0);
+    }
+    assert_eq!(status(&run(tanist().arg("check").arg(dir.path().join("missing")))), 78);
+}
+
+#[test]
+fn completions_and_manual_pages_cover_every_command() {
+    let commands = [
+        "agent",
+        "demo",
+        "status",
+        "leader",
+        "is-leader",
+        "members",
+        "history",
+        "watch",
+        "handover",
+        "check",
+        "completions",
+        "man",
+    ];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(tanist().args(["completions", shell]));
+        assert_eq!(status(&output), 0, "{shell}");
+        let script = text(&output.stdout);
+        assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let pages = dir.path().join("new/man1");
+    assert_eq!(status(&run(tanist().arg("man").arg(&pages))), 0);
+    assert!(pages.join("tanist.1").is_file());
+    for command in commands {
+        let page = std::fs::read_to_string(pages.join(format!("tanist-{command}.1"))).expect(command);
+        assert!(page.contains(".SH"), "{command}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child =
+        tanist().args(["completions", "zsh"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!((status(&output), text(&output.stderr)), (0, String::new()));
+}
+
+/// A lone agent, and every command that asks it.
+#[tokio::test]
+async fn commands_tell_people_and_programs_what_they_ask() {
+    let lan = Lan::new();
+    let agent = lan.start(1).await;
+    let ask = |arguments: &[&str]| {
+        let output = run(tanist().args(arguments).arg("--socket").arg(&agent.socket));
+        (status(&output), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, leader, _) = ask(&["leader", "--wait=20s"]);
+    assert_eq!(code, 0);
+    assert!(leader.starts_with("pc-1  127."), "{leader}");
+    assert_eq!(ask(&["is-leader"]), (0, String::new(), String::new()));
+    assert!(ask(&["status"]).1.starts_with("pc-1 leads\n"));
+    assert!(ask(&["members"]).1.contains("* "));
+    assert!(ask(&["history"]).1.contains("first"));
+    let (code, said, why) = ask(&["handover"]);
+    assert_eq!((code, said.as_str()), (1, ""), "there is nobody to hand over to");
+    assert!(why.starts_with("tanist: "), "{why}");
+    for command in ["status", "leader", "members", "history"] {
+        let (code, said, _) = ask(&[command, "--json"]);
+        assert_eq!((code, said.lines().count()), (0, 1), "{command}");
+        assert!(serde_json::from_str::<Value>(&said).expect("JSON").is_object());
+        assert!(!ask(&[command]).1.contains('\x1b'), "{command}: colour without a terminal");
+    }
+    let mut watch = tanist();
+    watch.args(["watch", "--json", "--socket"]).arg(&agent.socket).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut watch = watch.spawn().expect("it runs");
+    let mut lines = BufReader::new(watch.stdout.take().expect("piped"));
+    let mut first = String::new();
+    lines.read_line(&mut first).expect("a line");
+    let first: Value = serde_json::from_str(&first).expect("JSON");
+    assert_eq!((first["event"].as_str(), first["present"].as_bool()), (Some("leading"), Some(true)));
+    drop(agent);
+    assert_eq!(watch.wait().expect("its end").code(), Some(69), "the agent went away");
+}
+
+#[tokio::test]
+async fn no_leader_is_75_at_once_or_after_the_wait() {
+    let lan = Lan::new();
+    let mut command = lan.command(1);
+    // One that may not lead, alone: nobody leads.
+    command.args(["--priority", "0"]);
+    let mut child = Killed(command.spawn().expect("it starts"));
+    let socket = lan.dir.path().join("pc-1/sock");
+    let client = tanist::client::Client::at(&socket);
+    let mut again = tokio::time::interval(Duration::from_millis(5));
+    in_time("it answers", async {
+        while client.status().await.is_err() {
+            again.tick().await;
+        }
+    })
+    .await;
+    for wait in [None, Some("--wait=50ms")] {
+        let output = run(tanist().arg("leader").args(wait).arg("--socket").arg(&socket));
+        assert_eq!(status(&output), 75, "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("--wait"));
+    }
+    assert_eq!(status(&run(tanist().arg("is-leader").arg("--socket").arg(&socket))), 1);
+    child.0.kill().expect("killed");
+}
+
+/// Ends with the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn demo(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = tanist();
+    command.arg("demo").args(arguments).env("TMPDIR", dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The processes that name `word` in their arguments: what a test may have left behind.
+fn left_behind(word: &Path) -> Vec<String> {
+    let word = word.to_string_lossy().into_owned();
+    let processes = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
+    processes
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&word))
+        .collect()
+}
+
+fn nothing_is_left(dir: &Path) {
+    assert_eq!(left_behind(dir), Vec::<String>::new());
+    assert_eq!(std::fs::read_dir(dir).expect("a directory").count(), 0);
+}
+
+#[test]
+fn two_demos_at_once_play_to_the_end_and_leave_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let demos: Vec<Child> = [["2", "--script", "--json"], ["4", "--script", "--json"]]
+        .iter()
+        .map(|arguments| demo(dir.path(), arguments).spawn().expect("it runs"))
+        .collect();
+    for (child, agents) in demos.into_iter().zip([2, 4]) {
+        let output = child.wait_with_output().expect("its end");
+        let said = text(&output.stdout);
+        assert_eq!(status(&output), 0, "{said}{}", text(&output.stderr));
+        let figures: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+        assert_eq!((figures["ok"].as_bool(), figures["agents"].as_u64()), (Some(true), Some(agents)));
+        for figure in ["cold_start_ms", "failover_ms", "rejoin_ms", "handover_ms", "heartbeat_ms"] {
+            assert!(figures[figure].as_f64().is_some_and(|ms| ms > 0.0), "{figure}: {figures}");
+        }
+        let steps: Vec<&str> =
+            figures["steps"].as_array().expect("steps").iter().filter_map(|s| s["step"].as_str()).collect();
+        assert_eq!(steps, ["start", "kill", "rejoin", "handover"]);
+    }
+    nothing_is_left(dir.path());
+}
+
+/// The agents of a demo: what runs in its directory.
+fn agents(demo: &Child) -> Vec<Pid> {
+    let parent = format!("PPid:\t{}\n", demo.id());
+    let processes = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
+    processes
+        .filter(|p| std::fs::read_to_string(p.path().join("status")).is_ok_and(|status| status.contains(&parent)))
+        .filter_map(|process| process.file_name().to_str().and_then(|pid| pid.parse().ok()))
+        .map(Pid::from_raw)
+        .collect()
+}
+
+#[test]
+fn a_script_fails_with_the_reason_when_somebody_meddles_with_its_agents() {
+    for (signal, says) in [(Signal::SIGSTOP, "stands still"), (Signal::SIGKILL, "is gone")] {
+        let dir = tempfile::tempdir().expect("a directory");
+        // At this pace the start alone takes a second and more.
+        let mut child = demo(dir.path(), &["3", "--script", "--json", "--heartbeat", "5s"]).spawn().expect("it runs");
+        let mut victims = agents(&child);
+        while victims.len() < 3 && child.try_wait().expect("its state").is_none() {
+            std::thread::yield_now();
+            victims = agents(&child);
+        }
+        kill(*victims.first().expect("agents run"), signal).expect("a signal");
+        let output = child.wait_with_output().expect("its end");
+        assert_eq!(status(&output), 1, "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+        let figures: Value = serde_json::from_str(text(&output.stdout).lines().last().expect("a line")).expect("JSON");
+        assert_eq!(figures["ok"].as_bool(), Some(false));
+        nothing_is_left(dir.path());
+    }
+}
+
+#[test]
+fn a_demo_without_a_terminal_tells_events_until_it_is_interrupted() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut child = demo(dir.path(), &["2"]).spawn().expect("it runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("event=leading") {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).expect("a line"), 0, "the demo ended");
+        }
+        assert!(line.starts_with("pc-"), "{line}");
+        kill(Pid::from_raw(i32::try_from(child.id()).expect("an id")), signal).expect("a signal");
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).expect("the rest");
+        assert!(child.wait().expect("its end").success(), "{rest}");
+        nothing_is_left(dir.path());
+    }
+}
+
+#[test]
+fn agents_die_with_a_demo_that_is_killed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = demo(dir.path(), &["2", "--json"]).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains(r#""event":"leading""#) {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).expect("a line"), 0, "the demo ended");
+        let told: Value = serde_json::from_str(&line).expect("JSON");
+        assert!(told["agent"].as_str().is_some_and(|agent| agent.starts_with("pc-")), "{line}");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("its end");
+    let began = std::time::Instant::now();
+    while !left_behind(dir.path()).is_empty() {
+        assert!(began.elapsed() < common::DEADLINE, "agents outlive their demo: {:?}", left_behind(dir.path()));
+        std::thread::yield_now();
+    }
+}
