@@ -107,3 +107,38 @@ fn quits(key: &KeyEvent) -> bool {
     let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
     control_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    #[tokio::test]
+    async fn the_picture_names_every_agent_and_every_key() {
+        let mut cluster = Cluster::new(3, Duration::from_millis(250)).expect("a place");
+        let (answers, _looks) = mpsc::channel(LOOKS);
+        let mut app = App::new(&mut cluster, answers);
+        app.key(KeyCode::Char('2')).await;
+        for (width, height) in [(120, 30), (80, 24), (20, 5)] {
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+            terminal.draw(|frame| draw::draw(&app, frame)).expect("drawn");
+            let shown = terminal.backend().to_string();
+            if width >= 80 {
+                for word in [
+                    "pc-1",
+                    "pc-2",
+                    "pc-3",
+                    "not started",
+                    "changes of leader",
+                    "1-3",
+                    "pc-2: k",
+                    "q quit",
+                    "h hand over",
+                ] {
+                    assert!(shown.contains(word), "{width}x{height} lacks {word}:\n{shown}");
+                }
+            }
+        }
+    }
+}

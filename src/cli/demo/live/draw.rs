@@ -47,7 +47,7 @@ fn agents_table<'a>(app: &'a App<'_>) -> Table<'a> {
         Constraint::Min(24),
     ];
     let title = format!(
-        " tanist demo: {} agents, heartbeat {} ms, port {} ",
+        " tanist demo: {} agents, heartbeat {} ms, port {}; * is the successor ",
         app.rows.len(),
         app.cluster.heartbeat().as_millis(),
         app.cluster.ground.port
@@ -122,9 +122,7 @@ fn past<'a>(app: &'a App<'_>, area: Rect) -> Paragraph<'a> {
 
 fn keys(app: &App<'_>) -> Paragraph<'static> {
     let name = &app.cluster.agents[app.selected].name;
-    let text = format!(
-        " 1-{} or arrows: choose   {name}: k kill  f freeze/thaw  s stop  r restart  h hand over   q quit   * successor",
-        app.rows.len().min(9)
-    );
+    let last = app.rows.len().min(9);
+    let text = format!(" q quit  1-{last} choose  {name}: k kill  f freeze/thaw  s stop  r restart  h hand over");
     Paragraph::new(text).style(Style::new().add_modifier(Modifier::DIM))
 }
