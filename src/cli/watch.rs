@@ -3,6 +3,7 @@
 use super::out::{Out, Tint};
 use super::{Asking, Fail, NO_AGENT};
 use crate::view::{Event, Line};
+use serde_json::Value;
 
 /// Where the fields of a line begin, unless its words need more.
 const WORDS: usize = 72;
@@ -39,8 +40,20 @@ pub(super) fn text(line: &Line, out: Out) -> String {
 }
 
 /// Plain words first, fields after.
-pub(super) fn words(event: &Event, out: Out) -> String {
+fn words(event: &Event, out: Out) -> String {
     let (level, tint) = if event.level == "warn" { ("WARN", Tint::Bad) } else { ("INFO", Tint::Good) };
-    let fields = format!("event={} epoch={}", event.event, event.epoch);
+    let mut fields = format!("event={} epoch={}", event.event, event.epoch);
+    if let Some(cause) = event.cause {
+        fields.push_str(&format!(" cause={}", cause.as_str()));
+    }
+    for (name, value) in &event.fields {
+        match value {
+            Value::Null => {}
+            Value::String(text) if !text.is_empty() && !text.contains(char::is_whitespace) => {
+                fields.push_str(&format!(" {name}={text}"));
+            }
+            value => fields.push_str(&format!(" {name}={value}")),
+        }
+    }
     format!("{}  {:<WORDS$} {}", out.tint(tint, level), event.text, out.tint(Tint::Faint, &fields))
 }
