@@ -1,8 +1,9 @@
 //! Why the agent could not start or go on.
 
 use super::config::ConfigError;
-use crate::store::OpenError;
+use crate::store::{OpenError, StoreError};
 use std::io;
+use std::path::Path;
 
 /// Why the agent ended, for the user and for scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,14 @@ const WRONG_CONFIGURATION: u8 = 78;
 impl Failure {
     pub(super) fn other(line: impl Into<String>) -> Failure {
         Failure { code: FAILED, line: line.into() }
+    }
+
+    /// The open store failed.
+    pub(super) fn store(dir: &Path, e: &StoreError) -> Failure {
+        Failure::other(format!(
+            "{}: {e}: free some space, check the disk, or choose another state directory",
+            dir.display()
+        ))
     }
 
     /// An error of the system, sorted by what it means for the caller.

@@ -6,6 +6,7 @@ use crate::ident::{BootId, Node, NodeId};
 use crate::store::{Identity, Store};
 use crate::time::Wall;
 use std::fs;
+use std::path::Path;
 
 /// How many interfaces are looked at for an address that stands for the machine.
 const INTERFACES: usize = 64;
@@ -21,10 +22,10 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// When the store cannot be read or written, or the kernel has no randomness.
-pub(super) fn find(store: &mut Store) -> Result<Found, Failure> {
+pub(super) fn find(store: &mut Store, dir: &Path) -> Result<Found, Failure> {
     let machine = machine();
     let boot = BootId(random().map(|bits| bits as u64)?);
-    let failed = |e| Failure::other(format!("the store cannot be used: {e}: check the disk"));
+    let failed = |e| Failure::store(dir, &e);
     let known = store.identity().map_err(failed)?;
     let copied = match known {
         // A machine without a name of its own cannot be told from another.
@@ -87,8 +88,8 @@ mod tests {
     fn an_id_stays_with_its_machine_and_a_boot_with_its_process() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut store = Store::open(dir.path()).expect("a store").store;
-        let first = find(&mut store).expect("an id");
-        let again = find(&mut store).expect("an id");
+        let first = find(&mut store, dir.path()).expect("an id");
+        let again = find(&mut store, dir.path()).expect("an id");
         assert_eq!((first.node.id, first.copied), (again.node.id, None));
         assert_ne!(first.node.boot, again.node.boot);
         assert!(again.event(Wall(0), 0).is_none());
@@ -103,10 +104,10 @@ mod tests {
         let mut store = Store::open(dir.path()).expect("a store").store;
         let old = NodeId::from_random(7);
         store.set_identity(&Identity { id: old, machine: "elsewhere".into() }).expect("written");
-        let found = find(&mut store).expect("an id");
+        let found = find(&mut store, dir.path()).expect("an id");
         assert_eq!(found.copied, Some(old));
         assert_ne!(found.node.id, old);
         assert_eq!(found.event(Wall(1), 3).map(|e| (e.kind, e.epoch)), Some((Kind::CloneDetected, 3)));
-        assert_eq!(find(&mut store).expect("an id").copied, None, "it is this machine's now");
+        assert_eq!(find(&mut store, dir.path()).expect("an id").copied, None, "it is this machine's now");
     }
 }

@@ -40,9 +40,8 @@ impl Ground {
     /// Opens the store and finds out who this agent is.
     pub(super) fn prepare(config: Config, journal: Journal) -> Result<Ground, Failure> {
         let Opened { mut store, set_aside } = Store::open(&config.state_dir)?;
-        let found = identity::find(&mut store)?;
-        let durable =
-            store.durable().map_err(|e| Failure::other(format!("the store cannot be used: {e}: check the disk")))?;
+        let found = identity::find(&mut store, &config.state_dir)?;
+        let durable = store.durable().map_err(|e| Failure::store(&config.state_dir, &e))?;
         let seed = identity::random()? as u64;
         Ok(Ground { config, journal, store, set_aside, found, durable, seed })
     }

@@ -1,0 +1,445 @@
+//! The real agent as a process on loopback: how it starts and ends, what stops it from starting, and what must not
+//! disturb it.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const TANIST: &str = env!("CARGO_BIN_EXE_tanist");
+
+/// Far longer than anything here takes; a test that waits so long has failed.
+const LONG: Duration = Duration::from_secs(20);
+
+/// An address and port of this test's own, so that nothing meets anything else.
+fn place() -> (Ipv4Addr, u16) {
+    let [a, b, c, ..] = uuid::Uuid::new_v4().into_bytes();
+    let ip = Ipv4Addr::new(127, a, b, c.clamp(2, 250));
+    (ip, free_port(ip))
+}
+
+fn free_port(ip: Ipv4Addr) -> u16 {
+    loop {
+        let tcp = TcpListener::bind((ip, 0)).expect("loopback is there");
+        let port = tcp.local_addr().expect("bound").port();
+        if UdpSocket::bind((ip, port)).is_ok() && UdpSocket::bind(("127.255.255.255", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+struct Agent {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Agent {
+    fn spawn(command: &mut Command) -> Agent {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it runs");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Agent { child, lines, seen: Vec::new() }
+    }
+
+    /// The next line with this in it.
+    fn line(&mut self, with: &str) -> String {
+        let until = Instant::now() + LONG;
+        while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.seen.push(line.clone());
+            if line.contains(with) {
+                return line;
+            }
+        }
+        panic!("no line with {with:?} in {:#?}", self.seen);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it is there");
+    }
+
+    /// Waits for its end; gives back how, and how long it took.
+    fn end(&mut self) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        // The pipe closes when the process ends.
+        while let Ok(line) = self.lines.recv_timeout(LONG.saturating_sub(begun.elapsed())) {
+            self.seen.push(line);
+        }
+        if begun.elapsed() >= LONG {
+            panic!("it does not end: {:#?}", self.seen);
+        }
+        (self.child.wait().expect("a status"), begun.elapsed())
+    }
+
+    /// It must end by itself, with this status and one line that has all of this in it.
+    fn fails(mut self, code: i32, words: &[&str]) {
+        let (status, _) = self.end();
+        assert_eq!(status.code(), Some(code), "{:#?}", self.seen);
+        let last = self.seen.last().expect("a reason");
+        for word in words {
+            assert!(last.contains(word), "{word:?} is missing: {:#?}", self.seen);
+        }
+        assert_eq!(self.seen.len(), 1, "one line: {:#?}", self.seen);
+    }
+}
+
+/// A place to run agents in, and how to start them.
+struct Site {
+    dir: TempDir,
+    ip: Ipv4Addr,
+    port: u16,
+    state: PathBuf,
+    socket: PathBuf,
+}
+
+impl Site {
+    fn new() -> Site {
+        let (ip, port) = place();
+        let dir = tempfile::tempdir().expect("a directory");
+        let (state, socket) = (dir.path().join("state"), dir.path().join("tanist.sock"));
+        Site { dir, ip, port, state, socket }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        self.command_of(Path::new(TANIST))
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().args(["agent", "--cluster", "test"]).arg("--config").arg(self.config(""));
+        command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
+        command.arg("--state-dir").arg(&self.state).arg("--socket").arg(&self.socket);
+        command
+    }
+
+    fn config(&self, text: &str) -> PathBuf {
+        let path = self.path("tanist.toml");
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn start(&self) -> Agent {
+        Agent::spawn(&mut self.command())
+    }
+
+    /// Asks the agent's socket; the status line of the answer.
+    fn ask(&self, what: &str) -> String {
+        let mut stream = UnixStream::connect(&self.socket).expect("it is served");
+        stream.set_read_timeout(Some(LONG)).expect("set");
+        write!(stream, "GET {what} HTTP/1.1\r\nHost: tanist\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+}
+
+fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    let start = line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
+    line[start..].split(' ').next().expect("a value")
+}
+
+#[test]
+fn an_agent_starts_leads_alone_and_ends_in_time() {
+    let site = Site::new();
+    let mut agent = site.start();
+    let started = agent.line("event=started");
+    assert_eq!(field(&started, "heartbeat_ms"), "250");
+    assert_eq!(field(&started, "cluster"), "test");
+    agent.line("event=leading");
+    let facts = fs::metadata(&site.socket).expect("the socket is there");
+    assert!(facts.file_type().is_socket() && facts.permissions().mode() & 0o777 == 0o666);
+    assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"));
+    agent.signal(Signal::SIGTERM);
+    let (status, took) = agent.end();
+    assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}");
+    assert!(agent.seen.iter().any(|line| line.contains("event=goodbye")), "{:#?}", agent.seen);
+    assert!(!site.socket.exists(), "the socket is taken away");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_an_interrupt_is_a_stop_too() {
+    let site = Site::new();
+    let mut agent = site.start();
+    agent.line("event=leading");
+    agent.signal(Signal::SIGINT);
+    agent.signal(Signal::SIGTERM);
+    let (status, took) = agent.end();
+    assert!(status.success() && took < Duration::from_secs(1), "{status} after {took:?}");
+    assert!(!site.socket.exists());
+}
+
+#[test]
+fn nobody_reading_the_log_does_not_keep_it_from_ending() {
+    let site = Site::new();
+    let mut command = site.command();
+    // A pipe that is full and never read.
+    let child = command.args(["--log", "trace", "--heartbeat", "5ms"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut agent = Agent { child, lines: channel().1, seen: Vec::new() };
+    let until = Instant::now() + LONG;
+    while UnixStream::connect(&site.socket).is_err() {
+        assert!(Instant::now() < until, "it serves");
+        std::thread::yield_now();
+    }
+    while !site.ask("/v1/is-leader").starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < until, "it leads");
+    }
+    agent.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    assert!(agent.child.wait().expect("a status").success());
+    assert!(begun.elapsed() < Duration::from_millis(2200), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn identity_and_epoch_outlive_a_crash() {
+    let site = Site::new();
+    let mut agent = site.start();
+    let id = field(&agent.line("event=started"), "id").to_owned();
+    assert_eq!(field(&agent.line("event=leading"), "epoch"), "1");
+    agent.signal(Signal::SIGKILL);
+    agent.end();
+    assert!(site.socket.exists(), "nobody took the socket away");
+    let mut again = site.start();
+    assert_eq!(field(&again.line("event=started"), "id"), id);
+    assert_eq!(field(&again.line("event=leading"), "epoch"), "2");
+    assert!(site.ask("/v1/status").contains(&id), "the stale socket was replaced");
+}
+
+#[test]
+fn a_follower_takes_over_when_its_leader_is_killed() {
+    let (first, mut second) = (Site::new(), Site::new());
+    second.port = first.port;
+    let start = |site: &Site, name: &str| Agent::spawn(site.command().args(["--name", name]));
+    let mut leader = start(&first, "one");
+    leader.line("event=leading");
+    let mut follower = start(&second, "two");
+    follower.line("following one: epoch 1");
+    follower.line("event=successor-named");
+    leader.signal(Signal::SIGKILL);
+    follower.line("leader one is gone: it refused the question");
+    assert_eq!(field(&follower.line("event=leading"), "epoch"), "2");
+    let mut leader = start(&first, "one");
+    leader.line("following two: epoch 2");
+    follower.signal(Signal::SIGTERM);
+    leader.line("event=leading");
+    assert!(follower.end().0.success());
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    for udp in [false, true] {
+        let site = Site::new();
+        let at: SocketAddr = (site.ip, site.port).into();
+        let _taken = (udp.then(|| UdpSocket::bind(at)), (!udp).then(|| TcpListener::bind(at)));
+        let what = if udp { "UDP port" } else { "TCP port" };
+        site.start().fails(1, &[what, &site.port.to_string(), "another program", "--port"]);
+        assert!(!site.socket.exists());
+    }
+}
+
+#[test]
+fn a_state_directory_serves_one_agent() {
+    let site = Site::new();
+    let mut agent = site.start();
+    agent.line("event=leading");
+    let mut other = Site::new();
+    other.state.clone_from(&site.state);
+    other.start().fails(1, &["is used by another agent", "state directory"]);
+    assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"), "the first one goes on");
+}
+
+#[test]
+fn a_socket_serves_one_agent_and_other_files_are_left_alone() {
+    let site = Site::new();
+    let listener = UnixListener::bind(&site.socket).expect("bound");
+    site.start().fails(1, &["another agent serves it", "--socket"]);
+    drop(listener);
+    fs::remove_file(&site.socket).expect("removed");
+    fs::write(&site.socket, "precious").expect("written");
+    site.start().fails(1, &["another file is in its place", "--socket"]);
+    assert_eq!(fs::read_to_string(&site.socket).expect("still there"), "precious");
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_said() {
+    let site = Site::new();
+    let mut agent = site.start();
+    let id = field(&agent.line("event=started"), "id").to_owned();
+    agent.line("event=leading");
+    agent.signal(Signal::SIGTERM);
+    agent.end();
+    let store = site.state.join("tanist.redb");
+    let mut bytes = fs::read(&store).expect("a store");
+    bytes.iter_mut().for_each(|b| *b = !*b);
+    fs::write(&store, &bytes).expect("damaged");
+    let mut agent = site.start();
+    assert_ne!(field(&agent.line("event=started"), "id"), id, "a new id");
+    let trouble = agent.line("event=store-trouble");
+    assert_eq!(fs::read(field(&trouble, "set_aside")).expect("kept"), bytes);
+    agent.line("event=leading");
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_line() {
+    let site = Site::new();
+    for (text, words) in [
+        ("port = 1\nkey_file = 'x'\n", &[":2: unknown key `key_file`"][..]),
+        ("quorum = 2\n", &[":1: quorum: 2 is not available yet"][..]),
+        ("heartbeat = '1ms'\n", &[":1: heartbeat: ", "5ms to 5s"][..]),
+    ] {
+        let mut command = Command::new(TANIST);
+        command.env_clear().arg("agent").arg("--config").arg(site.config(text));
+        command.arg("--state-dir").arg(site.path("state")).arg("--socket").arg(&site.socket);
+        Agent::spawn(&mut command).fails(78, words);
+    }
+    let mut command = Command::new(TANIST);
+    command.env_clear().arg("agent").arg("--config").arg(site.path("none.toml"));
+    Agent::spawn(&mut command).fails(78, &["none.toml", "cannot be read"]);
+    assert!(!site.state.exists(), "nothing was begun");
+}
+
+/// The same program where a user without rights may run it.
+fn for_everybody(site: &Site) -> PathBuf {
+    fs::set_permissions(site.dir.path(), fs::Permissions::from_mode(0o755)).expect("set");
+    let program = site.path("tanist");
+    fs::copy(TANIST, &program).expect("copied");
+    program
+}
+
+#[test]
+fn without_permission_it_says_so() {
+    let mut site = Site::new();
+    let program = for_everybody(&site);
+    let start = |site: &Site| {
+        let mut command = site.command_of(&program);
+        if geteuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        Agent::spawn(&mut command)
+    };
+    let closed = site.path("closed");
+    fs::create_dir(&closed).expect("made");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("set");
+    let open = site.path("open");
+    fs::create_dir(&open).expect("made");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("set");
+    site.state = closed.join("state");
+    start(&site).fails(77, &["closed", "permission denied", "state directory"]);
+    (site.state, site.socket) = (open.join("state"), closed.join("t.sock"));
+    start(&site).fails(77, &["closed/t.sock", "ermission denied", "--socket"]);
+    site.socket = open.join("t.sock");
+    start(&site).line("event=leading");
+    let low = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    if low.trim().parse::<u16>().is_ok_and(|first| first > 80) {
+        site.port = 80;
+        start(&site).fails(77, &["TCP port 80", "ermission denied", "--port"]);
+    }
+}
+
+#[test]
+fn a_full_or_read_only_disk_is_named() {
+    for (options, code, word) in [("size=16k", 1, "o space left"), ("ro", 1, "read-only")] {
+        let mut site = Site::new();
+        let disk = site.path("disk");
+        fs::create_dir(&disk).expect("made");
+        site.state = disk.join("state");
+        let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+        let agent = site.command();
+        let mut command = Command::new("unshare");
+        command.args(["-Urm", "sh", "-c", script, "sh", options]).arg(&disk);
+        command.arg(agent.get_program()).args(agent.get_args());
+        let mut probe = Command::new("unshare");
+        probe.args(["-Urm", "true"]).stderr(Stdio::null());
+        if !probe.status().is_ok_and(|s| s.success()) {
+            assert!(std::env::var_os("TANIST_TESTS_MUST_RUN").is_none(), "no user namespaces here");
+            eprintln!("skipped: no user namespaces here");
+            return;
+        }
+        Agent::spawn(&mut command).fails(code, &[word, "disk/state"]);
+    }
+}
+
+/// Noise that repeats: the same on every run.
+fn noise(n: usize) -> Vec<u8> {
+    let mut x = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(n as u64 + 1);
+    let mut next = || {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        x as u8
+    };
+    (0..n % 1500).map(|_| next()).collect()
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("a figure");
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+}
+
+#[test]
+fn noise_and_silence_on_its_sockets_do_not_disturb_it() {
+    let site = Site::new();
+    let mut agent = site.start();
+    agent.line("event=leading");
+    let before = resident_kib(agent.child.id());
+    let at: SocketAddr = (site.ip, site.port).into();
+    let udp = UdpSocket::bind((IpAddr::V4(site.ip), 0)).expect("bound");
+    for n in 0..3000 {
+        let _ = udp.send_to(&noise(n), at);
+    }
+    // More than may be silent at once, and some that promise a frame which is too long, or never comes.
+    let silent: Vec<TcpStream> = (0..400)
+        .map(|n| {
+            let mut stream = TcpStream::connect(at).expect("it listens");
+            let said: &[u8] = match n % 4 {
+                0 => &[],
+                1 => &[0xff; 8],
+                2 => &[0, 0, 0, 100, 1, 2],
+                _ => &[0, 0],
+            };
+            let _ = stream.write_all(said);
+            stream
+        })
+        .collect();
+    for n in 0..200 {
+        let mut stream = TcpStream::connect(at).expect("it listens");
+        let _ = stream.write_all(&noise(1 + n * 7));
+    }
+    assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"), "it answers meanwhile");
+    for mut stream in silent {
+        stream.set_read_timeout(Some(LONG)).expect("set");
+        // Its end or a reset, but an end.
+        let end = stream.read(&mut [0; 16]);
+        assert!(!end.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock), "silence is cut off");
+    }
+    let grown = resident_kib(agent.child.id()).saturating_sub(before);
+    assert!(grown < 32 * 1024, "grew by {grown} KiB");
+    assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"));
+    agent.signal(Signal::SIGTERM);
+    let (status, _) = agent.end();
+    assert!(status.success());
+    let said = agent.seen.iter().filter(|line| line.contains("ignored=")).count();
+    assert!((1..=12).contains(&said), "one line a second at most: {:#?}", agent.seen);
+    assert!(!agent.seen.iter().any(|line| line.contains("event=leader-")), "{:#?}", agent.seen);
+}
