@@ -234,7 +234,7 @@ fn a_follower_takes_over_when_its_leader_is_killed() {
     leader.line("event=leading");
     let mut follower = start(&second, "two");
     follower.line("following one: epoch 1");
-    follower.line("event=successor-named");
+    leader.line("successor is two");
     leader.signal(Signal::SIGKILL);
     follower.line("leader one is gone: it refused the question");
     assert_eq!(field(&follower.line("event=leading"), "epoch"), "2");
