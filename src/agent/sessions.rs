@@ -6,6 +6,8 @@
 mod connection;
 mod dial;
 mod listen;
+#[cfg(test)]
+mod tests;
 
 pub(super) use connection::Report;
 pub(super) use dial::Dialer;

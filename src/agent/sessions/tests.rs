@@ -1,0 +1,157 @@
+use super::*;
+use crate::agent::clock::within;
+use crate::agent::journal::{Journal, Level};
+use crate::message::{Ping, Pong, Via};
+use bytes::BufMut;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Host {
+    sessions: Sessions,
+    inbox: mpsc::Receiver<Report>,
+    at: SocketAddr,
+    later: Vec<Input>,
+}
+
+impl Host {
+    fn new() -> Host {
+        let (journal, _) = Journal::start(Level::Error).expect("a thread");
+        let listener = bind(Some([127, 0, 0, 1].into()), 0).expect("a port");
+        let at = listener.local_addr().expect("bound");
+        let dialer = Dialer { from: Some([127, 0, 0, 1].into()) };
+        let counts = Arc::new(Counts::new(journal));
+        let (sessions, inbox) = Sessions::new(listener, Arc::new(Wire::new("test")), dialer, counts);
+        Host { sessions, inbox, at, later: Vec::new() }
+    }
+
+    async fn next(&mut self) -> Input {
+        while self.later.is_empty() {
+            let report = within(LONG, self.inbox.recv()).await.expect("something happens").expect("it lives");
+            let (first, second) = self.sessions.input(report);
+            self.later.extend(first.into_iter().chain(second));
+        }
+        self.later.remove(0)
+    }
+
+    fn send(&mut self, conn: ConnId, frame: &Frame) {
+        assert_eq!(self.sessions.send(conn, frame), None);
+    }
+}
+
+fn ping(seq: u64) -> Frame {
+    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0 })
+}
+
+fn pong(seq: u64) -> Frame {
+    Frame::Pong(Pong { seq })
+}
+
+fn bytes_of(frame: &Frame) -> Vec<u8> {
+    let body = Wire::new("test").frame(frame).expect("short");
+    let mut bytes = Vec::new();
+    bytes.put_u32(u32::try_from(body.len()).expect("short"));
+    bytes.put_slice(&body);
+    bytes
+}
+
+/// Two hosts with a connection between them: the number at the dialling one, and at the other.
+async fn pair() -> (Host, ConnId, Host, ConnId) {
+    let (mut one, mut two) = (Host::new(), Host::new());
+    let conn = ConnId(1);
+    assert_eq!(one.sessions.dial(conn, two.at), None);
+    one.send(conn, &ping(1));
+    assert_eq!(one.next().await, Input::Connected { conn });
+    let Input::Accepted { conn: other, from } = two.next().await else { panic!("accepted first") };
+    assert_eq!(from.ip(), one.at.ip());
+    assert_eq!(two.next().await, Input::Frame { conn: other, frame: ping(1) });
+    (one, conn, two, other)
+}
+
+#[tokio::test]
+async fn frames_go_both_ways_in_order_and_an_end_is_a_reset() {
+    let (mut one, conn, mut two, other) = pair().await;
+    for seq in 2..100 {
+        one.send(conn, &ping(seq));
+        two.send(other, &pong(seq));
+    }
+    for seq in 2..100 {
+        assert_eq!(two.next().await, Input::Frame { conn: other, frame: ping(seq) });
+        assert_eq!(one.next().await, Input::Frame { conn, frame: pong(seq) });
+    }
+    two.send(other, &pong(100));
+    two.sessions.close(other);
+    assert_eq!(one.next().await, Input::Frame { conn, frame: pong(100) }, "what was given is sent first");
+    assert_eq!(one.next().await, Input::Closed { conn, how: Closed::Reset });
+    within(LONG, two.sessions.end()).await.expect("nothing is left");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_from_what_this_machine_could_not_do() {
+    let mut host = Host::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    host.sessions.dial(ConnId(1), free);
+    assert_eq!(host.next().await, Input::Closed { conn: ConnId(1), how: Closed::Refused });
+    // From a loopback address nothing leads out of the machine.
+    host.sessions.dial(ConnId(2), "192.0.2.1:9".parse().expect("an address"));
+    assert_eq!(host.next().await, Input::Closed { conn: ConnId(2), how: Closed::Local });
+}
+
+#[tokio::test]
+async fn what_is_no_frame_of_this_cluster_ends_the_connection() {
+    let mut host = Host::new();
+    for (what, bytes) in [("garbage", vec![0, 0, 0, 2, 0xc1, 0xc1]), ("too long", vec![0xff; 4])] {
+        let mut stream = TcpStream::connect(host.at).await.expect("it listens");
+        stream.write_all(&bytes_of(&ping(7))).await.expect("sent");
+        let Input::Accepted { conn, .. } = host.next().await else { panic!("{what}: accepted") };
+        assert_eq!(host.next().await, Input::Frame { conn, frame: ping(7) });
+        stream.write_all(&bytes).await.expect("sent");
+        assert_eq!(host.next().await, Input::Closed { conn, how: Closed::Local }, "{what}");
+        let end = within(LONG, stream.read(&mut [0; 8])).await.expect("an end");
+        assert!(end.is_err() || end.is_ok_and(|n| n == 0), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_cut_off() {
+    let mut host = Host::new();
+    let mut stream = TcpStream::connect(host.at).await.expect("it listens");
+    stream.write_all(&bytes_of(&ping(1))).await.expect("sent");
+    let Input::Accepted { conn, .. } = host.next().await else { panic!("accepted") };
+    host.next().await;
+    let text = "x".repeat(400);
+    let cut = (0..1_000_000).find_map(|_| host.sessions.send(conn, &Frame::ViaFailed(text.clone())));
+    assert_eq!(cut, Some(Input::Closed { conn, how: Closed::Local }));
+    assert_eq!(host.sessions.send(conn, &ping(1)), None, "it is forgotten");
+}
+
+#[tokio::test]
+async fn a_connection_is_passed_on_both_ways_and_ends_as_one() {
+    let (mut one, conn, mut middle, other) = pair().await;
+    let mut far = Host::new();
+    one.send(conn, &Frame::Via(Via { to: crate::ident::NodeId::from_random(1) }));
+    assert!(matches!(middle.next().await, Input::Frame { frame: Frame::Via(_), .. }));
+    assert_eq!(middle.sessions.pipe(other, far.at), None);
+    assert_eq!(one.next().await, Input::Frame { conn, frame: Frame::ViaReady });
+    one.send(conn, &ping(2));
+    let Input::Accepted { conn: end, .. } = far.next().await else { panic!("accepted") };
+    assert_eq!(far.next().await, Input::Frame { conn: end, frame: ping(2) });
+    far.send(end, &pong(2));
+    assert_eq!(one.next().await, Input::Frame { conn, frame: pong(2) });
+    far.sessions.close(end);
+    assert_eq!(one.next().await, Input::Closed { conn, how: Closed::Reset });
+    assert_eq!(middle.next().await, Input::Closed { conn: other, how: Closed::Reset });
+}
+
+#[tokio::test]
+async fn a_pipe_that_cannot_be_laid_says_why_and_the_connection_stays() {
+    let (mut one, conn, mut middle, other) = pair().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    assert_eq!(middle.sessions.pipe(other, free), None);
+    let Input::Frame { frame: Frame::ViaFailed(why), .. } = one.next().await else { panic!("it failed") };
+    assert!(why.contains("refused"), "{why}");
+    one.send(conn, &ping(3));
+    assert_eq!(middle.next().await, Input::Frame { conn: other, frame: ping(3) });
+}
