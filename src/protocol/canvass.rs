@@ -46,7 +46,7 @@ impl Node {
     /// Claims anew while leading, because a handover failed after it was asked for (§8).
     pub(super) fn canvass_on(&mut self) {
         let Role::Leading(l) = &self.role else { return };
-        if self.canvass.is_none() {
+        if self.canvass.is_none() && l.renewing.is_none() {
             self.ask_voices(Some(l.claim), None, &BTreeSet::new(), Some(Cause::Handover));
         }
     }

@@ -127,6 +127,15 @@ impl Node {
         if busy || !matches!(self.role, Role::Leading(_)) {
             return;
         }
+        if self.has_won() {
+            return;
+        }
+        if let Some(old) = self.canvass.as_ref().map(|c| c.claim) {
+            // The new reign is above it, and there is one of them only.
+            self.withdraw(old, "a newer reign begins");
+            self.end_canvass();
+        }
+        self.base.timers.clear(Timer::Elect);
         let claim = self.base.next_claim(floor);
         let story = Story { name, cause, text };
         let Role::Leading(l) = &mut self.role else { return };
