@@ -511,6 +511,6 @@ pub struct HandoverDone {
 /// Where a pipe is to lead.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Via {
-    /// The member that is to be reached.
-    pub to: NodeId,
+    /// The member that is to be reached: this start of it, for another may have its id.
+    pub to: Node,
 }

@@ -313,12 +313,13 @@ impl Base {
 
     /// The direct way to a member.
     pub(super) fn direct(&self, to: NodeId) -> Option<Route> {
-        Some(Route { to, hop: self.members.get(to)?.address, via: None })
+        let entry = self.members.get(to)?;
+        Some(Route { to: entry.node, hop: entry.address, via: None })
     }
 
     /// The way to `to` through `via`.
-    pub(super) fn through(&self, to: NodeId, via: NodeId) -> Option<Route> {
-        if via == to || via == self.me.node.id {
+    pub(super) fn through(&self, to: Node, via: NodeId) -> Option<Route> {
+        if via == to.id || via == self.me.node.id {
             return None;
         }
         Some(Route { to, hop: self.members.get(via)?.address, via: Some(via) })

@@ -1,6 +1,6 @@
 //! The connections of an agent, direct ones and those that go through another member (protocol §6).
 
-use crate::ident::{ConnId, NodeId};
+use crate::ident::{ConnId, Node, NodeId};
 use crate::message::{Frame, Sender};
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub(super) enum Purpose {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Route {
     /// Who is to be reached.
-    pub(super) to: NodeId,
+    pub(super) to: Node,
     /// The address to dial: the member's own, or that of the one in between.
     pub(super) hop: SocketAddr,
     /// The one in between.

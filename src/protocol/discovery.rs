@@ -122,7 +122,7 @@ impl Node {
         }
         self.new_boot(former, sender.node);
         if sender.node.id == self.base.me.node.id && matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_)) {
-            self.suspect_clone(from);
+            self.suspect_clone(sender.node, from, None);
         }
         match cast {
             Cast::Hello(hello) => self.heard_hello(sender.node, from, &hello),
@@ -149,11 +149,14 @@ impl Node {
     }
 
     /// A leader has this agent's id and another boot: it is asked whose the id is (§4). Two leaders meet instead.
-    fn suspect_clone(&mut self, from: SocketAddr) {
+    pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
         let known = self.base.conns.iter().any(|(_, c)| c.purpose == Purpose::Clone);
         if known || matches!(self.role, Role::Leading(_)) {
             return;
         }
+        let direct = (!from.ip().is_unspecified()).then_some(Route { to, hop: from, via: None });
+        let routes =
+            [direct, relay.and_then(|r| self.base.members.get(r)).map(|e| Route { to, hop: e.address, via: relay })];
         let claim = self.base.next_claim(0);
         let join = Join {
             claim,
@@ -163,8 +166,10 @@ impl Node {
             holding: Holding::default(),
             via: None,
         };
-        let route = Route { to: self.base.me.node.id, hop: from, via: None };
-        self.base.dial(route, Purpose::Clone, Frame::Join(join));
+        for route in routes.into_iter().flatten() {
+            let join = Join { via: route.via, ..join.clone() };
+            self.base.dial(route, Purpose::Clone, Frame::Join(join));
+        }
     }
 
     /// A known id speaks with a new boot: a reason to ask the former process at once (§4).
@@ -255,6 +260,9 @@ impl Node {
             if let Role::Listening(l) = &mut self.role {
                 l.answered.insert(node.id);
             }
+            if known.claim.node != self.base.me.node {
+                self.suspect_clone(known.claim.node, known.address, relay);
+            }
             return;
         }
         let won = self.has_won();
@@ -314,7 +322,11 @@ impl Node {
                     self.base.timers.sooner(Timer::Redial, self.base.now);
                 }
             }
-            Role::Following(f) if f.claim.node.id == claim.node.id => self.doubt(Doubt::NewBoot),
+            Role::Following(f) if f.claim.node.id == claim.node.id => {
+                // It has restarted, or there are two of them: the question tells, and the leader is told.
+                self.doubt(Doubt::NewBoot);
+                self.heard_other(target.known, from, None);
+            }
             Role::Following(f) if f.released == Some(claim) => self.follow(target),
             Role::Following(f) if !f.settled && !f.confirmed && (followers, claim) > (f.followers, f.claim) => {
                 self.follow(target);

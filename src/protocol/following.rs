@@ -19,6 +19,12 @@ impl Node {
     pub(super) fn follow(&mut self, target: Target) {
         let Target { known, relay, confirmed, conn, successor, followers, moved } = target;
         if known.claim.node.id == self.base.me.node.id {
+            if known.claim.node != self.base.me.node {
+                self.suspect_clone(known.claim.node, known.address, relay);
+            }
+            if matches!(self.role, Role::Electing(_)) && self.canvass.is_none() {
+                self.wait(self.base.settings.after_canvass(), "a leader has this machine's id");
+            }
             return;
         }
         let conn = conn.or_else(|| self.open_conn(known.claim.node));
@@ -297,7 +303,7 @@ impl Node {
         let now = self.base.now;
         let again = self.base.heartbeat() * 4;
         let Role::Following(f) = &mut self.role else { return };
-        if known.claim.node.id == f.claim.node.id || known.claim.node.id == self.base.me.node.id {
+        if known.claim.node == f.claim.node || known.claim.node == self.base.me.node {
             return;
         }
         let id = known.claim.node.id;

@@ -5,7 +5,7 @@ use super::base::localised;
 use super::conns::Purpose;
 use super::role::Role;
 use super::{Node, Output, limits};
-use crate::ident::{ConnId, NodeId};
+use crate::ident::{ConnId, Node as Ident};
 use crate::message::{Frame, Open, Via};
 
 impl Node {
@@ -36,7 +36,7 @@ impl Node {
         if state.peer.is_some() {
             return;
         }
-        let wrong = state.route.is_some_and(|r| r.to != open.from.node.id);
+        let wrong = state.route.is_some_and(|r| r.to.id != open.from.node.id);
         if open.from.node == self.base.me.node || wrong {
             // This agent itself, or somebody else, has the address that was the other's.
             let how = if wrong && open.from.node != self.base.me.node { Closed::Local } else { Closed::Refused };
@@ -89,16 +89,26 @@ impl Node {
 
     /// Another member asks to be connected to one that this agent reaches directly: one hop, never more (§6).
     fn asked_to_relay(&mut self, conn: ConnId, via: &Via) {
-        let fresh = |id: NodeId| {
-            self.base.members.get(id).filter(|e| e.heard_within(limits::SILENT, self.base.now)).map(|e| e.address)
+        let fresh = |to: Ident| {
+            self.base
+                .members
+                .get(to.id)
+                .filter(|e| e.node == to && e.heard_within(limits::SILENT, self.base.now))
+                .map(|e| e.address)
         };
+        // The session's own address first: a clone may speak with the leader's id.
         let leader = match &self.role {
-            Role::Following(f) if f.claim.node.id == via.to => {
-                f.session.as_ref().is_some_and(|s| s.via.is_none()).then(|| self.base.members.get(via.to)).flatten()
+            Role::Following(f) if f.claim.node == via.to => {
+                let conn = f.session.as_ref().filter(|s| s.via.is_none()).and_then(|s| self.base.conns.get(s.conn));
+                conn.and_then(|c| Some(super::base::with_port(c.address, c.peer.as_ref()?.port)))
             }
             _ => None,
         };
-        let address = leader.map(|e| e.address).or_else(|| fresh(via.to));
+        let other = match &self.role {
+            Role::Following(f) => f.others.get(&via.to.id).filter(|(k, _, _)| k.claim.node == via.to && k.direct),
+            _ => None,
+        };
+        let address = leader.or(other.map(|(k, _, _)| k.address)).or_else(|| fresh(via.to));
         let first = self.base.conns.get(conn).is_some_and(|c| c.peer.is_none() && c.purpose == Purpose::Incoming);
         match address {
             Some(to) if first && self.base.conns.piped() < limits::PIPES => {

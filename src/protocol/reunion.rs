@@ -99,15 +99,16 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         let Some(other) = l.others.get_mut(&id) else { return };
         other.dialled = Some(now);
+        let to = other.known.claim.node;
         let (old, reporter, address) = (std::mem::take(&mut other.conns), other.reporter, other.known.address);
         for conn in old {
             self.base.close(conn);
         }
         let mut routes = Vec::new();
         if !address.ip().is_unspecified() {
-            routes.push(super::conns::Route { to: id, hop: address, via: None });
+            routes.push(super::conns::Route { to, hop: address, via: None });
         }
-        routes.extend(reporter.and_then(|r| self.base.through(id, r)));
+        routes.extend(reporter.and_then(|r| self.base.through(to, r)));
         for route in routes {
             let Some(meet) = self.values(route.via) else { return };
             let conn = self.base.dial(route, Purpose::Meet, Frame::Meet(meet));

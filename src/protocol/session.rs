@@ -21,8 +21,8 @@ impl Node {
     /// The ways to the leader: directly, and through another when that is known to be needed.
     pub(super) fn routes(&self, round: u32) -> Vec<Route> {
         let Role::Following(f) = &self.role else { return Vec::new() };
-        let to = f.claim.node.id;
-        let mut routes: Vec<Route> = self.base.direct(to).into_iter().collect();
+        let to = f.claim.node;
+        let mut routes: Vec<Route> = self.base.direct(to.id).into_iter().collect();
         if let Some(relay) = f.relay {
             routes.extend(self.base.through(to, relay));
             let mut others: Vec<NodeId> = self
@@ -31,7 +31,7 @@ impl Node {
                 .iter()
                 .filter(|e| e.via.is_none() && e.state == MemberState::Alive)
                 .map(|e| e.node.id)
-                .filter(|id| *id != to && *id != relay)
+                .filter(|id| *id != to.id && *id != relay)
                 .collect();
             if !others.is_empty() {
                 let turn = round as usize % others.len();
@@ -110,7 +110,7 @@ impl Node {
         if !matches!(lost.cause, crate::event::Cause::Silent | crate::event::Cause::CutOff) || e.side.len() >= ROUTES {
             return;
         }
-        let Some(route) = self.base.through(lost.claim.node.id, relay) else { return };
+        let Some(route) = self.base.through(lost.claim.node, relay) else { return };
         let join = self.join_frame(Some(relay));
         let conn = self.base.dial(route, Purpose::Session, join);
         if let Role::Electing(e) = &mut self.role {

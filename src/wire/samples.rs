@@ -177,7 +177,7 @@ pub fn frames() -> Vec<Frame> {
         Frame::Handover(Handover { request: 2, to: Some(longest(super::ASKED_MAX)) }),
         Frame::HandoverDone(HandoverDone { request: 1, refused: None }),
         Frame::HandoverDone(HandoverDone { request: 2, refused: Some(longest(super::REASON_MAX)) }),
-        Frame::Via(Via { to: node(3).id }),
+        Frame::Via(Via { to: node(3) }),
         Frame::ViaReady,
         Frame::ViaFailed("pc-3 refused the connection".to_owned()),
     ];

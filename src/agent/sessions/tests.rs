@@ -131,7 +131,7 @@ async fn who_takes_nothing_is_cut_off() {
 async fn a_connection_is_passed_on_both_ways_and_ends_as_one() {
     let (mut one, conn, mut middle, other) = pair().await;
     let mut far = Host::new();
-    one.send(conn, &Frame::Via(Via { to: crate::ident::NodeId::from_random(1) }));
+    one.send(conn, &Frame::Via(Via { to: crate::wire::samples::node(1) }));
     assert!(matches!(middle.next().await, Input::Frame { frame: Frame::Via(_), .. }));
     assert_eq!(middle.sessions.pipe(other, far.at), None);
     assert_eq!(one.next().await, Input::Frame { conn, frame: Frame::ViaReady });
