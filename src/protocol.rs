@@ -38,6 +38,7 @@ mod sessions;
 mod suspicion;
 mod timers;
 mod voice;
+mod way;
 
 pub use node::Node;
 
@@ -65,7 +66,7 @@ pub struct Start {
     /// Timings and limits.
     pub settings: Settings,
     /// Configured peers, which are greeted like remembered ones.
-    pub peers: Vec<SocketAddr>,
+    pub peers: Vec<SocketAddr>, // bound: PEERS of the configuration
     /// Seeds every random draw of the core.
     pub seed: u64,
     /// What the store held.
@@ -80,7 +81,7 @@ pub struct Durable {
     /// The claim that it backed or made last: the best of the highest epoch that it promised.
     pub promised: Option<Promise>,
     /// Members that it remembers, with the address that each was last heard at.
-    pub members: Vec<Remembered>,
+    pub members: Vec<Remembered>, // bound: limits::MEMBERS
 }
 
 /// A promise: one claim per epoch is backed, and it is durable before it is said (§7.3).
@@ -237,7 +238,7 @@ pub struct Link {
     /// Its name.
     pub name: String,
     /// Its addresses.
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<std::net::IpAddr>, // bound: ADDRESSES of the host
 }
 
 /// Where a datagram goes.

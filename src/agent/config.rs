@@ -58,13 +58,13 @@ pub struct Options {
     pub bind: Option<IpAddr>,
     /// Only these interfaces, of whatever kind; `*` stands for any characters
     #[arg(long, value_name = "NAME", env = "TANIST_INTERFACE", value_delimiter = ',')]
-    pub interface: Vec<String>,
+    pub interface: Vec<String>, // bound: NAMES
     /// Never these interfaces
     #[arg(long, value_name = "NAME", env = "TANIST_DENY_INTERFACES", value_delimiter = ',')]
-    pub deny_interfaces: Vec<String>,
+    pub deny_interfaces: Vec<String>, // bound: NAMES
     /// Addresses, names or IPv4 multicast groups that are greeted too
     #[arg(long, value_name = "ADDRESS", env = "TANIST_PEER", value_delimiter = ',')]
-    pub peer: Vec<String>,
+    pub peer: Vec<String>, // bound: PEERS
     /// Interval between heartbeats, 5ms to 5s [default: 250ms]
     #[arg(long, value_name = "DURATION", env = "TANIST_HEARTBEAT", value_parser = humantime::parse_duration)]
     pub heartbeat: Option<Duration>,
@@ -121,7 +121,7 @@ pub struct Config {
     /// How much is logged.
     pub log: Level,
     /// What `check` would warn of.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Warning>, // bound: NAMES
 }
 
 /// Something that is allowed, and likely not meant.

@@ -42,7 +42,7 @@ pub(super) struct Setup {
 struct Sieve {
     wire: Arc<Wire>,
     own: BootId,
-    inbox: mpsc::Sender<(SocketAddr, Datagram)>,
+    inbox: mpsc::Sender<(SocketAddr, Datagram)>, // bound: DATAGRAMS
     counts: Arc<Counts>,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Datagrams {
     setup: Setup,
     sieve: Sieve,
     /// One for each family, or the one of the address that is kept to.
-    home: Vec<Heard>,
+    home: Vec<Heard>, // bound: GROUPS
     /// At most [`super::links::INTERFACES`], with two sockets each.
     faces: Vec<Face>,
 }

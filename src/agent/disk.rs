@@ -27,13 +27,13 @@ enum Job {
 
 /// The loop's side: begins writes.
 pub(super) struct Disk {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Job>, // bound: QUEUE
 }
 
 /// The API's side: asks for the past.
 #[derive(Clone, Debug)]
 pub struct History {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Job>, // bound: QUEUE
 }
 
 /// Starts the thread. What it reports comes out of the receiver, in the order of the writes. It ends, and with it the

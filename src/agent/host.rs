@@ -38,7 +38,7 @@ pub(super) struct Host {
     pub(super) journal: Journal,
     pub(super) service: Service,
     pub(super) status: watch::Sender<Arc<Status>>,
-    pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) events: broadcast::Sender<Arc<Event>>, // bound: EVENTS
     pub(super) state: State,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Host {
 #[derive(Default)]
 pub(super) struct State {
     /// What could not even begin, to be given to the node next; bounded by the outputs of one step.
-    late: VecDeque<Input>,
+    late: VecDeque<Input>, // bound: BATCH, one step's outputs
     /// Users that wait for the end of a handover, at most [`HANDOVERS`].
     asked: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
     requests: u64,

@@ -32,12 +32,12 @@ pub(super) enum Happened {
 /// All that the loop listens to. Each channel is bounded where it is made.
 pub(super) struct Inbox {
     pub(super) alarm: Alarm,
-    pub(super) stop: Receiver<()>,
-    pub(super) disk: Receiver<Input>,
-    pub(super) sessions: Receiver<Report>,
-    pub(super) commands: Receiver<Command>,
-    pub(super) links: Receiver<Vec<Eligible>>,
-    pub(super) datagrams: Receiver<(SocketAddr, Datagram)>,
+    pub(super) stop: Receiver<()>,                          // bound: SIGNALS
+    pub(super) disk: Receiver<Input>,                       // bound: disk::REPORTS
+    pub(super) sessions: Receiver<Report>,                  // bound: sessions::REPORTS
+    pub(super) commands: Receiver<Command>,                 // bound: COMMANDS
+    pub(super) links: Receiver<Vec<Eligible>>,              // bound: links::CHANGES
+    pub(super) datagrams: Receiver<(SocketAddr, Datagram)>, // bound: DATAGRAMS
 }
 
 impl Inbox {

@@ -55,14 +55,14 @@ impl Level {
 struct Line {
     level: Level,
     text: String,
-    fields: Vec<(&'static str, Value)>,
+    fields: Vec<(&'static str, Value)>, // bound: an event's own; see LINES
 }
 
 /// Where log lines go. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     level: Level,
-    lines: SyncSender<Line>,
+    lines: SyncSender<Line>, // bound: LINES
     missed: Arc<AtomicU64>,
 }
 

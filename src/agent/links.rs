@@ -110,7 +110,7 @@ pub struct LinkFacts {
     /// Has exactly one other end.
     pub point_to_point: bool,
     /// Addresses that can be sent from, at most [`ADDRESSES`].
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<Address>, // bound: ADDRESSES
 }
 
 impl LinkFacts {
@@ -123,9 +123,9 @@ impl LinkFacts {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Rules {
     /// Only these, of whatever kind; empty: every eligible one.
-    pub only: Vec<String>,
+    pub only: Vec<String>, // bound: NAMES of the configuration
     /// Never these.
-    pub deny: Vec<String>,
+    pub deny: Vec<String>, // bound: NAMES of the configuration
     /// Keep to this one address.
     pub bind: Option<IpAddr>,
 }
@@ -140,7 +140,7 @@ pub struct Eligible {
     /// Can broadcast.
     pub broadcast: bool,
     /// Its addresses; never empty.
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<Address>, // bound: ADDRESSES
 }
 
 impl Eligible {

@@ -51,7 +51,7 @@ const PIPES: usize = 64;
 struct Common {
     wire: Arc<Wire>,
     dialer: Dialer,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<Report>, // bound: REPORTS
     counts: Arc<Counts>,
     pipes: Arc<Semaphore>,
     /// Those that the loop knows of, or is about to.
@@ -61,7 +61,7 @@ struct Common {
 /// The loop's end of a connection. Dropping it lets the task send what it was given, then close.
 #[derive(Debug)]
 pub(super) struct Handle {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Order>, // bound: FRAMES
     /// Bytes that were given and not yet sent.
     waiting: Arc<AtomicUsize>,
     cut: CancellationToken,

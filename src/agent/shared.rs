@@ -20,7 +20,7 @@ pub struct Snapshot {
     /// The role.
     pub status: Status,
     /// Every member, in the order of succession.
-    pub members: Vec<MemberView>,
+    pub members: Vec<MemberView>, // bound: MEMBERS of the core
     /// When it was made, on the clock of timers.
     pub made: Time,
 }

@@ -37,11 +37,11 @@ pub(super) struct Base {
     pub(super) version: String,
     pub(super) settings: Settings,
     /// Configured. Bound: the configuration's own.
-    pub(super) peers: Vec<SocketAddr>,
+    pub(super) peers: Vec<SocketAddr>, // bound: PEERS of the configuration
     pub(super) now: Time,
     pub(super) wall: Wall,
     /// What this step has to do, in order. Bound: one step's.
-    pub(super) out: Vec<Output>,
+    pub(super) out: Vec<Output>, // bound: STEP, one step's outputs
     /// The reign that users are shown: durable.
     pub(super) shown: Option<Claim>,
     /// The reign of `shown` as history has it, until it ends.
@@ -57,7 +57,7 @@ pub(super) struct Base {
     pub(super) conns: Conns,
     pub(super) members: Directory,
     /// Usable links. Bound: the machine's.
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<Link>, // bound: INTERFACES of the host
     pub(super) timers: Timers,
     pub(super) since: Wall,
     /// How long this agent has been in the cluster's list already, and since when that is counted.
@@ -65,7 +65,7 @@ pub(super) struct Base {
     /// Writes under way, oldest first. Bound: [`limits::WRITES`].
     writes: BTreeMap<Ticket, (Time, Then)>,
     /// Writes that found no room in this step. Bound: one step's.
-    pub(super) refused: Vec<Then>,
+    pub(super) refused: Vec<Then>, // bound: WRITES
     last_ticket: u64,
     last_nonce: u64,
     pub(super) beat_seq: u64,

@@ -27,8 +27,8 @@ impl Node {
         if l.yielding
             .is_some_and(|(to, until)| to.node == known.claim.node && known.claim.epoch > l.claim.epoch && now < until)
         {
-            let relay = reporter;
-            return self.yield_role(known, relay, false);
+            self.tell_yield(&known);
+            return self.yield_role(known, reporter, false);
         }
         let id = known.claim.node.id;
         if l.others.len() >= limits::OTHERS && !l.others.contains_key(&id) {
@@ -52,7 +52,8 @@ impl Node {
 
     fn values(&self, via: Option<NodeId>) -> Option<Meet> {
         let Role::Leading(l) = &self.role else { return None };
-        let followers = l.sessions.values().filter(|s| !s.silent).count();
+        // Who has answered lately: after a sleep, nobody has.
+        let followers = l.sessions.values().filter(|s| self.base.now.since(s.spoke) <= limits::SILENT).count();
         Some(Meet {
             claim: l.claim,
             followers: u32::try_from(followers).unwrap_or(u32::MAX),
@@ -257,18 +258,23 @@ impl Node {
             };
             let known = Known { claim: decided.stays, name: name.clone(), address, direct: relay.is_none() };
             let known = super::base::localised(known, from);
-            let text = format!("this machine met leader {name} of epoch {}: this machine yields", decided.stays.epoch);
-            self.base.tell(
-                Kind::Reunion,
-                Level::Info,
-                Some(Cause::Reunion),
-                text.clone(),
-                vec![("with", name.into()), ("stays", false.into())],
-            );
-            let report = ReunionReport { at: self.base.wall, stays: decided.stays, yields: own, text };
-            self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
+            self.tell_yield(&known);
             self.yield_role(known, relay, true);
         }
+    }
+
+    /// The outcome, at the one that yields.
+    fn tell_yield(&mut self, known: &Known) {
+        let Role::Leading(l) = &self.role else { return };
+        if l.renewing.is_some() {
+            return;
+        }
+        let (own, name) = (l.claim, known.name.clone());
+        let text = format!("this machine met leader {name} of epoch {}: this machine yields", known.claim.epoch);
+        let fields = vec![("with", name.into()), ("stays", false.into())];
+        self.base.tell(Kind::Reunion, Level::Info, Some(Cause::Reunion), text.clone(), fields);
+        let report = ReunionReport { at: self.base.wall, stays: known.claim, yields: own, text };
+        self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
     }
 
     fn other_address(&self, id: NodeId) -> Option<SocketAddr> {

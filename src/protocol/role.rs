@@ -42,7 +42,7 @@ pub(super) struct Listening {
     /// Hellos sent.
     pub(super) hellos: u32,
     /// Members that answered. Bound: the member list's.
-    pub(super) answered: BTreeSet<NodeId>,
+    pub(super) answered: BTreeSet<NodeId>, // bound: MEMBERS
     /// The join wait has ended: a leader is followed, but none is claimed to be (priority 0, or no link).
     pub(super) idle: bool,
     /// A claim that somebody began, or that was backed, and until when its heartbeat is awaited.
@@ -140,7 +140,7 @@ pub(super) struct Asking {
     /// Every question's nonce starts with this one's.
     pub(super) nonce: u64,
     /// Questions under way by TCP. Bound: [`ROUTES`].
-    pub(super) conns: Vec<ConnId>,
+    pub(super) conns: Vec<ConnId>, // bound: ROUTES
     /// Rounds of questions so far.
     pub(super) rounds: u32,
     /// An answer by datagram is enough.
@@ -209,7 +209,7 @@ pub(super) struct Canvassing {
     pub(super) voiced: bool,
     pub(super) abdicate: Option<Abdicate>,
     /// Who was asked. Bound: the member list's.
-    pub(super) asked: BTreeMap<NodeId, Asked>,
+    pub(super) asked: BTreeMap<NodeId, Asked>, // bound: MEMBERS
     /// A veto from a member that does not reach the leader directly.
     pub(super) indirect: Option<(NodeId, Known)>,
     /// It is won: the reign is being written down.
@@ -243,9 +243,9 @@ pub(super) struct Leading {
     pub(super) quick: u32,
     pub(super) next_beat: Time,
     /// Members whose entry changed since the list was last sent. Bound: the member list's.
-    pub(super) changed: BTreeSet<NodeId>,
+    pub(super) changed: BTreeSet<NodeId>, // bound: MEMBERS
     /// Members that were forgotten since. Bound: the member list's.
-    pub(super) gone: BTreeSet<NodeId>,
+    pub(super) gone: BTreeSet<NodeId>, // bound: MEMBERS
     pub(super) listed_at: Time,
     /// Where the announcements to members without a session have come to.
     pub(super) turn: usize,
@@ -269,8 +269,10 @@ pub(super) struct Leading {
 pub(super) struct Served {
     pub(super) conn: ConnId,
     pub(super) node: Node,
-    /// The last frame from it.
+    /// The last frame from it, or the end of an own stall: silence counts from here.
     pub(super) heard: Time,
+    /// The last frame from it.
+    pub(super) spoke: Time,
     pub(super) since: Time,
     pub(super) deaf: bool,
     pub(super) via: Option<NodeId>,
@@ -285,7 +287,7 @@ pub(super) struct Other {
     /// A member that reported it and reaches it directly.
     pub(super) reporter: Option<NodeId>,
     /// Dials under way. Bound: two.
-    pub(super) conns: Vec<ConnId>,
+    pub(super) conns: Vec<ConnId>, // bound: ROUTES
 }
 
 /// A new reign of the same leader on its way to the disk.
@@ -313,13 +315,13 @@ pub(super) struct Handing {
     /// Members whose users wait. Bound: [`super::limits::REQUESTS`].
     pub(super) remote: Vec<(ConnId, u64)>,
     /// Tried already. Bound: the member list's.
-    pub(super) tried: BTreeSet<NodeId>,
+    pub(super) tried: BTreeSet<NodeId>, // bound: MEMBERS
 }
 
 /// A check after a stall.
 pub(super) struct Checking {
     /// Bound: four.
-    pub(super) asked: Vec<ConnId>,
+    pub(super) asked: Vec<ConnId>, // bound: ROUTES
     /// The successor's own answer decides; anybody's does when there is none.
     pub(super) successor: Option<NodeId>,
 }

@@ -443,55 +443,6 @@ impl Node {
     pub(super) fn pong_missing(&mut self) {
         self.doubt(Doubt::Unanswered);
     }
-
-    // ---- the direct way
-
-    pub(super) fn probe_closed(&mut self, conn: ConnId) {
-        if let Role::Following(f) = &mut self.role
-            && f.probe.is_some_and(|(c, _)| c == conn)
-        {
-            f.probe = None;
-        }
-    }
-
-    /// Whoever goes through another asks the leader directly too (§6).
-    pub(super) fn probe_due(&mut self) {
-        let nonce = self.base.nonce();
-        let Role::Following(f) = &self.role else { return };
-        if f.session.as_ref().is_none_or(|s| s.via.is_none()) {
-            return;
-        }
-        let node = f.claim.node;
-        // What the last try left open has had its time.
-        let old: Vec<ConnId> = f.probe.iter().map(|(c, _)| *c).chain(f.dials.iter().copied()).collect();
-        for conn in old {
-            self.base.close(conn);
-        }
-        if let Role::Following(f) = &mut self.role {
-            f.dials.clear();
-        }
-        self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
-        let Some(route) = self.base.direct(node.id) else { return };
-        let question = Frame::Question(crate::message::Question { nonce, to: node });
-        let conn = self.base.dial(route, Purpose::Probe, question);
-        if let Role::Following(f) = &mut self.role {
-            f.probe = Some((conn, nonce));
-        }
-    }
-
-    /// The leader answered directly: that way is the way from then on.
-    pub(super) fn direct_again(&mut self) {
-        let Role::Following(f) = &mut self.role else { return };
-        if !f.dials.is_empty() {
-            return;
-        }
-        let Some(route) = self.base.direct(f.claim.node.id) else { return };
-        let join = self.join_frame(None);
-        let conn = self.base.dial(route, Purpose::Session, join);
-        if let Role::Following(f) = &mut self.role {
-            f.dials.push(conn);
-        }
-    }
 }
 
 /// Stands for an address that nobody told.

@@ -67,7 +67,7 @@ impl Node {
             }
         }
         let Role::Leading(l) = &mut self.role else { return };
-        let served = Served { conn, node: peer, heard: now, since: now, deaf: false, via, silent: false };
+        let served = Served { conn, node: peer, heard: now, spoke: now, since: now, deaf: false, via, silent: false };
         l.joining.insert(conn, served);
         self.enter_member(conn, &join, address);
         if let Some(state) = self.base.conns.get_mut(conn) {
@@ -129,13 +129,13 @@ impl Node {
         let now = self.base.now;
         let Role::Leading(l) = &mut self.role else { return };
         if let Some(mut served) = l.joining.remove(&conn) {
-            served.heard = now;
+            (served.heard, served.spoke) = (now, now);
             served.deaf = ping.deaf;
             self.session_counts(served);
         }
         let Some(served) = self.served_mut(conn) else { return };
         let was_silent = std::mem::replace(&mut served.silent, false);
-        served.heard = now;
+        (served.heard, served.spoke) = (now, now);
         let newly_deaf = ping.deaf && !served.deaf;
         served.deaf = ping.deaf;
         let id = served.node.id;

@@ -14,9 +14,9 @@ use tokio::net::UdpSocket;
 pub(super) struct Face {
     link: Eligible,
     /// Sockets to send on, each with where everybody is reached.
-    ways: Vec<(Arc<UdpSocket>, Option<SocketAddr>)>,
+    ways: Vec<(Arc<UdpSocket>, Option<SocketAddr>)>, // bound: two, as many as address families; see ADDRESSES
     /// Read for as long as this lives.
-    _heard: Vec<Heard>,
+    _heard: Vec<Heard>, // bound: as many as ways; see ADDRESSES
 }
 
 impl Face {

@@ -188,7 +188,7 @@ pub fn scan() -> io::Result<Vec<LinkFacts>> {
 #[derive(Debug)]
 pub(super) struct Watch {
     socket: Socket,
-    piece: Vec<u8>,
+    piece: Vec<u8>, // bound: PIECE
 }
 
 impl Watch {

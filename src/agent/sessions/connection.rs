@@ -64,7 +64,7 @@ pub(in crate::agent) enum Report {
 pub(super) struct Task {
     pub(super) common: Common,
     pub(super) conn: ConnId,
-    pub(super) queue: mpsc::Receiver<Order>,
+    pub(super) queue: mpsc::Receiver<Order>, // bound: FRAMES
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) cut: CancellationToken,
 }
