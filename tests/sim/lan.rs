@@ -1,0 +1,716 @@
+//! The simulated LAN: machines, an event queue in virtual time, and the loop that delivers inputs and performs outputs.
+
+use crate::clocks::Clock;
+use crate::dice::Dice;
+use crate::disk::{Disk, Trouble};
+use crate::network::{M, Network, Nic, Packet, address};
+use crate::oracle::Oracle;
+use crate::tally::Tally;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
+use tanist::message::Cast;
+use tanist::protocol::{Closed, Input, Link, Node, Output, Start, Status, To};
+use tanist::settings::Settings;
+use tanist::store::{Identity, Store};
+use tanist::wire::Wire;
+
+pub(crate) const PORT: u16 = 8264;
+/// How many datagrams a socket keeps for a process that does not read them.
+const SOCKET_MAX: usize = 256;
+
+/// A second, in the simulation's microseconds.
+pub(crate) const S: u64 = 1_000_000;
+
+/// What happens next, somewhere.
+pub(crate) enum Event {
+    Wake { m: M, life: u64, at: u64 },
+    Datagram { m: M, from: SocketAddr, packet: Rc<Packet> },
+    Work { m: M, life: u64, work: Work },
+    Thaw { m: M },
+    Awake { m: M },
+    Disk { m: M, life: u64 },
+    Syn { conn: u64 },
+    SynAck { conn: u64 },
+    GiveUp { conn: u64 },
+    Refused { conn: u64 },
+    Flow { conn: u64, from: usize },
+    Reset { conn: u64, end: usize },
+}
+
+/// What a process has to do.
+pub(crate) enum Work {
+    Input(Input),
+    Datagram {
+        from: SocketAddr,
+        packet: Rc<Packet>,
+    },
+    /// Bytes on a connection of the core's.
+    Bytes {
+        conn: ConnId,
+        bytes: Rc<[u8]>,
+    },
+    /// What the host does for a pipe.
+    Piped {
+        conn: u64,
+        end: usize,
+        what: Pipe,
+    },
+}
+
+/// What happens to a pipe's connection.
+pub(crate) enum Pipe {
+    Connected,
+    Bytes(Rc<[u8]>),
+    Ended,
+}
+
+/// How the process of a machine is out of order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Illness {
+    #[default]
+    None,
+    /// It beats, and takes in nothing of what arrives.
+    Deaf,
+}
+
+/// A running agent.
+pub(crate) struct Process {
+    pub(crate) node: Node,
+    pub(crate) store: Option<Store>,
+    pub(crate) life: u64,
+    next_accepted: u64,
+    /// The core's connections. bound: the core's own
+    pub(crate) conns: BTreeMap<ConnId, (u64, usize)>,
+    /// What waits while the process stands still. bound: SOCKET_MAX datagrams, FLOW_MAX bytes a connection
+    inbox: VecDeque<Work>,
+    waiting_datagrams: usize,
+    pub(crate) frozen: bool,
+    wake: Option<u64>,
+    /// Writes under way, each with the disk's mark and when it is done. bound: the core's own
+    pub(crate) writes: VecDeque<(Ticket, usize, u64, Result<(), String>)>,
+    pub(crate) illness: Illness,
+    /// It dies after so many more outputs.
+    pub(crate) dies_after: Option<u32>,
+    pub(crate) shown: Option<Status>,
+    pub(crate) stopping: bool,
+}
+
+/// One machine.
+pub(crate) struct Machine {
+    pub(crate) name: String,
+    pub(crate) wire: Wire,
+    pub(crate) cluster: String,
+    pub(crate) settings: Settings,
+    pub(crate) version: String,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) nics: Vec<Nic>,
+    pub(crate) clock: Clock,
+    pub(crate) disk: Disk,
+    /// How long a sync takes, in microseconds.
+    pub(crate) sync: (u64, u64),
+    pub(crate) machine_id: String,
+    pub(crate) powered: bool,
+    pub(crate) asleep: bool,
+    pub(crate) process: Option<Process>,
+    /// It speaks a later version.
+    pub(crate) future: bool,
+    pub(crate) salt: u8,
+}
+
+impl Machine {
+    pub(crate) fn on(&self) -> bool {
+        self.powered && !self.asleep
+    }
+
+    pub(crate) fn links(&self) -> Vec<Link> {
+        let up = self.nics.iter().enumerate().filter(|(_, nic)| nic.up);
+        up.map(|(i, nic)| Link { name: format!("eth{i}"), addresses: vec![nic.address] }).collect()
+    }
+}
+
+struct Queued {
+    at: u64,
+    seq: u64,
+    event: Event,
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.seq).cmp(&(other.at, other.seq))
+    }
+}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Queued {}
+
+/// The office.
+pub(crate) struct Lan {
+    pub(crate) now: u64,
+    pub(crate) dice: Dice,
+    queue: BinaryHeap<Reverse<Queued>>,
+    seq: u64,
+    pub(crate) lives: u64,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) net: Network,
+    pub(crate) oracle: Oracle,
+    pub(crate) tally: Tally,
+    pub(crate) transcript: Option<Vec<String>>,
+}
+
+impl Lan {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            now: 0,
+            dice: Dice::new(seed),
+            queue: BinaryHeap::new(),
+            seq: 0,
+            lives: 0,
+            machines: Vec::new(),
+            net: Network::new(),
+            oracle: Oracle::default(),
+            tally: Tally::default(),
+            transcript: crate::transcript::wanted().then(Vec::new),
+        }
+    }
+
+    /// A new machine, switched off, with an empty store.
+    pub(crate) fn add(&mut self, settings: Settings, segments: &[u8]) -> M {
+        let m = self.machines.len();
+        let nic = |s: &u8| Nic { segment: *s, address: address(*s, 0, m), up: true, no_broadcast: false };
+        let drift = self.dice.below(401).cast_signed() - 200;
+        let base = self.dice.between(S, 1_000_000 * S);
+        self.machines.push(Machine {
+            name: format!("pc-{m}"),
+            wire: Wire::new("office"),
+            cluster: "office".to_owned(),
+            settings,
+            version: "0.1.0".to_owned(),
+            peers: Vec::new(),
+            nics: segments.iter().map(nic).collect(),
+            clock: Clock::new(base, drift),
+            disk: Disk::new(),
+            sync: (100, 2000),
+            machine_id: format!("machine-{m}"),
+            powered: false,
+            asleep: false,
+            process: None,
+            future: false,
+            salt: 0,
+        });
+        self.oracle.add();
+        m
+    }
+
+    pub(crate) fn say(&mut self, m: M, text: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.transcript {
+            let (name, now) = (&self.machines[m].name, self.now);
+            lines.push(format!("{:>4}.{:06} {name:<5} {}", now / S, now % S, text()));
+            crate::transcript::keep(lines);
+        }
+    }
+
+    pub(crate) fn plan(&mut self, at: u64, event: Event) {
+        self.seq += 1;
+        self.queue.push(Reverse(Queued { at: at.max(self.now), seq: self.seq, event }));
+    }
+
+    pub(crate) fn run(&mut self, microseconds: u64) {
+        let end = self.now + microseconds;
+        while self.next(end) {}
+        self.now = end;
+    }
+
+    /// Carries out the next event up to `end`.
+    pub(crate) fn next(&mut self, end: u64) -> bool {
+        if self.queue.peek().is_none_or(|Reverse(next)| next.at > end) {
+            return false;
+        }
+        let Reverse(Queued { at, event, .. }) = self.queue.pop().expect("looked at");
+        self.now = at;
+        self.happen(event);
+        true
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake { m, life, at } => self.wake(m, life, at),
+            Event::Datagram { m, from, packet } => {
+                if self.machines[m].on() {
+                    self.deliver(m, Work::Datagram { from, packet });
+                }
+            }
+            Event::Work { m, life, work } => {
+                if self.life(m) == Some(life) {
+                    self.deliver(m, work);
+                }
+            }
+            Event::Thaw { m } => self.thaw(m),
+            Event::Awake { m } => self.awake(m),
+            Event::Disk { m, life } => self.disk_done(m, life),
+            Event::Syn { conn } => self.syn(conn),
+            Event::SynAck { conn } => self.syn_ack(conn),
+            Event::GiveUp { conn } => self.give_up(conn),
+            Event::Refused { conn } => self.refused(conn),
+            Event::Flow { conn, from } => self.flow(conn, from),
+            Event::Reset { conn, end } => self.reset(conn, end),
+        }
+    }
+
+    pub(crate) fn life(&self, m: M) -> Option<u64> {
+        self.machines[m].process.as_ref().map(|p| p.life)
+    }
+
+    /// Switches a machine on, or starts its agent again.
+    pub(crate) fn boot(&mut self, m: M) {
+        if self.machines[m].process.is_some() {
+            return;
+        }
+        if !self.machines[m].powered {
+            self.machines[m].powered = true;
+            let base = self.dice.between(S, 60 * S);
+            let now = self.now;
+            self.machines[m].clock.reboot(now, base);
+        }
+        self.machines[m].asleep = false;
+        let (node, store, identity) = self.open_store(m);
+        self.lives += 1;
+        let life = self.lives;
+        let boot = BootId(self.dice.bits());
+        let durable = store.durable().expect("a store that opened can be read");
+        self.oracle.opened(m, &durable);
+        let seed = self.dice.bits();
+        let machine = &self.machines[m];
+        let start = Start {
+            node: Ident { id: node, boot },
+            name: machine.name.clone(),
+            port: PORT,
+            version: machine.version.clone(),
+            settings: machine.settings.clone(),
+            peers: machine.peers.clone(),
+            seed,
+            durable,
+        };
+        let _ = identity;
+        let now = machine.clock.read(self.now);
+        let process = Process {
+            node: Node::new(start, now),
+            store: Some(store),
+            life,
+            next_accepted: ConnId::FIRST_ACCEPTED,
+            conns: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            waiting_datagrams: 0,
+            frozen: false,
+            wake: None,
+            writes: VecDeque::new(),
+            illness: Illness::None,
+            dies_after: None,
+            shown: None,
+            stopping: false,
+        };
+        self.machines[m].process = Some(process);
+        self.say(m, || format!("== starts as {node:?}/{boot:?}"));
+        let links = self.machines[m].links();
+        self.deliver(m, Work::Input(Input::Links(links)));
+    }
+
+    /// Opens the store as the real host does: an image of another machine gets a new id; what is damaged is set aside.
+    fn open_store(&mut self, m: M) -> (NodeId, Store, Identity) {
+        let mut store = match Store::with_backend(self.machines[m].disk.open()) {
+            Ok(store) => store,
+            Err(why) => {
+                assert!(!self.oracle.holds_something(m), "the store of pc-{m} did not survive a crash: {why}");
+                self.machines[m].disk = Disk::new();
+                Store::with_backend(self.machines[m].disk.open()).expect("a new disk is good")
+            }
+        };
+        let fresh = NodeId::from_random(self.dice.uuid_bits());
+        let here = &self.machines[m].machine_id;
+        let found = store.identity().expect("a store that opened can be read").filter(|i| i.machine == *here);
+        let identity = found.unwrap_or_else(|| Identity { id: fresh, machine: here.clone() });
+        // A disk in trouble at the start ends the real agent; here the trouble waits until the agent runs.
+        let disk = self.machines[m].disk.clone();
+        let trouble = disk.trouble();
+        disk.set_trouble(Trouble::None);
+        store.set_identity(&identity).expect("the disk works");
+        disk.set_trouble(trouble);
+        disk.complete(disk.mark());
+        (identity.id, store, identity)
+    }
+
+    /// Gives a process something to do, now or when it runs again.
+    pub(crate) fn deliver(&mut self, m: M, work: Work) {
+        let Some(process) = &mut self.machines[m].process else { return };
+        if process.frozen {
+            if matches!(work, Work::Datagram { .. }) {
+                if process.waiting_datagrams >= SOCKET_MAX {
+                    return;
+                }
+                process.waiting_datagrams += 1;
+            }
+            process.inbox.push_back(work);
+            return;
+        }
+        self.take(m, work);
+    }
+
+    fn take(&mut self, m: M, work: Work) {
+        let Some(process) = &self.machines[m].process else { return };
+        let deaf = process.illness == Illness::Deaf;
+        match work {
+            Work::Input(input) => self.step(m, input),
+            _ if deaf => {}
+            Work::Datagram { from, packet } => {
+                let wire = &self.machines[m].wire;
+                let read = packet.read.get_or_init(|| wire.read_datagram(&packet.bytes).ok());
+                let Some(datagram) = read.clone() else {
+                    self.tally.unread += 1;
+                    return;
+                };
+                self.tally.cast(&datagram.cast);
+                self.step(m, Input::Datagram { from, datagram });
+            }
+            Work::Bytes { conn, bytes } => match self.machines[m].wire.read_frame(&bytes) {
+                Ok(frame) => {
+                    self.tally.frame(&frame);
+                    self.step(m, Input::Frame { conn, frame });
+                }
+                Err(tanist::wire::Unread::Unknown(_)) => self.tally.unread += 1,
+                Err(why) => {
+                    self.say(m, || format!("   {conn:?} is closed: {why}"));
+                    self.close(m, conn);
+                    self.step(m, Input::Closed { conn, how: Closed::Local });
+                }
+            },
+            Work::Piped { conn, end, what } => self.piped(m, conn, end, what),
+        }
+    }
+
+    fn wake(&mut self, m: M, life: u64, at: u64) {
+        let Some(process) = &mut self.machines[m].process else { return };
+        if process.life != life || process.wake != Some(at) {
+            return;
+        }
+        process.wake = None;
+        if process.frozen {
+            return;
+        }
+        let due = process.node.deadline().map(|(time, _)| self.machines[m].clock.when(time));
+        if due.is_some_and(|due| due <= self.now) {
+            self.step(m, Input::Tick);
+        } else {
+            self.plan_wake(m);
+        }
+    }
+
+    /// One step of the core, its outputs, and the judgement on both.
+    pub(crate) fn step(&mut self, m: M, input: Input) {
+        if self.transcript.is_some() && !matches!(input, Input::Tick) {
+            self.say(m, || format!("<- {}", crate::transcript::input(&input)));
+        }
+        let now = self.machines[m].clock.read(self.now);
+        let process = self.machines[m].process.as_mut().expect("a step of a running process");
+        let life = process.life;
+        let outputs = process.node.step(now, input);
+        self.tally.steps += 1;
+        assert!(
+            outputs.len() <= 96 + 12 * self.machines.len(),
+            "bounds: one step of pc-{m} has {} outputs",
+            outputs.len()
+        );
+        for output in outputs {
+            if let Some(left) = self.machines[m].process.as_mut().and_then(|p| p.dies_after.as_mut()) {
+                if *left == 0 {
+                    self.say(m, || "== dies between two outputs".to_owned());
+                    self.kill(m);
+                    return;
+                }
+                *left -= 1;
+            }
+            self.perform(m, output);
+            if self.life(m) != Some(life) {
+                return;
+            }
+        }
+        self.judge(m);
+        self.plan_wake(m);
+    }
+
+    fn judge(&mut self, m: M) {
+        let process = self.machines[m].process.as_mut().expect("it runs");
+        let status = process.node.status();
+        if process.shown.as_ref() == Some(&status) {
+            return;
+        }
+        let before = process.shown.replace(status.clone());
+        let life = process.life;
+        if self.transcript.is_some() {
+            self.say(m, || crate::transcript::status(&status));
+        }
+        self.oracle.status(m, life, self.now, before.as_ref(), &status);
+    }
+
+    fn plan_wake(&mut self, m: M) {
+        let machine = &mut self.machines[m];
+        let process = machine.process.as_mut().expect("it runs");
+        let Some((time, _)) = process.node.deadline() else { return };
+        // A thread is woken a little late, and now and then later.
+        let late = if self.dice.chance(0.01) { self.dice.below(3000) } else { self.dice.below(100) };
+        let due = machine.clock.when(time).max(self.now);
+        if process.wake.is_some_and(|at| at <= due + 100) {
+            return;
+        }
+        let at = due + late;
+        process.wake = Some(at);
+        let life = process.life;
+        self.plan(at, Event::Wake { m, life, at });
+    }
+
+    fn perform(&mut self, m: M, output: Output) {
+        if self.transcript.is_some() {
+            self.say(m, || format!("   -> {}", crate::transcript::output(&output)));
+        }
+        self.oracle.output(m, &output, &self.machines[m]);
+        match output {
+            Output::Cast { to, cast } => self.cast(m, to, &cast),
+            Output::Dial { conn, to } => self.dial(m, crate::network::Owner::Core(conn), to),
+            Output::Send { conn, frame } => self.send(m, conn, &frame),
+            Output::Close { conn } => self.close(m, conn),
+            Output::Pipe { conn, to } => self.pipe(m, conn, to),
+            Output::Persist { ticket, writes } => self.persist(m, ticket, &writes),
+            Output::Event(event) => {
+                self.tally.event(&event);
+                self.oracle.event(m, self.now, &event);
+            }
+            Output::Reply { request, refused } => self.oracle.replies.push((m, request, refused)),
+            Output::Stopped => self.stopped(m),
+        }
+    }
+
+    fn cast(&mut self, m: M, to: To, cast: &Cast) {
+        let machine = &self.machines[m];
+        let sender = machine.process.as_ref().expect("it runs").node.sender();
+        let mut bytes = machine.wire.datagram(sender, cast);
+        if machine.future && !matches!(cast, Cast::Hello(_) | Cast::Question(_)) {
+            crate::future::more_fields(&mut bytes);
+        }
+        assert!(bytes.len() <= tanist::wire::DATAGRAM_MAX, "bounds: a datagram of {} bytes", bytes.len());
+        self.send_datagram(m, to, Packet::new(bytes));
+    }
+
+    pub(crate) fn send_datagram(&mut self, m: M, to: To, packet: Rc<Packet>) {
+        if !self.machines[m].on() {
+            return;
+        }
+        match to {
+            To::Everyone => {
+                for n in 0..self.machines.len() {
+                    for (from, _) in self.shared(m, n, true) {
+                        self.post(m, n, from, &packet);
+                    }
+                }
+            }
+            To::One(to) => {
+                if let Some((n, from)) = self.route(m, to.ip()) {
+                    self.post(m, n, from, &packet);
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, m: M, n: M, from: IpAddr, packet: &Rc<Packet>) {
+        for delay in self.net.datagram(m, n, &mut self.dice).into_iter().flatten() {
+            let (from, packet) = (SocketAddr::new(from, PORT), packet.clone());
+            self.plan(self.now + delay, Event::Datagram { m: n, from, packet });
+        }
+    }
+
+    /// The segments on which `m` reaches `n` by broadcast: its own address and the other's.
+    fn shared(&self, m: M, n: M, broadcast: bool) -> Vec<(IpAddr, IpAddr)> {
+        if m == n && !self.net.echo || !self.passes(m, n) || broadcast && self.net.deaf.contains(&(m, n)) {
+            return Vec::new();
+        }
+        let open = |nic: &&Nic| nic.up && !(broadcast && nic.no_broadcast);
+        let mine = self.machines[m].nics.iter().filter(open);
+        let theirs = |segment| self.machines[n].nics.iter().filter(open).find(move |nic| nic.segment == segment);
+        mine.filter_map(|nic| Some((nic.address, theirs(nic.segment)?.address))).collect()
+    }
+
+    /// Packets from `m` get to `n`, when there is a wire.
+    pub(crate) fn passes(&self, m: M, n: M) -> bool {
+        self.machines[m].on() && self.machines[n].on() && !self.net.cuts.contains(&(m, n))
+    }
+
+    /// Who has that address now and gets a packet that `m` sends, and from which address of `m` it comes.
+    pub(crate) fn route(&self, m: M, to: IpAddr) -> Option<(M, IpAddr)> {
+        let n = self.machines.iter().position(|n| n.nics.iter().any(|nic| nic.up && nic.address == to))?;
+        if !self.passes(m, n) {
+            return None;
+        }
+        let segment = self.machines[n].nics.iter().find(|nic| nic.address == to)?.segment;
+        let mine = self.machines[m].nics.iter().filter(|nic| nic.up);
+        let direct = mine.clone().find(|nic| nic.segment == segment);
+        let from = direct.or_else(|| self.net.routed.then(|| mine.clone().next()).flatten())?;
+        Some((n, from.address))
+    }
+
+    pub(crate) fn accept(&mut self, m: M) -> ConnId {
+        let process = self.machines[m].process.as_mut().expect("it runs");
+        process.next_accepted += 1;
+        ConnId(process.next_accepted - 1)
+    }
+
+    fn persist(&mut self, m: M, ticket: Ticket, writes: &[tanist::protocol::Write]) {
+        let machine = &mut self.machines[m];
+        let process = machine.process.as_mut().expect("it runs");
+        let before = machine.disk.mark();
+        let done = match &mut process.store {
+            Some(store) => store.apply(writes).map_err(|why| why.to_string()),
+            None => Err("the store failed".to_owned()),
+        };
+        if done.is_err() {
+            process.store = None;
+        }
+        let grown = machine.disk.mark() - before;
+        let last = process.writes.back().map_or(0, |w| w.2);
+        let (low, high) = machine.sync;
+        let at = last.max(self.now) + self.dice.between(low, high);
+        process.writes.push_back((ticket, grown, at, done));
+        let life = process.life;
+        self.oracle.begun(m, ticket, writes);
+        self.plan(at, Event::Disk { m, life });
+    }
+
+    /// The oldest write comes back, unless the disk is stuck.
+    pub(crate) fn disk_done(&mut self, m: M, life: u64) {
+        if self.life(m) != Some(life) || self.machines[m].disk.trouble() == Trouble::Stuck {
+            return;
+        }
+        loop {
+            let machine = &mut self.machines[m];
+            let Some(process) = machine.process.as_mut().filter(|p| p.life == life) else { return };
+            if process.writes.front().is_none_or(|w| w.2 > self.now) {
+                return;
+            }
+            let (ticket, grown, _, done) = process.writes.pop_front().expect("looked at");
+            machine.disk.complete_next(grown);
+            if done.is_err() && process.store.is_none() && process.writes.is_empty() {
+                // The real store opens its file anew after a failure.
+                process.store = Store::with_backend(machine.disk.open()).ok();
+            }
+            self.oracle.durable(m, ticket, done.is_ok());
+            let input = match done {
+                Ok(()) => Input::Persisted { ticket },
+                Err(why) => Input::NotPersisted { ticket, why },
+            };
+            self.deliver(m, Work::Input(input));
+        }
+    }
+
+    fn stopped(&mut self, m: M) {
+        self.say(m, || "== stopped".to_owned());
+        self.end_process(m);
+        let disk = self.machines[m].disk.clone();
+        disk.complete(disk.mark());
+        disk.process_died(&mut self.dice);
+    }
+
+    /// kill -9: the kernel lives and closes what was open.
+    pub(crate) fn kill(&mut self, m: M) {
+        if self.machines[m].process.is_none() {
+            return;
+        }
+        self.say(m, || "== killed".to_owned());
+        let disk = self.machines[m].disk.clone();
+        disk.process_died(&mut self.dice);
+        self.end_process(m);
+    }
+
+    fn end_process(&mut self, m: M) {
+        let Some(process) = self.machines[m].process.take() else { return };
+        self.oracle.ended(m, self.now);
+        self.close_all(m, process.life, true);
+    }
+
+    /// The power goes: nobody hears of it.
+    pub(crate) fn power_cut(&mut self, m: M) {
+        self.say(m, || "== power cut".to_owned());
+        let disk = self.machines[m].disk.clone();
+        disk.power_cut(&mut self.dice);
+        self.machines[m].powered = false;
+        if let Some(process) = self.machines[m].process.take() {
+            self.oracle.ended(m, self.now);
+            self.close_all(m, process.life, false);
+        }
+    }
+
+    /// The process stands still; its machine's kernel does not.
+    pub(crate) fn freeze(&mut self, m: M, microseconds: u64) {
+        if let Some(process) = &mut self.machines[m].process {
+            process.frozen = true;
+            self.say(m, || format!("== frozen for {} ms", microseconds / 1000));
+            self.plan(self.now + microseconds, Event::Thaw { m });
+        }
+    }
+
+    pub(crate) fn thaw(&mut self, m: M) {
+        if self.machines[m].asleep {
+            return;
+        }
+        let Some(process) = self.machines[m].process.as_mut().filter(|p| p.frozen) else { return };
+        process.frozen = false;
+        process.waiting_datagrams = 0;
+        let inbox = std::mem::take(&mut process.inbox);
+        let life = process.life;
+        self.say(m, || "== runs again".to_owned());
+        for work in inbox {
+            if self.life(m) == Some(life) {
+                self.deliver(m, work);
+            }
+        }
+        if self.life(m) == Some(life) {
+            self.step(m, Input::Tick);
+        }
+    }
+
+    /// The whole machine is off the network and does nothing; its clocks go on.
+    pub(crate) fn sleep(&mut self, m: M, microseconds: u64) {
+        if !self.machines[m].on() {
+            return;
+        }
+        self.say(m, || format!("== sleeps for {} ms", microseconds / 1000));
+        self.machines[m].asleep = true;
+        if let Some(process) = &mut self.machines[m].process {
+            process.frozen = true;
+        }
+        self.plan(self.now + microseconds, Event::Awake { m });
+    }
+
+    pub(crate) fn awake(&mut self, m: M) {
+        if self.machines[m].asleep {
+            self.machines[m].asleep = false;
+            self.thaw(m);
+        }
+    }
+
+    /// Tells a running agent what its links are now.
+    pub(crate) fn links_changed(&mut self, m: M) {
+        let links = self.machines[m].links();
+        self.say(m, || format!("== links: {links:?}"));
+        self.deliver(m, Work::Input(Input::Links(links)));
+    }
+}

@@ -1,0 +1,525 @@
+//! The swarm: a seed draws an office, faults and a rate for each of them, runs at least five virtual minutes, heals what
+//! is to be healed, and demands one leader (P1), growing epochs (P3) and no change of leader without a cause (P2).
+
+use crate::dice::Dice;
+use crate::disk::Trouble;
+use crate::lan::{Illness, Lan};
+use crate::network::M;
+use crate::script::{ms, s};
+use crate::tally::Tally;
+use crate::transcript::seeded;
+use std::time::Duration;
+use tanist::claim::Claim;
+use tanist::ident::{BootId, Node as Ident, NodeId};
+use tanist::message::{Cast, Heartbeat, Notice, Sender};
+use tanist::protocol::To;
+use tanist::settings::Settings;
+use tanist::time::Wall;
+use tanist::wire::Wire;
+
+/// Every fault, by name.
+const FAULTS: [&str; 34] = [
+    "loss",
+    "doubling",
+    "reordering",
+    "delay",
+    "loss of all packets",
+    "cut",
+    "one-way cut",
+    "partial cut",
+    "bad pair",
+    "TCP break",
+    "crash",
+    "crash between outputs",
+    "power cut",
+    "power cut of several",
+    "power cut of all",
+    "restart",
+    "stop",
+    "handover",
+    "handover by a follower",
+    "stall",
+    "sleep",
+    "clock jump",
+    "full disk",
+    "failing disk",
+    "stuck disk",
+    "clone",
+    "copied image",
+    "leave and return",
+    "link down",
+    "address change",
+    "deaf process",
+    "no broadcast",
+    "later version",
+    "poison",
+];
+
+/// What a fault can do to who leads.
+fn harmless(fault: &str) -> bool {
+    matches!(
+        fault,
+        "loss" | "doubling" | "reordering" | "loss of all packets" | "clock jump" | "later version" | "poison"
+    )
+}
+
+struct Plan {
+    members: usize,
+    settings: Settings,
+    /// The faults of this seed, each with its mean pause in microseconds.
+    rates: Vec<(&'static str, u64)>,
+    chaos: u64,
+}
+
+fn plan(dice: &mut Dice) -> Plan {
+    let members = usize::try_from(dice.between(2, 12)).expect("small");
+    let heartbeat = match dice.below(100) {
+        0 => 5,
+        1..=2 => 20,
+        3..=8 => 100,
+        9..=12 => 1000,
+        13 => 5000,
+        _ => 250,
+    };
+    let members = if heartbeat < 100 { members.min(4) } else { members };
+    let settings = Settings::default().with_heartbeat(Duration::from_millis(heartbeat)).validated().expect("in bounds");
+    let share = match dice.below(4) {
+        0 => 0.06,
+        1 | 2 => 0.25,
+        _ => 1.0,
+    };
+    let only_harmless = dice.chance(0.15);
+    let mut rates = Vec::new();
+    for fault in FAULTS {
+        if dice.chance(share) && (!only_harmless || harmless(fault)) {
+            rates.push((fault, s(dice.between(5, 120))));
+        }
+    }
+    if rates.is_empty() {
+        rates.push((if only_harmless { "loss" } else { *dice.pick::<&str>(&FAULTS) }, s(20)));
+    }
+    Plan { members, settings, rates, chaos: s(240).max(interval(heartbeat) * 60) }
+}
+
+fn interval(milliseconds: u64) -> u64 {
+    ms(milliseconds)
+}
+
+struct Run {
+    lan: Lan,
+    dice: Dice,
+    plan: Plan,
+    /// How many leaders the faults so far may have made (P2).
+    allowed: usize,
+    requests: u64,
+}
+
+/// Runs one seed.
+fn run(seed: u64) -> Tally {
+    let mut dice = Dice::new(seed ^ 0x5eed_5eed_5eed_5eed);
+    let plan = plan(&mut dice);
+    let mut lan = Lan::new(seed);
+    lan.net.echo = dice.chance(0.1);
+    let two_segments = dice.chance(0.15) && plan.members > 3;
+    for m in 0..plan.members {
+        let mut settings = plan.settings.clone();
+        settings.priority = priority(&mut dice, m);
+        let segments: &[u8] = match (two_segments, m) {
+            (false, _) => &[0],
+            (true, 0) => &[0, 1],
+            (true, m) if m % 2 == 0 => &[0],
+            _ => &[1],
+        };
+        lan.add(settings, segments);
+    }
+    let mut run = Run { lan, dice, plan, allowed: 0, requests: 0 };
+    run.all();
+    let mut tally = std::mem::take(&mut run.lan.tally);
+    tally.absorb(&Tally::default());
+    tally
+}
+
+fn priority(dice: &mut Dice, m: M) -> u8 {
+    match dice.below(20) {
+        0 if m > 0 => 0,
+        1 => 200,
+        _ => 100,
+    }
+}
+
+impl Run {
+    fn all(&mut self) {
+        let members = self.plan.members;
+        self.lan.say(0, || format!("== {members} members"));
+        self.lan.boot_all_within(s(2));
+        self.allowed = members;
+        self.lan.run(s(10));
+        let end = self.lan.now + self.plan.chaos;
+        let quiet = self.plan.rates.iter().all(|(fault, _)| harmless(fault)) && self.lan.machines[0].nics.len() == 1;
+        if quiet {
+            self.lan.settle_within(self.settling());
+            self.lan.watch();
+        }
+        let mut due: Vec<(u64, &'static str)> =
+            self.plan.rates.iter().map(|(fault, pause)| (self.lan.now + self.dice.below(*pause), *fault)).collect();
+        while let Some(i) = (0..due.len()).min_by_key(|i| due[*i]).filter(|i| due[*i].0 < end) {
+            let (at, fault) = due[i];
+            self.lan.run(at.saturating_sub(self.lan.now));
+            self.strike(fault);
+            let pause = self.plan.rates.iter().find(|(f, _)| *f == fault).expect("drawn").1;
+            due[i].0 = self.lan.now + pause / 2 + self.dice.below(pause);
+        }
+        self.lan.run(end.saturating_sub(self.lan.now));
+        if quiet {
+            self.lan.expect_no_leader_change();
+        }
+        self.calm();
+    }
+
+    fn settling(&self) -> u64 {
+        u64::try_from(self.plan.settings.settling().as_micros()).expect("small")
+    }
+
+    /// Heals, and demands P1 within the settling time, and that it stays so.
+    fn calm(&mut self) {
+        let lan = &mut self.lan;
+        lan.heal_all();
+        for m in 0..lan.machines.len() {
+            lan.machines[m].disk.set_trouble(Trouble::None);
+            lan.machines[m].sync = (100, 2000);
+            if let Some(process) = &mut lan.machines[m].process {
+                process.illness = Illness::None;
+                process.dies_after = None;
+                let life = process.life;
+                lan.disk_done(m, life);
+            }
+            for nic in 0..lan.machines[m].nics.len() {
+                if !lan.machines[m].nics[nic].up && !lan.machines[m].asleep {
+                    lan.link_up(m, nic);
+                }
+            }
+            lan.awake(m);
+            lan.thaw(m);
+        }
+        // One that is being stopped ends; one that fails to write may be about to leave.
+        lan.run(s(3));
+        for m in 0..lan.machines.len() {
+            let stays_off = m > 1 && self.dice.chance(0.1);
+            if lan.machines[m].process.is_none() && !stays_off {
+                lan.boot(m);
+            }
+        }
+        let settling = self.settling();
+        let lan = &mut self.lan;
+        if lan.running().iter().all(|m| lan.machines[*m].settings.priority == 0) {
+            return;
+        }
+        lan.run(settling);
+        lan.expect_one_leader();
+        lan.watch();
+        lan.run(s(10));
+        lan.expect_no_leader_change();
+        lan.expect_one_leader();
+    }
+
+    fn anyone(&mut self) -> M {
+        self.dice.index(self.lan.machines.len())
+    }
+
+    /// Often the one that leads: what happens to it matters most.
+    fn victim(&mut self) -> M {
+        let leaders = self.lan.leaders();
+        if self.dice.chance(0.4) && !leaders.is_empty() { *self.dice.pick(&leaders) } else { self.anyone() }
+    }
+
+    fn strike(&mut self, fault: &'static str) {
+        self.lan.say(0, || format!("==== {fault}"));
+        self.lan.tally.fault(fault);
+        let n = self.lan.machines.len();
+        self.allowed += n;
+        match fault {
+            "loss" | "doubling" | "reordering" | "delay" | "loss of all packets" | "bad pair" => self.weather(fault),
+            "cut" | "one-way cut" | "partial cut" | "no broadcast" => self.cut(fault),
+            "crash"
+            | "crash between outputs"
+            | "power cut"
+            | "power cut of several"
+            | "power cut of all"
+            | "restart"
+            | "clone"
+            | "copied image" => self.crash(fault),
+            "full disk" | "failing disk" | "stuck disk" => self.disk(fault),
+            "poison" => self.poison(),
+            _ => self.other(fault),
+        }
+    }
+
+    fn weather(&mut self, fault: &str) {
+        let dice = &mut self.dice;
+        let (a, b) = (dice.index(self.lan.machines.len()), dice.index(self.lan.machines.len()));
+        let net = &mut self.lan.net;
+        let weather = &mut net.weather;
+        let on = dice.chance(0.6);
+        match fault {
+            "loss" => weather.loss = if on { dice.unit() * 0.3 } else { 0.0 },
+            "loss of all packets" => {
+                (weather.loss, weather.tcp_loss) = if on { (0.1, dice.unit() * 0.1) } else { (0.0, 0.0) };
+            }
+            "doubling" => weather.double = if on { dice.unit() * 0.3 } else { 0.0 },
+            "reordering" => (weather.late, weather.late_max) = if on { (dice.unit() * 0.3, ms(5)) } else { (0.0, 0) },
+            "delay" => weather.delay = if on { (ms(1), ms(dice.between(2, 30))) } else { (50, 250) },
+            _ if on => {
+                net.bad.insert((a, b), dice.unit());
+            }
+            _ => net.bad.clear(),
+        }
+    }
+
+    fn cut(&mut self, fault: &str) {
+        let n = self.lan.machines.len();
+        if self.dice.chance(0.5) {
+            self.lan.net.cuts.clear();
+            self.lan.net.deaf.clear();
+        }
+        let (a, b) = (self.anyone(), self.victim());
+        match fault {
+            "cut" => {
+                let part = self.dice.part(n);
+                self.lan.split(&part);
+            }
+            "one-way cut" => {
+                for m in self.dice.part(n) {
+                    self.lan.cut_one_way(m, b);
+                }
+            }
+            "no broadcast" => self.lan.no_broadcast(a),
+            _ => {
+                if a != b {
+                    self.lan.cut(a, b);
+                }
+            }
+        }
+        let pause = ms(self.dice.between(50, 20_000));
+        self.lan.run(pause);
+        if self.dice.chance(0.7) {
+            self.lan.net.cuts.clear();
+        }
+    }
+
+    fn crash(&mut self, fault: &str) {
+        let m = self.victim();
+        let n = self.lan.machines.len();
+        let pause = ms(*self.dice.pick(&[0, 1, 20, 300, 3000, 20_000]));
+        let mut hit = vec![m];
+        match fault {
+            "crash" => self.lan.kill(m),
+            "restart" => {
+                let order = self.dice.below(2) == 0;
+                if order { self.lan.stop(m) } else { self.lan.restart(m) }
+            }
+            "crash between outputs" => {
+                let after = u32::try_from(self.dice.below(12)).expect("small");
+                if let Some(process) = &mut self.lan.machines[m].process {
+                    process.dies_after = Some(after);
+                }
+            }
+            "power cut" => self.lan.power_cut(m),
+            "power cut of several" => {
+                hit = self.dice.part(n);
+                hit.iter().for_each(|m| self.lan.power_cut(*m));
+            }
+            "power cut of all" => {
+                hit = (0..n).collect();
+                self.lan.power_cut_all();
+            }
+            _ => {
+                self.clone_of(m, fault == "clone");
+                return;
+            }
+        }
+        self.lan.run(pause);
+        let together = self.dice.chance(0.5);
+        for m in hit {
+            if !together {
+                let pause = ms(self.dice.below(500));
+                self.lan.run(pause);
+            }
+            self.lan.boot(m);
+        }
+    }
+
+    /// Another machine starts from a copy of this one's disk; with `same`, its machine id was copied too.
+    fn clone_of(&mut self, m: M, same: bool) {
+        let free: Vec<M> = (0..self.lan.machines.len()).filter(|n| *n != m).collect();
+        let to = *self.dice.pick(&free);
+        self.lan.power_cut(to);
+        self.lan.machines[to].disk = self.lan.machines[m].disk.copy();
+        self.lan.oracle.copied(m, to);
+        if same {
+            self.lan.machines[to].machine_id = self.lan.machines[m].machine_id.clone();
+        }
+        self.lan.boot(to);
+    }
+
+    fn disk(&mut self, fault: &str) {
+        let m = self.victim();
+        let trouble = match fault {
+            "full disk" => Trouble::Full,
+            "failing disk" => Trouble::Failing,
+            _ => Trouble::Stuck,
+        };
+        self.lan.say(m, || format!("== {trouble:?} disk"));
+        self.lan.machines[m].disk.set_trouble(trouble);
+        // Something has to be written for anybody to notice.
+        self.lan.machines[m].sync = (100, 2000);
+        let pause = ms(self.dice.between(100, 8000));
+        self.lan.run(pause);
+        self.lan.machines[m].disk.set_trouble(Trouble::None);
+        if let Some(life) = self.lan.life(m) {
+            self.lan.disk_done(m, life);
+        }
+    }
+
+    fn other(&mut self, fault: &str) {
+        let m = self.victim();
+        match fault {
+            "TCP break" => {
+                let standing = self.lan.standing();
+                if !standing.is_empty() {
+                    let key = *self.dice.pick(&standing);
+                    self.lan.break_connection(key);
+                }
+            }
+            "stop" => {
+                self.lan.stop(m);
+                let pause = ms(self.dice.between(10, 5000));
+                self.lan.run(pause);
+                self.lan.boot(m);
+            }
+            "handover" | "handover by a follower" => {
+                let leaders = self.lan.leaders();
+                let m = if fault == "handover" && !leaders.is_empty() { *self.dice.pick(&leaders) } else { m };
+                let to = self.dice.chance(0.5).then(|| self.anyone());
+                self.requests += 1;
+                self.lan.handover(m, self.requests, to);
+            }
+            "stall" => {
+                let stall = ms(*self.dice.pick(&[30, 300, 900, 3000, 10_000]));
+                self.lan.freeze(m, stall);
+            }
+            "sleep" => {
+                let sleep = ms(self.dice.between(100, 60_000));
+                self.lan.sleep(m, sleep);
+            }
+            "clock jump" => {
+                let seconds = self.dice.between(1, 40_000_000).cast_signed();
+                let seconds = if self.dice.chance(0.5) { -seconds } else { seconds };
+                self.lan.jump_clock(m, seconds);
+            }
+            "leave and return" => {
+                self.lan.isolate(m);
+                let pause = ms(self.dice.between(100, 15_000));
+                self.lan.run(pause);
+                self.lan.net.cuts.clear();
+            }
+            "link down" if self.lan.machines[m].on() => {
+                self.lan.link_down(m, 0);
+                let pause = ms(self.dice.between(100, 8000));
+                self.lan.run(pause);
+                self.lan.link_up(m, 0);
+            }
+            "address change" if self.lan.machines[m].on() => self.lan.new_address(m),
+            "deaf process" => {
+                if let Some(process) = &mut self.lan.machines[m].process {
+                    process.illness = Illness::Deaf;
+                }
+                let pause = ms(self.dice.between(500, 10_000));
+                self.lan.run(pause);
+                if let Some(process) = &mut self.lan.machines[m].process {
+                    process.illness = Illness::None;
+                }
+            }
+            "later version" => self.lan.machines[m].future = !self.lan.machines[m].future,
+            _ => {}
+        }
+    }
+
+    /// Somebody sends what no agent would.
+    fn poison(&mut self) {
+        let from = self.anyone();
+        let huge = *self.dice.pick(&[u64::MAX, u64::MAX - 1, 1 << 40, 1 << 33, 77]);
+        let id = match self.lan.status(from).filter(|_| self.dice.chance(0.5)) {
+            Some(status) => status.node,
+            None => Ident { id: NodeId::from_random(self.dice.uuid_bits()), boot: BootId(self.dice.bits()) },
+        };
+        let at = Wall(*self.dice.pick(&[0, 1, u64::MAX, u64::MAX / 2]));
+        let claim = Claim { epoch: huge, at, node: id };
+        let sender = Sender { node: id, name: "intruder".to_owned(), port: crate::lan::PORT };
+        let (revision, digest) = (u64::MAX, u128::from(self.dice.bits()));
+        let beat = Heartbeat { claim, successor: None, revision, digest, followers: u32::MAX, seq: u64::MAX };
+        let cast = if self.dice.chance(0.5) { Cast::Heartbeat(beat) } else { Cast::Notice(Notice { claim }) };
+        let mut bytes = Wire::new("office").datagram(&sender, &cast);
+        if self.dice.chance(0.2) {
+            let at = self.dice.index(bytes.len());
+            bytes[at] ^= 1 << self.dice.below(8);
+        }
+        self.lan.inject(from, To::Everyone, bytes);
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// 500 seeds, or as many as TANIST_SEEDS says, from TANIST_FIRST_SEED on.
+#[test]
+fn swarm() {
+    let seeds = number("TANIST_SEEDS").unwrap_or(500);
+    let first = number("TANIST_FIRST_SEED").unwrap_or(1);
+    let work = move |part: u64| {
+        let mut tally = Tally::default();
+        let mut failed = Vec::new();
+        for seed in (first..first + seeds).filter(|seed| seed % 2 == part) {
+            match seeded("swarm", seed, run) {
+                Ok(one) => tally.absorb(&one),
+                Err(why) => failed.push(why),
+            }
+        }
+        (tally, failed)
+    };
+    let (mut tally, mut failed) = (Tally::default(), Vec::new());
+    std::thread::scope(|scope| {
+        let threads = [0, 1].map(|part| scope.spawn(move || work(part)));
+        for thread in threads {
+            let (one, why) = thread.join().expect("failures are caught one by one");
+            tally.absorb(&one);
+            failed.extend(why);
+        }
+    });
+    let rare = tally.table(&FAULTS, 20);
+    println!("{} steps", tally.steps);
+    for why in failed.iter().skip(1) {
+        println!("{}", why.lines().take(3).collect::<Vec<_>>().join("\n"));
+    }
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed; the first:\n{}", failed.len(), failed[0]);
+    assert!(seeds < 500 || rare.is_empty(), "too rare: {}", rare.join(", "));
+}
+
+/// Runs the seed of TANIST_SEED again, and writes its transcript.
+#[test]
+fn replay() {
+    if let Some(seed) = number("TANIST_SEED") {
+        seeded("swarm", seed, run).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+/// Nothing but the seed decides.
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    let once = |seed| {
+        let tally = run(seed);
+        (tally.steps, tally.messages)
+    };
+    let seed = 7;
+    assert_eq!(once(seed), once(seed));
+}
