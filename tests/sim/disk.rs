@@ -99,6 +99,8 @@ struct Inner {
     /// Everything since, in order; the first `done` of them are known to have been carried out.
     ops: Vec<Op>,
     done: usize,
+    /// How many operations came before these.
+    settled: u64,
     current: Image,
     /// Grows each time the disk is opened: what an earlier process does through its old handle counts no more.
     opened: u64,
@@ -114,6 +116,7 @@ impl Inner {
             op.apply(&mut self.synced);
         }
         self.done = self.done.max(upto).saturating_sub(synced);
+        self.settled += synced as u64;
     }
 
     fn cut_short(&mut self, dice: &mut Dice) {
@@ -145,20 +148,17 @@ impl Disk {
         Handle { disk: self.clone(), opened: inner.opened }
     }
 
-    /// How many operations were asked for and are not on the disk for good.
-    pub(crate) fn mark(&self) -> usize {
-        self.lock().ops.len()
+    /// The point up to which the disk was asked for something so far.
+    pub(crate) fn mark(&self) -> u64 {
+        let inner = self.lock();
+        inner.settled + inner.ops.len() as u64
     }
 
-    /// The first `mark` operations came to their end.
-    pub(crate) fn complete(&self, mark: usize) {
-        self.lock().settle(mark);
-    }
-
-    /// The next `n` operations, after those that are complete, came to their end.
-    pub(crate) fn complete_next(&self, n: usize) {
+    /// Everything up to that point came to its end.
+    pub(crate) fn complete(&self, mark: u64) {
         let mut inner = self.lock();
-        let upto = (inner.done + n).min(inner.ops.len());
+        let upto = usize::try_from(mark.saturating_sub(inner.settled)).expect("small");
+        let upto = upto.max(inner.done).min(inner.ops.len());
         inner.settle(upto);
     }
 
@@ -177,6 +177,7 @@ impl Disk {
         let mut inner = self.lock();
         inner.cut_short(dice);
         let ops = std::mem::take(&mut inner.ops);
+        inner.settled += ops.len() as u64;
         inner.done = 0;
         for op in ops {
             match op {

@@ -90,7 +90,7 @@ pub(crate) struct Process {
     pub(crate) frozen: bool,
     wake: Option<u64>,
     /// Writes under way, each with the disk's mark and when it is done. bound: the core's own
-    pub(crate) writes: VecDeque<(Ticket, usize, u64, Result<(), String>)>,
+    pub(crate) writes: VecDeque<(Ticket, u64, u64, Result<(), String>)>,
     pub(crate) illness: Illness,
     /// It dies after so many more outputs.
     pub(crate) dies_after: Option<u32>,
@@ -577,7 +577,6 @@ impl Lan {
     fn persist(&mut self, m: M, ticket: Ticket, writes: &[tanist::protocol::Write]) {
         let machine = &mut self.machines[m];
         let process = machine.process.as_mut().expect("it runs");
-        let before = machine.disk.mark();
         let done = match &mut process.store {
             Some(store) => store.apply(writes).map_err(|why| why.to_string()),
             None => Err("the store failed".to_owned()),
@@ -585,11 +584,11 @@ impl Lan {
         if done.is_err() {
             process.store = None;
         }
-        let grown = machine.disk.mark() - before;
+        let mark = machine.disk.mark();
         let last = process.writes.back().map_or(0, |w| w.2);
         let (low, high) = machine.sync;
         let at = last.max(self.now) + self.dice.between(low, high);
-        process.writes.push_back((ticket, grown, at, done));
+        process.writes.push_back((ticket, mark, at, done));
         let life = process.life;
         self.oracle.begun(m, ticket, writes);
         self.plan(at, Event::Disk { m, life });
@@ -606,8 +605,8 @@ impl Lan {
             if process.writes.front().is_none_or(|w| w.2 > self.now) {
                 return;
             }
-            let (ticket, grown, _, done) = process.writes.pop_front().expect("looked at");
-            machine.disk.complete_next(grown);
+            let (ticket, mark, _, done) = process.writes.pop_front().expect("looked at");
+            machine.disk.complete(mark);
             if done.is_err() && process.store.is_none() && process.writes.is_empty() {
                 // The real store opens its file anew after a failure.
                 process.store = Store::with_backend(machine.disk.open()).ok();

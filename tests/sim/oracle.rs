@@ -162,7 +162,7 @@ impl Oracle {
             Output::Send { frame: Frame::Decided(decided), .. } => Some(decided.stays),
             Output::Send { frame: Frame::Voice(voice), .. } => {
                 if matches!(voice.says, Says::Backed(_)) {
-                    self.backs(m, voice.claim);
+                    self.backs(m, me, voice.claim);
                 }
                 None
             }
@@ -179,14 +179,14 @@ impl Oracle {
         }
     }
 
-    fn backs(&mut self, m: M, claim: Claim) {
+    fn backs(&mut self, m: M, me: tanist::ident::Node, claim: Claim) {
         let memory = &mut self.memory[m];
         assert!(
             memory.promises.contains(&claim),
             "durable before said: pc-{m} backs {claim:?}, and its disk has promised {:?}",
             memory.promised
         );
-        let other = memory.said.insert(claim.epoch, claim).filter(|other| *other != claim);
+        let other = memory.said.insert(claim.epoch, claim).filter(|other| *other != claim && other.node != me);
         assert!(other.is_none(), "one claim per epoch: pc-{m} backs {claim:?} after {other:?}");
     }
 
