@@ -1,0 +1,246 @@
+//! The house rules that no compiler checks: which file may import which, how long files and functions are, which words
+//! pure code may not use, and that everything that grows names its bound where it is declared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest file of `src`, in lines.
+const FILE_MAX: usize = 500;
+/// The longest function of `src`, in lines.
+const FUNCTION_MAX: usize = 70;
+/// Tables of plain values, which may be longer.
+const TABLES: [&str; 1] = ["src/message.rs"];
+/// The floor of the plain values.
+const VALUES: u8 = 1;
+/// The floors below this one are pure: no clock, no thread, no randomness of their own, no printing.
+const IMPURE: u8 = 3;
+
+/// Words that pure floors may not use outside comments and tests.
+const BANNED: [&str; 20] = [
+    "Instant",
+    "SystemTime",
+    "std::thread",
+    "tokio",
+    "tracing",
+    "HashMap",
+    "HashSet",
+    "rand::random",
+    "getrandom",
+    "println!",
+    "eprintln!",
+    "dbg!",
+    "std::fs",
+    "std::process",
+    "std::env",
+    "TcpStream",
+    "UdpSocket",
+    "Mutex",
+    "RwLock",
+    "thread_local!",
+];
+
+/// Types that grow.
+const GROWING: [&str; 9] =
+    ["Vec<", "VecDeque<", "BTreeMap<", "BTreeSet<", "BinaryHeap<", "Sender<", "Receiver<", "JoinSet<", "IndexMap<"];
+
+/// The floor of a module by its first name, from the bottom.
+fn floor(module: &str) -> Option<u8> {
+    Some(match module {
+        "ident" | "time" => 0,
+        "message" | "change" | "claim" | "settings" | "event" => 1,
+        "protocol" | "ledger" => 2,
+        "store" | "wire" | "view" => 3,
+        "agent" | "client" => 4,
+        "cli" => 5,
+        "lib" | "main" => 6,
+        _ => return None,
+    })
+}
+
+struct File {
+    path: PathBuf,
+    module: String,
+    text: String,
+}
+
+impl File {
+    /// The lines that are code of the program: without comments, and without the tests at the end.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate();
+        let program = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]" || self.tests_are_elsewhere());
+        program.filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(n, line)| (n + 1, line))
+    }
+
+    fn tests_are_elsewhere(&self) -> bool {
+        !self.text.contains("#[cfg(test)]\nmod tests {")
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.components().any(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs") == "tests")
+            || self.path.file_name().is_some_and(|name| name.to_string_lossy().contains("test"))
+    }
+
+    fn at(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+}
+
+fn files() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut dirs = vec![root.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("src is there") {
+            let path = entry.expect("src can be read").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let inside = path.strip_prefix(&root).expect("found below it");
+                let first = inside.components().next().expect("a name").as_os_str().to_string_lossy();
+                let module = first.trim_end_matches(".rs").to_owned();
+                let text = fs::read_to_string(&path).expect("source is text");
+                found.push(File { path: Path::new("src").join(inside), module, text });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+fn none(what: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{what}:\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn a_file_imports_lower_floors_or_its_own_folder() {
+    let mut broken = Vec::new();
+    for file in files().iter().filter(|f| !f.is_test()) {
+        let Some(own) = floor(&file.module) else {
+            broken.push(format!("{}: tests/house.rs knows no floor for `{}`", file.path.display(), file.module));
+            continue;
+        };
+        for (n, line) in file.code() {
+            for (at, _) in line.match_indices("crate::").chain(line.match_indices("tanist::")) {
+                let rest = line[at..].split_once("::").map_or("", |(_, rest)| rest);
+                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                // The plain values of floor 1 are made of one another.
+                let above = floor(&name).is_some_and(|other| other > own || other == own && own != VALUES);
+                let above = above && name != file.module;
+                if above {
+                    broken.push(format!("{} (floor {own}) uses {name}", file.at(n)));
+                }
+            }
+        }
+    }
+    none("imports go down", &broken);
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut broken = Vec::new();
+    for file in files().iter().filter(|f| !f.is_test()) {
+        let lines = file.text.lines().count();
+        if lines >= FILE_MAX && TABLES.iter().all(|table| !file.path.ends_with(table)) {
+            broken.push(format!("{} has {lines} lines; at most {}", file.path.display(), FILE_MAX - 1));
+        }
+        let mut open: Option<(usize, usize, String)> = None;
+        for (n, line) in file.text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            if let Some((start, depth, name)) = &open {
+                if indent == *depth && line.trim_start().starts_with('}') {
+                    if n - start + 1 >= FUNCTION_MAX {
+                        broken.push(format!("{}: {name} has {} lines", file.at(start + 1), n - start + 1));
+                    }
+                    open = None;
+                }
+            } else if let Some(name) = function(line) {
+                let ends_here = line.trim_end().ends_with('}') || line.trim_end().ends_with(';');
+                open = (!ends_here).then_some((n, indent, name));
+            }
+        }
+    }
+    none("short files, short functions", &broken);
+}
+
+fn function(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    let line = line.strip_prefix("pub").map_or(line, |rest| rest.split_once(' ').map_or(rest, |(_, rest)| rest));
+    let line = line.strip_prefix("const ").unwrap_or(line);
+    let line = line.strip_prefix("async ").unwrap_or(line);
+    let name = line.strip_prefix("fn ")?;
+    Some(name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+}
+
+#[test]
+fn pure_floors_use_no_clock_thread_disk_or_chance() {
+    let mut broken = Vec::new();
+    for file in files().iter().filter(|f| floor(&f.module).is_some_and(|n| n < IMPURE) && !f.is_test()) {
+        for (n, line) in file.code() {
+            for word in BANNED.iter().filter(|word| line.contains(*word)) {
+                broken.push(format!("{}: {word}", file.at(n)));
+            }
+        }
+    }
+    none("pure floors are pure", &broken);
+}
+
+#[test]
+fn whatever_grows_names_its_bound_where_it_is_declared() {
+    let mut broken = Vec::new();
+    let grows = |f: &&File| ["protocol", "agent"].contains(&f.module.as_str()) && !f.is_test();
+    for file in files().iter().filter(grows) {
+        let mut comment = String::new();
+        let mut inside: Option<usize> = None;
+        for (n, line) in file.text.lines().enumerate() {
+            let code = line.trim_start();
+            let indent = line.len() - code.len();
+            match inside {
+                None if declares_fields(code) => inside = Some(indent),
+                Some(depth) if indent <= depth && code.starts_with('}') => inside = None,
+                _ => {}
+            }
+            if code.starts_with("//") {
+                comment.push_str(code);
+                continue;
+            }
+            if inside.is_some()
+                && is_field(code)
+                && !code.contains("watch::")
+                && GROWING.iter().any(|t| code.contains(t))
+            {
+                let said = format!("{comment} {}", code.split_once("//").map_or("", |(_, said)| said));
+                if !names_a_bound(&said) {
+                    broken.push(format!("{}: {}", file.at(n + 1), code.trim_end_matches(',')));
+                }
+            }
+            if !code.starts_with("#[") {
+                comment.clear();
+            }
+        }
+    }
+    none("name the bound (a constant) in the comment of the field", &broken);
+}
+
+fn declares_fields(code: &str) -> bool {
+    let bare = code.trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+    bare.starts_with("struct ") && code.ends_with('{')
+}
+
+fn is_field(code: &str) -> bool {
+    let name = code.split(':').next().unwrap_or("").split(' ').next_back().unwrap_or("");
+    code.contains(": ")
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+}
+
+/// A word in capitals, at least three letters long, as constants have; or a remark that the type bounds itself.
+fn names_a_bound(said: &str) -> bool {
+    let lower = said.to_lowercase();
+    let constant = said.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|word| {
+        word.len() > 2
+            && word.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
+            && word.chars().any(|c| c.is_ascii_uppercase())
+    });
+    constant && !lower.is_empty()
+}
