@@ -20,6 +20,13 @@ pub(crate) const fn ms(n: u64) -> u64 {
     n * 1000
 }
 
+/// The defaults, with another priority.
+pub(crate) fn priority(priority: u8) -> Settings {
+    let mut settings = Settings::default();
+    settings.priority = priority;
+    settings
+}
+
 impl Lan {
     /// `n` machines on one segment, all switched off.
     pub(crate) fn dark(seed: u64, n: usize) -> Lan {

@@ -1,1 +1,21 @@
-mod cold_start;
+//! Named stories: what the protocol says happens, when it says so. Each runs under 20 seeds.
+
+/// A test that plays a plot under 20 seeds (or as many as it says): the comment is the plot.
+macro_rules! story {
+    ($(#[$plot:meta])* $name:ident |$seed:ident| $play:block) => {
+        story! { $(#[$plot])* $name 20 |$seed| $play }
+    };
+    ($(#[$plot:meta])* $name:ident $seeds:literal |$seed:ident| $play:block) => {
+        $(#[$plot])*
+        #[test]
+        fn $name() {
+            crate::transcript::story(stringify!($name), $seeds, |$seed| $play);
+        }
+    };
+}
+
+mod beginnings;
+mod deaths;
+mod handovers;
+mod networks;
+mod reunions;

@@ -1,0 +1,220 @@
+//! Section 6: members that reach the leader only through another, and other networks that are not whole.
+
+use crate::lan::{Lan, S};
+use crate::script::{ms, s};
+use tanist::event::Kind;
+use tanist::protocol::RoleName;
+use tanist::settings::Settings;
+
+story! {
+    /// The link between the leader and one follower is cut: no second king; the follower goes through a neighbour.
+    one_bad_link_makes_no_second_king |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let leader = lan.leader();
+        let m = *lan.dice.clone().pick(&lan.followers());
+        lan.watch();
+        lan.cut(leader, m);
+        lan.run(s(5));
+        lan.expect_leader(leader);
+        lan.run(s(60));
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+    }
+}
+
+story! {
+    /// A follower goes through a neighbour while its own way is cut, says so, goes direct when it is healed, and back.
+    through_a_neighbour_and_direct_again_and_back |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let leader = lan.leader();
+        let m = lan.followers()[0];
+        lan.listen();
+        lan.watch();
+        for _ in 0..3 {
+            lan.cut(leader, m);
+            lan.run_until(s(5), "it goes through a neighbour", |lan| {
+                lan.status(m).is_some_and(|s| s.via.is_some() && s.leader.is_some())
+            });
+            lan.expect_event(m, Kind::Relayed);
+            lan.run(s(5));
+            lan.heal(leader, m);
+            lan.run_until(s(6), "it goes direct", |lan| lan.status(m).is_some_and(|s| s.via.is_none() && s.leader.is_some()));
+            lan.run(s(5));
+        }
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+    }
+}
+
+story! {
+    /// Two networks with one bridge machine: one leads, those behind the bridge go through it, and nobody is leaderless.
+    a_bridge_leaves_neither_network_leaderless |seed| {
+        let mut lan = Lan::new(seed);
+        for m in 0..5u8 {
+            let segments: &[u8] = if m == 0 { &[0, 1] } else if m % 2 == 0 { &[0] } else { &[1] };
+            lan.add(Settings::default(), segments);
+        }
+        lan.boot_all_within(s(1));
+        lan.settle_within(s(10));
+        lan.watch();
+        lan.run(s(60));
+        lan.expect_no_leader_change();
+        lan.expect_one_leader();
+        let leader = lan.leader();
+        if leader != 0 {
+            lan.power_cut(leader);
+            lan.settle_within(s(5));
+        }
+    }
+}
+
+story! {
+    /// A one-way cut between leader and follower, in either direction: no second king.
+    a_one_way_cut_makes_no_second_king |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let leader = lan.leader();
+        let m = lan.followers()[1];
+        lan.watch();
+        if seed % 2 == 0 { lan.cut_one_way(leader, m) } else { lan.cut_one_way(m, leader) }
+        lan.run(s(60));
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+        lan.heal_all();
+        lan.run(s(10));
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+    }
+}
+
+story! {
+    /// A member hears no broadcast: it gets its heartbeats on its session, and is as good a follower as any.
+    a_member_that_hears_no_broadcast_gets_its_heartbeats_on_the_session |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let m = lan.followers()[0];
+        lan.watch();
+        lan.no_broadcast(m);
+        lan.run(s(60));
+        lan.expect_no_leader_change();
+        lan.expect_one_leader();
+        assert!(lan.tally.messages.get("Beat").is_some_and(|n| *n > 100), "no heartbeats on the session");
+    }
+}
+
+story! {
+    /// A newcomer with an empty member list reaches everybody but the leader: it does not win beside the living leader.
+    a_claimant_with_an_empty_list_does_not_win_beside_a_living_leader |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let leader = lan.leader();
+        let m = lan.add(Settings::default(), &[0]);
+        lan.cut(leader, m);
+        lan.watch();
+        lan.boot(m);
+        lan.run(s(10));
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+    }
+}
+
+story! {
+    /// The way of a follower's packets to the leader stalls for some seconds, so that dials are given up and arrive late:
+    /// they take nobody's session away.
+    a_dial_that_was_given_up_takes_nobodys_session_away |seed| {
+        let mut lan = Lan::office(seed, 3);
+        let leader = lan.leader();
+        lan.watch();
+        for _ in 0..6 {
+            let m = *lan.dice.clone().pick(&lan.followers());
+            lan.cut_one_way(m, leader);
+            let pause = lan.dice.between(ms(100), s(2));
+            lan.run(pause);
+            lan.cut_one_way(leader, m);
+            lan.run(ms(300));
+            lan.heal_all();
+            lan.run(s(8));
+        }
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+        lan.successor();
+    }
+}
+
+story! {
+    /// Every machine gets a new address, one after the other: the office stays together.
+    every_address_changes |seed| {
+        let mut lan = Lan::office(seed, 4);
+        for m in 0..4 {
+            lan.new_address(m);
+            lan.run(s(6));
+            lan.expect_one_leader();
+        }
+    }
+}
+
+/// A laptop leaves ten times and returns; the other machines keep the leader that they have meanwhile.
+fn laptop(seed: u64, members: usize, as_leader: bool) {
+    let mut lan = if as_leader { Lan::office_of_first(seed, members) } else { Lan::office(seed, members) };
+    let laptop = if as_leader { 0 } else { lan.followers()[0] };
+    let others: Vec<usize> = (0..members).filter(|m| *m != laptop).collect();
+    for round in 0..10 {
+        lan.link_down(laptop, 0);
+        lan.run(s(6));
+        let leader = lan.expect_one_among(&others);
+        if round == 0 {
+            lan.watch();
+        }
+        lan.link_up(laptop, 0);
+        let pause = s(5) + lan.dice.below(3 * S);
+        lan.run(pause);
+        lan.expect_leader(leader);
+        lan.expect_not_deposed(leader);
+    }
+}
+
+story! {
+    /// The laptop follows in an office of two.
+    a_following_laptop_comes_and_goes_in_an_office_of_two |seed| {
+        laptop(seed, 2, false);
+    }
+}
+
+story! {
+    /// The laptop led an office of two.
+    a_leading_laptop_comes_and_goes_in_an_office_of_two |seed| {
+        laptop(seed, 2, true);
+    }
+}
+
+story! {
+    /// The laptop follows in an office of five.
+    a_following_laptop_comes_and_goes_in_an_office_of_five |seed| {
+        laptop(seed, 5, false);
+    }
+}
+
+story! {
+    /// The laptop led an office of five.
+    a_leading_laptop_comes_and_goes_in_an_office_of_five |seed| {
+        laptop(seed, 5, true);
+    }
+}
+
+story! {
+    /// Many links are bad at once, but everybody reaches everybody through one common neighbour: one leads.
+    many_bad_links_with_one_common_neighbour |seed| {
+        let mut lan = Lan::office(seed, 5);
+        let hub = lan.followers()[0];
+        for a in 0..5 {
+            for b in 0..a {
+                if a != hub && b != hub && lan.dice.chance(0.6) {
+                    lan.cut(a, b);
+                }
+            }
+        }
+        lan.run(s(10));
+        lan.expect_one_leader();
+        lan.watch();
+        lan.run(s(30));
+        lan.expect_no_leader_change();
+        assert!((0..5).all(|m| lan.role(m) != Some(RoleName::Claiming)));
+    }
+}
