@@ -376,8 +376,10 @@ impl Lan {
             _ if deaf => {}
             Work::Datagram { from, packet } => {
                 let wire = &self.machines[m].wire;
-                let read = packet.read.get_or_init(|| wire.read_datagram(&packet.bytes).ok());
-                let Some(datagram) = read.clone() else {
+                let read = || wire.read_datagram(&packet.bytes).ok();
+                let own = packet.cluster == self.machines[m].cluster;
+                let read = if own { packet.read.get_or_init(read).clone() } else { read() };
+                let Some(datagram) = read else {
                     self.tally.unread += 1;
                     return;
                 };
@@ -509,7 +511,8 @@ impl Lan {
             crate::future::more_fields(&mut bytes);
         }
         assert!(bytes.len() <= tanist::wire::DATAGRAM_MAX, "bounds: a datagram of {} bytes", bytes.len());
-        self.send_datagram(m, to, Packet::new(bytes));
+        let packet = Packet::new(&machine.cluster, bytes);
+        self.send_datagram(m, to, packet);
     }
 
     pub(crate) fn send_datagram(&mut self, m: M, to: To, packet: Rc<Packet>) {

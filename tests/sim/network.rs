@@ -63,12 +63,14 @@ pub(crate) fn address(segment: u8, salt: u8, m: M) -> IpAddr {
 /// A datagram on its way; decoded once, however many hear it.
 pub(crate) struct Packet {
     pub(crate) bytes: Vec<u8>,
+    /// The sender's cluster: members of another one read it for themselves.
+    pub(crate) cluster: String,
     pub(crate) read: OnceCell<Option<Datagram>>,
 }
 
 impl Packet {
-    pub(crate) fn new(bytes: Vec<u8>) -> Rc<Self> {
-        Rc::new(Self { bytes, read: OnceCell::new() })
+    pub(crate) fn new(cluster: &str, bytes: Vec<u8>) -> Rc<Self> {
+        Rc::new(Self { bytes, cluster: cluster.to_owned(), read: OnceCell::new() })
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Change {
 #[derive(Default)]
 pub(crate) struct Oracle {
     memory: Vec<Memory>,
+    /// How often an agent began to lead that did not lead before, since the start (P2).
+    pub(crate) changes: usize,
     /// Agents that began to lead and did not lead before. bound: the length of a run
     pub(crate) entries: Vec<Change>,
     /// Agents that stopped leading while their process lived. bound: the length of a run
@@ -219,7 +221,10 @@ impl Oracle {
         }
         let leads = status.shown.filter(|_| status.role == RoleName::Leading);
         match (memory.leads, leads) {
-            (None, Some(claim)) => self.entries.push(Change { at: now, m, claim }),
+            (None, Some(claim)) => {
+                self.changes += 1;
+                self.entries.push(Change { at: now, m, claim });
+            }
             (Some(claim), None) => self.depositions.push(Change { at: now, m, claim }),
             _ => {}
         }

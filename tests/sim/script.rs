@@ -291,7 +291,8 @@ impl Lan {
 
     /// A datagram that `from` never meant to send.
     pub(crate) fn inject(&mut self, from: M, to: To, bytes: Vec<u8>) {
-        self.send_datagram(from, to, Packet::new(bytes));
+        let packet = Packet::new(&self.machines[from].cluster, bytes);
+        self.send_datagram(from, to, packet);
     }
 
     pub(crate) fn listen(&mut self) {

@@ -174,6 +174,8 @@ impl Run {
             self.lan.expect_no_leader_change();
         }
         self.calm();
+        let (changes, allowed) = (self.lan.oracle.changes, self.allowed + members);
+        assert!(changes <= allowed, "P2: {changes} times a machine began to lead, for at most {allowed} causes");
     }
 
     fn settling(&self) -> u64 {
@@ -235,8 +237,7 @@ impl Run {
     fn strike(&mut self, fault: &'static str) {
         self.lan.say(0, || format!("==== {fault}"));
         self.lan.tally.fault(fault);
-        let n = self.lan.machines.len();
-        self.allowed += n;
+        self.allowed += self.may_make(fault);
         match fault {
             "loss" | "doubling" | "reordering" | "delay" | "loss of all packets" | "bad pair" => self.weather(fault),
             "cut" | "one-way cut" | "partial cut" | "no broadcast" => self.cut(fault),
@@ -251,6 +252,33 @@ impl Run {
             "full disk" | "failing disk" | "stuck disk" => self.disk(fault),
             "poison" => self.poison(),
             _ => self.other(fault),
+        }
+    }
+
+    /// How many leaders a fault may make at most: one for each machine that may find itself alone, and once more when
+    /// the way to one another is found again. Weather that P2 is promised under makes none.
+    fn may_make(&self, fault: &str) -> usize {
+        let n = self.lan.machines.len();
+        match fault {
+            _ if harmless(fault) => 0,
+            "handover" | "handover by a follower" | "TCP break" => 2,
+            "crash"
+            | "crash between outputs"
+            | "power cut"
+            | "restart"
+            | "stop"
+            | "stall"
+            | "sleep"
+            | "clone"
+            | "copied image"
+            | "leave and return"
+            | "link down"
+            | "address change"
+            | "deaf process"
+            | "full disk"
+            | "failing disk"
+            | "stuck disk" => 3,
+            _ => n,
         }
     }
 

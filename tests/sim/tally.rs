@@ -61,9 +61,9 @@ pub(crate) const MESSAGES: [&str; 38] = [
 /// Every answer of a canvass.
 pub(crate) const SAYS: [&str; 5] = ["LeaderAlive", "Better", "Taken", "Higher", "Backed"];
 
-/// Events that this part of tanist does not bring yet.
-pub(crate) const LATER: [Kind; 5] =
-    [Kind::Conflict, Kind::CopyDiffers, Kind::ItemKeptAside, Kind::CaughtUp, Kind::ClusterFull];
+/// Events that come with the data, with more members than a seed draws, or from the real host alone.
+pub(crate) const ELSEWHERE: [Kind; 6] =
+    [Kind::Conflict, Kind::CopyDiffers, Kind::ItemKeptAside, Kind::CaughtUp, Kind::ClusterFull, Kind::Started];
 
 fn add(map: &mut BTreeMap<&'static str, u64>, word: &'static str) {
     *map.entry(word).or_default() += 1;
@@ -158,7 +158,8 @@ impl Tally {
 
     /// Prints the table, and gives back what occurred fewer than `least` times.
     pub(crate) fn table(&self, faults: &[&'static str], least: u64) -> Vec<String> {
-        let events: Vec<&'static str> = Kind::ALL.iter().filter(|k| !LATER.contains(k)).map(|k| k.as_str()).collect();
+        let events: Vec<&'static str> =
+            Kind::ALL.iter().filter(|k| !ELSEWHERE.contains(k)).map(|k| k.as_str()).collect();
         let causes: Vec<&'static str> = Cause::ALL.iter().map(|c| c.as_str()).collect();
         let mut rare = Vec::new();
         for (title, words, counts) in [

@@ -278,11 +278,9 @@ impl Lan {
 
     /// Drops a connection that nobody knows any more.
     fn forget(&mut self, key: u64) {
-        let over = self
-            .net
-            .conns
-            .get(&key)
-            .is_some_and(|c| c.ends.iter().all(|e| !e.open) && c.flows.iter().all(|f| f.queue.is_empty()));
+        let over = self.net.conns.get(&key).is_some_and(|c| {
+            c.ends.iter().all(|e| !e.open && e.piped.is_none()) && c.flows.iter().all(|f| f.queue.is_empty())
+        });
         if over {
             self.net.conns.remove(&key);
         }
@@ -354,6 +352,12 @@ impl Lan {
                     self.push(other, other_end, Item::Data(bytes));
                 }
                 self.hang_up(other, other_end, true);
+                for (key, end) in [(key, end), (other, other_end)] {
+                    if let Some(conn) = self.net.conns.get_mut(&key) {
+                        conn.ends[end].piped = None;
+                    }
+                    self.forget(key);
+                }
                 let id = match this.owner {
                     Owner::Core(id) | Owner::Leg(id) => id,
                 };

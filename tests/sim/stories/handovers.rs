@@ -91,7 +91,8 @@ story! {
         lan.run(s(2));
         assert!(lan.machines[leader].process.is_none(), "it did not stop");
         lan.expect_leader(successor);
-        lan.expect_event(successor, Kind::Goodbye);
+        lan.expect_event(leader, Kind::Goodbye);
+        lan.expect_event(successor, Kind::MemberLeft);
     }
 }
 
