@@ -87,7 +87,7 @@ impl Node {
         self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
     }
 
-    fn join_frame(&self, via: Option<NodeId>) -> Frame {
+    pub(super) fn join_frame(&self, via: Option<NodeId>) -> Frame {
         let claim = match &self.role {
             Role::Following(f) => f.claim,
             Role::Electing(e) => e.lost.as_ref().map_or(self.base.shown, |l| Some(l.claim)).expect("a reign to join"),
