@@ -1,6 +1,8 @@
 //! The real agent as a process on loopback: how it starts and ends, what stops it from starting, and what must not
 //! disturb it.
 
+#![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use std::fs;

@@ -1,5 +1,7 @@
 //! The local API of real agents, as programs meet it: bytes over the socket.
 
+#![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
+
 mod common;
 
 use common::{Agent, Lan, in_time};

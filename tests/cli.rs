@@ -1,5 +1,7 @@
 //! The command line of the real binary: words, exit statuses, and the demo.
 
+#![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
+
 mod common;
 
 use common::{Lan, in_time, tanist};

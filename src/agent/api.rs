@@ -95,7 +95,7 @@ pub async fn serve(listener: UnixListener, shared: Shared, stop: CancellationTok
                 Err(error) => {
                     tracing::warn!("the local API could not take a connection: {error}");
                     // Out of descriptors, most likely: they come back when connections end, not by trying at once.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    crate::agent::clock::pause(Duration::from_millis(100)).await;
                     continue;
                 }
             },

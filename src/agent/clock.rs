@@ -87,6 +87,7 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 }
 
 /// Waits.
+#[expect(clippy::disallowed_methods, reason = "the one place that waits")]
 pub(super) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

@@ -233,6 +233,7 @@ pub(super) fn follow(rules: Rules) -> std::io::Result<mpsc::Receiver<Vec<Eligibl
         loop {
             if watch.changed(BURST).is_err() {
                 // A socket that failed would fail again at once; look again at leisure instead.
+                #[expect(clippy::disallowed_methods, reason = "a thread of its own, after a socket failed")]
                 std::thread::sleep(Duration::from_secs(1));
             }
             let Ok(facts) = netlink::scan() else { continue };

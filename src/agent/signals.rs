@@ -35,6 +35,10 @@ pub(super) fn follow(leftover: PathBuf) -> io::Result<mpsc::Receiver<()>> {
         let _ = first.try_send(());
         let path = leftover.clone();
         let late = std::thread::Builder::new().name("last".into()).spawn(move || {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread of its own: it must not depend on the loop that may hang"
+            )]
             std::thread::sleep(LATEST);
             end(&path);
         });

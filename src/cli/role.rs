@@ -62,6 +62,7 @@ pub(super) async fn is_leader(options: &Asked) -> Result<(), Fail> {
 }
 
 pub(super) async fn handover(options: &HandoverOptions, out: Out) -> Result<(), Fail> {
+    #[expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
     let began = Instant::now();
     let leader = options.asking.asked.client()?.handover(options.name.as_deref()).await?;
     if options.asking.json {

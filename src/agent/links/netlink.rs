@@ -205,6 +205,7 @@ impl Watch {
     pub(super) fn changed(&mut self, burst: Duration) -> io::Result<()> {
         self.socket.set_non_blocking(false)?;
         self.take()?;
+        #[expect(clippy::disallowed_methods, reason = "a thread of its own, which waits for a burst to end")]
         std::thread::sleep(burst);
         self.socket.set_non_blocking(true)?;
         loop {

@@ -72,6 +72,7 @@ impl Agreement {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
 mod tests {
     use super::*;
     use crate::time::Wall;

@@ -1,4 +1,5 @@
 //! The agents of a demo: real processes, their signals, and what their event streams tell.
+#![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
 use super::ground::Ground;
 use crate::cli::leash;

@@ -1,4 +1,5 @@
 //! `demo --script`: a start, a kill, a return and a handover, each timed by what the agents themselves tell.
+#![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
 mod report;
 

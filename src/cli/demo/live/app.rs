@@ -1,4 +1,5 @@
 //! What the live view knows, and what its keys do.
+#![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
 use crate::cli::demo::agree::Agreement;
 use crate::cli::demo::cluster::{Cluster, Life, News, What};
