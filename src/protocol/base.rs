@@ -313,7 +313,7 @@ impl Base {
 
     /// The direct way to a member.
     pub(super) fn direct(&self, to: NodeId) -> Option<Route> {
-        let entry = self.members.get(to)?;
+        let entry = self.members.get(to).filter(|e| !e.address.ip().is_unspecified())?;
         Some(Route { to: entry.node, hop: entry.address, via: None })
     }
 
@@ -322,7 +322,8 @@ impl Base {
         if via == to.id || via == self.me.node.id {
             return None;
         }
-        Some(Route { to, hop: self.members.get(via)?.address, via: Some(via) })
+        let entry = self.members.get(via).filter(|e| !e.address.ip().is_unspecified())?;
+        Some(Route { to, hop: entry.address, via: Some(via) })
     }
 
     pub(super) fn answer(&self, nonce: u64, standing: Standing) -> Answer {

@@ -194,7 +194,7 @@ impl Directory {
     pub(super) fn unwritten(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
         let mut rows = Vec::new();
         for e in self.all.values_mut() {
-            let Some(heard) = e.heard else { continue };
+            let Some(heard) = e.heard.filter(|_| !e.address.ip().is_unspecified()) else { continue };
             let due = match e.kept {
                 None => true,
                 Some((address, at)) => address != e.address || heard.since(at) >= limits::REMEMBER,

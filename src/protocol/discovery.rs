@@ -87,6 +87,7 @@ impl Node {
         let now = self.base.now;
         let mut one: Vec<SocketAddr> = self.base.peers.clone();
         one.extend(self.base.members.iter().filter(|e| !e.heard_within(lately, now)).map(|e| e.address));
+        one.retain(|a| !a.ip().is_unspecified());
         for address in one {
             let cast = hello(&self.base, false);
             self.base.cast(To::One(address), cast);

@@ -251,17 +251,17 @@ impl Node {
         }
         let leader = matches!(&self.role, Role::Following(f) if f.claim.node.id == m.node.id);
         let known = self.base.members.get(m.node.id).is_some();
-        if !known && m.address.ip().is_unspecified() {
-            return;
-        }
         if !known {
             self.base.members.insert(Entry::new(m.node, m.name.clone(), m.address, now));
         }
         let Some(entry) = self.base.members.get_mut(m.node.id) else { return };
         let was = if known { entry.state } else { MemberState::Silent };
-        if !entry.heard_within(limits::SILENT, now) && !m.address.ip().is_unspecified() {
-            entry.address = m.address;
+        // Where the leader is the session knows, and it may have more than one address.
+        if !leader && !entry.heard_within(limits::SILENT, now) {
             entry.node = m.node;
+            if !m.address.ip().is_unspecified() {
+                entry.address = m.address;
+            }
         }
         entry.name = m.name;
         entry.version = m.version;

@@ -39,9 +39,9 @@ impl Node {
         let wrong = state.route.is_some_and(|r| r.to.id != open.from.node.id);
         if open.from.node == self.base.me.node || wrong {
             // This agent itself, or somebody else, has the address that was the other's.
-            let how = if wrong && open.from.node != self.base.me.node { Closed::Local } else { Closed::Refused };
+            // That says nothing about the other.
             self.base.out.push(Output::Close { conn });
-            return self.closed(conn, how);
+            return self.closed(conn, Closed::Local);
         }
         let Some(state) = self.base.conns.get_mut(conn) else { return };
         state.through = open.via;

@@ -162,6 +162,10 @@ impl Node {
         self.new_reign(joined.claim, joined.story);
         self.take_list(joined.members);
         self.way_known(via, was_via, &name);
+        if let Role::Following(f) = &self.role {
+            let patience = self.base.settings.suspicion() * 5 / 9;
+            self.base.timers.set(Timer::Deaf, (f.broadcast + patience).max(now + patience / 4));
+        }
         // It counts from the moment that this agent speaks after the answer.
         self.ping_due();
     }

@@ -99,8 +99,10 @@ impl Node {
         let Some(peer) = self.base.conns.get(conn).and_then(|c| c.peer.clone()) else { return };
         let now = self.base.now;
         if self.base.members.get(peer.node.id).is_none() {
-            // It came through another: the address is the last resort, and what it says by itself replaces it.
-            let address = SocketAddr::new(address.ip(), peer.port);
+            // Of one that came through another the address is that other's: its own is not known.
+            let relayed = self.base.conns.get(conn).is_some_and(|c| c.via().is_some());
+            let ip = if relayed { std::net::Ipv4Addr::UNSPECIFIED.into() } else { address.ip() };
+            let address = SocketAddr::new(ip, peer.port);
             self.base.members.insert(Entry::new(peer.node, peer.name.clone(), address, now));
         }
         if let Some(entry) = self.base.members.get_mut(peer.node.id) {
