@@ -28,7 +28,7 @@ pub(crate) const S: u64 = 1_000_000;
 pub(crate) enum Event {
     Wake { m: M, life: u64, at: u64 },
     Datagram { m: M, from: SocketAddr, packet: Rc<Packet> },
-    Work { m: M, life: u64, work: Work },
+    Work { m: M, life: u64, work: Box<Work> },
     Thaw { m: M },
     Awake { m: M },
     Disk { m: M, life: u64 },
@@ -255,7 +255,7 @@ impl Lan {
             }
             Event::Work { m, life, work } => {
                 if self.life(m) == Some(life) {
-                    self.deliver(m, work);
+                    self.deliver(m, *work);
                 }
             }
             Event::Thaw { m } => self.thaw(m),

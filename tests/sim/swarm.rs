@@ -289,7 +289,7 @@ impl Run {
         let weather = &mut net.weather;
         let on = dice.chance(0.6);
         match fault {
-            "loss" => weather.loss = if on { dice.unit() * 0.3 } else { 0.0 },
+            "loss" => (weather.loss, weather.tcp_loss) = if on { (dice.unit() * 0.3, 0.0) } else { (0.0, 0.0) },
             "loss of all packets" => {
                 (weather.loss, weather.tcp_loss) = if on { (0.1, dice.unit() * 0.1) } else { (0.0, 0.0) };
             }

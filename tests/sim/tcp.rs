@@ -272,7 +272,7 @@ impl Lan {
             _ => Work::Piped { conn: key, end, what: Pipe::Ended },
         };
         // Through the queue: the core must not be stepped while it performs outputs.
-        self.plan(self.now, Event::Work { m: this.m, life: this.life, work });
+        self.plan(self.now, Event::Work { m: this.m, life: this.life, work: Box::new(work) });
         self.forget(key);
     }
 
