@@ -280,12 +280,18 @@ impl Base {
 
     /// Dials; the first frame is sent as soon as the connection stands.
     pub(super) fn dial(&mut self, route: Route, purpose: Purpose, first: Frame) -> ConnId {
+        let conn = self.dial_silent(route, purpose);
+        self.send(conn, first);
+        conn
+    }
+
+    /// Dials, and says nothing yet.
+    pub(super) fn dial_silent(&mut self, route: Route, purpose: Purpose) -> ConnId {
         let conn = self.conns.dialled(route, purpose, self.now);
         self.out.push(Output::Dial { conn, to: route.hop });
         if route.via.is_some() {
             self.out.push(Output::Send { conn, frame: Frame::Via(crate::message::Via { to: route.to }) });
         }
-        self.send(conn, first);
         conn
     }
 

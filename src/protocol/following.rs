@@ -263,6 +263,9 @@ impl Node {
                 entry.address = m.address;
             }
         }
+        if !leader && !m.address.ip().is_unspecified() {
+            entry.listed = Some(m.address);
+        }
         entry.name = m.name;
         entry.version = m.version;
         entry.priority = m.priority;

@@ -16,7 +16,10 @@ impl Node {
         match frame {
             Frame::Open(open) => return self.opened(conn, open),
             Frame::Via(via) => return self.asked_to_relay(conn, &via),
-            Frame::ViaReady => return self.base.pipe_ready(conn),
+            Frame::ViaReady => {
+                self.base.pipe_ready(conn);
+                return self.meet_connected(conn);
+            }
             // The one in between could not: it says nothing about the one behind it.
             Frame::ViaFailed(_) => {
                 self.base.out.push(Output::Close { conn });

@@ -243,6 +243,10 @@ impl Node {
             }
             Role::Leading(l) => {
                 l.led_since = now;
+                // Whoever still follows will say so; before that it counts for nothing.
+                for served in l.sessions.values_mut() {
+                    served.spoke = crate::time::Time(0);
+                }
                 self.beat_now();
             }
         }
@@ -265,6 +269,10 @@ impl Node {
     pub(super) fn alone(&mut self) {
         if self.base.linked() || !self.may_lead() {
             return;
+        }
+        if !matches!(self.role, Role::Leading(_)) {
+            let text = "there is still no network: this machine leads itself".to_owned();
+            self.base.warn(Kind::NetworkAlone, text, vec![]);
         }
         match &self.role {
             Role::Leading(_) => {}
@@ -354,10 +362,16 @@ impl Node {
             Role::Electing(e) => e.lost.as_ref().is_some_and(|l| l.listed),
             Role::Listening(_) => false,
         };
+        let now = self.base.now;
         if listed {
+            // Where it was heard counts for as long as it is heard there; then, where the leader hears it.
+            for entry in self.base.members.iter_mut().filter(|e| !e.heard_within(limits::SILENT, now)) {
+                if let Some(address) = entry.listed.take() {
+                    entry.address = address;
+                }
+            }
             return;
         }
-        let now = self.base.now;
         for entry in self.base.members.iter_mut().filter(|e| e.state != MemberState::Left) {
             let alive = entry.heard_within(limits::SILENT, now);
             entry.state = if alive { MemberState::Alive } else { MemberState::Silent };

@@ -97,7 +97,12 @@ impl Node {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Tick | Input::Connected { .. } => {}
+            Input::Tick => {}
+            Input::Connected { conn } => {
+                if self.base.conns.get(conn).is_some_and(|c| c.via().is_none()) {
+                    self.meet_connected(conn);
+                }
+            }
             Input::Datagram { from, datagram } => self.datagram(from, datagram),
             Input::Accepted { conn, from } => self.accepted(conn, from),
             Input::Frame { conn, frame } => self.frame(conn, frame),

@@ -111,13 +111,23 @@ impl Node {
         }
         routes.extend(reporter.and_then(|r| self.base.through(to, r)));
         for route in routes {
-            let Some(meet) = self.values(route.via) else { return };
-            let conn = self.base.dial(route, Purpose::Meet, Frame::Meet(meet));
+            let conn = self.base.dial_silent(route, Purpose::Meet);
             if let Role::Leading(l) = &mut self.role
                 && let Some(other) = l.others.get_mut(&id)
             {
                 other.conns.push(conn);
             }
+        }
+    }
+
+    /// The way to another leader stands: the values are stated as they are now, not as they were at the dial.
+    pub(super) fn meet_connected(&mut self, conn: ConnId) {
+        let Some(via) = self.base.conns.get(conn).filter(|c| c.purpose == Purpose::Meet).map(super::conns::Conn::via)
+        else {
+            return;
+        };
+        if let Some(meet) = self.values(via) {
+            self.base.send(conn, Frame::Meet(meet));
         }
     }
 

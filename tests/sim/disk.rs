@@ -24,10 +24,11 @@ impl Image {
     fn set_len(&mut self, len: u64) {
         self.pages.resize(usize::try_from(len).expect("small").div_ceil(PAGE), None);
         let rest = usize::try_from(len).expect("small") % PAGE;
-        if len < self.len && rest > 0 {
-            if let Some(page) = self.pages.last_mut().and_then(Option::as_mut) {
-                Arc::make_mut(page)[rest..].fill(0);
-            }
+        if len < self.len
+            && rest > 0
+            && let Some(page) = self.pages.last_mut().and_then(Option::as_mut)
+        {
+            Arc::make_mut(page)[rest..].fill(0);
         }
         self.len = len;
     }

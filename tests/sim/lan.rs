@@ -41,6 +41,7 @@ pub(crate) enum Event {
 }
 
 /// What a process has to do.
+#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
 pub(crate) enum Work {
     Input(Input),
     Datagram {
@@ -458,12 +459,12 @@ impl Lan {
         if process.shown.as_ref() == Some(&status) {
             return;
         }
-        let before = process.shown.replace(status.clone());
+        process.shown = Some(status.clone());
         let life = process.life;
         if self.transcript.is_some() {
             self.say(m, || crate::transcript::status(&status));
         }
-        self.oracle.status(m, life, self.now, before.as_ref(), &status);
+        self.oracle.status(m, life, &status);
     }
 
     fn plan_wake(&mut self, m: M) {

@@ -47,9 +47,7 @@ impl Memory {
 /// A change of leader, as P2 counts it.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    pub(crate) at: u64,
     pub(crate) m: M,
-    pub(crate) claim: Claim,
 }
 
 /// The judge.
@@ -203,7 +201,7 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn status(&mut self, m: M, life: u64, now: u64, _before: Option<&Status>, status: &Status) {
+    pub(crate) fn status(&mut self, m: M, life: u64, status: &Status) {
         let memory = &mut self.memory[m];
         if let Some(claim) = status.shown {
             if let Some(last) = memory.last_shown {
@@ -221,11 +219,11 @@ impl Oracle {
         }
         let leads = status.shown.filter(|_| status.role == RoleName::Leading);
         match (memory.leads, leads) {
-            (None, Some(claim)) => {
+            (None, Some(_)) => {
                 self.changes += 1;
-                self.entries.push(Change { at: now, m, claim });
+                self.entries.push(Change { m });
             }
-            (Some(claim), None) => self.depositions.push(Change { at: now, m, claim }),
+            (Some(_), None) => self.depositions.push(Change { m }),
             _ => {}
         }
         memory.leads = leads;
