@@ -29,8 +29,6 @@ pub(super) struct Entry {
     pub(super) heard: Option<Time>,
     /// When it was last heard from `address`.
     pub(super) address_heard: Time,
-    /// Where the leader hears it: taken when it is not heard here.
-    pub(super) listed: Option<SocketAddr>,
     /// What was last written down: where and when it was heard.
     pub(super) kept: Option<(SocketAddr, Time)>,
 }
@@ -51,7 +49,6 @@ impl Entry {
             seniority: (Duration::ZERO, now),
             heard: None,
             address_heard: now,
-            listed: None,
             kept: None,
         }
     }

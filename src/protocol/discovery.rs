@@ -186,7 +186,13 @@ impl Node {
         if node.id == self.base.me.node.id {
             return;
         }
+        // A clone of the leader must not move the leader's address.
+        let clone = matches!(&self.role, Role::Following(f) if f.claim.node.id == node.id && f.claim.node != node);
         if let Some(e) = self.base.members.get_mut(node.id) {
+            if !clone {
+                // Said on purpose: this is where it is now.
+                (e.address, e.address_heard) = (from, self.base.now);
+            }
             e.version.clone_from(&hello.version);
             e.priority = hello.priority;
         }

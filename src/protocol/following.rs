@@ -136,12 +136,11 @@ impl Node {
                 }
                 entry.node = known.claim.node;
             }
-            None if direct => {
+            None => {
                 let mut entry = Entry::new(known.claim.node, known.name.clone(), known.address, now);
                 entry.state = MemberState::Alive;
                 self.base.members.insert(entry);
             }
-            None => {}
         }
     }
 
@@ -257,15 +256,14 @@ impl Node {
         let Some(entry) = self.base.members.get_mut(m.node.id) else { return };
         let was = if known { entry.state } else { MemberState::Silent };
         // Where the leader is the session knows, and it may have more than one address.
-        if !leader && !entry.heard_within(limits::SILENT, now) {
+        let relay = matches!(&self.role, Role::Following(f) if f.relay == Some(m.node.id));
+        if !leader && !relay && !entry.heard_within(limits::OWN_EARS, now) {
             entry.node = m.node;
             if !m.address.ip().is_unspecified() {
                 entry.address = m.address;
             }
         }
-        if !leader && !m.address.ip().is_unspecified() {
-            entry.listed = Some(m.address);
-        }
+
         entry.name = m.name;
         entry.version = m.version;
         entry.priority = m.priority;

@@ -54,6 +54,14 @@ impl Node {
         if state.route.is_none() {
             address.set_port(open.from.port);
         }
+        if let Some(entry) = open.via.and_then(|relay| self.base.members.get_mut(relay))
+            && state.route.is_none()
+        {
+            // The one in between is where its connection came from.
+            let port = entry.address.port();
+            (entry.address, entry.address_heard) = (super::base::with_port(address, port), self.base.now);
+            entry.heard = Some(self.base.now);
+        }
         let former = self.base.heard(&open.from, (!relayed).then_some(address));
         self.new_boot(former, open.from.node);
     }

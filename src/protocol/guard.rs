@@ -233,6 +233,7 @@ impl Node {
             Role::Listening(_) => self.listen(Listening::default()),
             Role::Following(_) => {
                 self.hello();
+                self.greet = 2;
                 self.doubt(Doubt::Unanswered);
             }
             Role::Electing(_) if self.canvass.is_some() => {}
@@ -255,13 +256,16 @@ impl Node {
     /// An address is gone: what ran over it is asked for at once.
     fn address_lost(&mut self) {
         let now = self.base.now;
+        // The others keep an address for as long as nobody says otherwise.
+        self.hello();
+        self.greet = 2;
         match &mut self.role {
             Role::Leading(l) => {
                 l.led_since = now;
                 self.beat_now();
             }
             Role::Following(_) => self.ping_due(),
-            Role::Listening(_) | Role::Electing(_) => self.hello(),
+            Role::Listening(_) | Role::Electing(_) => {}
         }
     }
 
@@ -341,6 +345,10 @@ impl Node {
             }
         }
         self.forget();
+        if self.greet > 0 {
+            self.greet -= 1;
+            self.hello();
+        }
         let idle: Vec<ConnId> = self
             .base
             .conns
@@ -364,12 +372,6 @@ impl Node {
         };
         let now = self.base.now;
         if listed {
-            // Where it was heard counts for as long as it is heard there; then, where the leader hears it.
-            for entry in self.base.members.iter_mut().filter(|e| !e.heard_within(limits::SILENT, now)) {
-                if let Some(address) = entry.listed.take() {
-                    entry.address = address;
-                }
-            }
             return;
         }
         for entry in self.base.members.iter_mut().filter(|e| e.state != MemberState::Left) {

@@ -28,6 +28,8 @@ pub const EPOCH_LEAP: u64 = 1 << 32;
 pub const HIGHER: u32 = 3;
 /// Without a sign for so long a follower is silent, and a member does not count as heard lately.
 pub const SILENT: Duration = Duration::from_secs(3);
+/// For so long an address that was heard here counts more than the one that the leader hears: a member may have two.
+pub const OWN_EARS: Duration = Duration::from_secs(60);
 /// A session that was silent for so long is closed.
 pub const SESSION_DEAD: Duration = Duration::from_secs(10);
 /// Between two pings.

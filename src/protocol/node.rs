@@ -19,6 +19,8 @@ pub struct Node {
     /// Hellos that wait for their answer. Bound: [`limits::HIS`].
     pub(super) his: BTreeMap<NodeId, PendingHi>,
     pub(super) stopping: bool,
+    /// Hellos that are still to be said after a change of address.
+    pub(super) greet: u32,
     /// The store was told to be stuck.
     pub(super) stuck: bool,
     pub(super) veto: Option<super::election::Veto>,
@@ -47,6 +49,7 @@ impl Node {
             role: Role::Listening(Listening::default()),
             his: BTreeMap::new(),
             stopping: false,
+            greet: 0,
             stuck: false,
             veto: None,
             canvass: None,

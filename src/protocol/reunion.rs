@@ -263,7 +263,7 @@ impl Node {
             let port = state.peer.as_ref().map_or(0, |p| p.port);
             let address = match relay {
                 // Through another only the other end's own announcements tell its address.
-                Some(_) => self.other_address(peer.id).unwrap_or(SocketAddr::new(from.ip(), port)),
+                Some(_) => self.other_address(peer.id).unwrap_or((std::net::Ipv4Addr::UNSPECIFIED, port).into()),
                 None => SocketAddr::new(from.ip(), port),
             };
             let known = Known { claim: decided.stays, name: name.clone(), address, direct: relay.is_none() };
