@@ -282,6 +282,12 @@ impl Node {
         self.base.persist(vec![Write::Identity(id)], Then::Nothing);
         let text = format!("another living agent has the id {}: this one takes a new one", old.short());
         self.base.warn(Kind::CloneDetected, text, vec![("id", id.to_string().into()), ("was", old.to_string().into())]);
+        // Whoever is at the other end of these was told the old id.
+        let told: Vec<ConnId> =
+            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Incoming).map(|(id, _)| id).collect();
+        for conn in told {
+            self.base.close(conn);
+        }
         // The promises of the old id stay promises; its own claims are nobody's now.
         if !matches!(self.role, Role::Leading(_)) {
             self.leave_role(&[]);
