@@ -180,11 +180,6 @@ impl Base {
         Claim { epoch, at, node: self.me.node }
     }
 
-    /// Whether a claim has become the reign that is shown.
-    pub(super) fn leads_as(&self, claim: Claim) -> bool {
-        self.shown == Some(claim)
-    }
-
     /// Whether a reign can be shown: it is above what was shown, or the same (§9).
     pub(super) fn acceptable(&self, claim: Claim) -> bool {
         self.shown.is_none_or(|s| claim == s || claim.epoch > s.epoch)

@@ -383,7 +383,7 @@ impl Node {
             0 => format!("{text}, with nobody else"),
             n => format!("{text}, backed by {n}"),
         };
-        self.begin_leading(claim, story.clone());
+        self.begin_leading(claim, story.clone(), backed);
         self.base.tell(Kind::Leading, Level::Info, Some(story.cause), text, fields);
         self.beat_now();
         // By TCP too: a heartbeat may be lost, and does not reach everybody.

@@ -60,7 +60,7 @@ impl Node {
         }
         let dead = lost.claim.node.id;
         let silent = matches!(lost.cause, Cause::Silent | Cause::CutOff);
-        let listed = lost.listed;
+        let (listed, lost_epoch) = (lost.listed, lost.claim.epoch);
         self.electing(Some(lost));
         if let Some(entry) = self.base.members.get_mut(dead) {
             entry.state = MemberState::Silent;
@@ -78,12 +78,13 @@ impl Node {
         let me = self.base.me.node.id;
         let backed = self.base.now.since(self.base.promised_at);
         let own = self.base.settings.after_canvass();
+        // A claim of an epoch that has been followed since can beat no more.
         if self.base.promised_at.0 > 0
             && backed < own
             && self
                 .base
                 .promised
-                .is_some_and(|p| !p.withdrawn && p.claim.node != self.base.me.node && !self.base.leads_as(p.claim))
+                .is_some_and(|p| !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch)
         {
             return self.wait(own.saturating_sub(backed), "another's claim is backed");
         }
@@ -230,8 +231,12 @@ impl Node {
 
     /// Another member counts on this one to claim.
     pub(super) fn hurry(&mut self) {
+        let Role::Electing(e) = &self.role else { return };
+        let over = e.lost.as_ref().map_or(0, |l| l.claim.epoch);
         let backed = self.base.promised.is_some_and(|p| {
-            !p.withdrawn && self.base.now.since(self.base.promised_at) < self.base.settings.after_canvass()
+            !p.withdrawn
+                && p.claim.epoch > over
+                && self.base.now.since(self.base.promised_at) < self.base.settings.after_canvass()
         });
         if let Role::Electing(e) = &self.role
             && let Phase::Wait { why, .. } = &e.phase

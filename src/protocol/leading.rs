@@ -17,8 +17,9 @@ use std::net::SocketAddr;
 const QUICK: u32 = 3;
 
 impl Node {
-    pub(super) fn begin_leading(&mut self, claim: Claim, story: Story) {
+    pub(super) fn begin_leading(&mut self, claim: Claim, story: Story, backed: usize) {
         let now = self.base.now;
+        let backed = (backed, now + self.base.settings.after_canvass());
         self.base.since = self.base.wall;
         for entry in self.base.members.iter_mut() {
             entry.via = None;
@@ -27,6 +28,7 @@ impl Node {
         self.role = Role::Leading(Leading {
             claim,
             story,
+            backed,
             led_since: now,
             sessions: BTreeMap::new(),
             joining: BTreeMap::new(),

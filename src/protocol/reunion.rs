@@ -54,6 +54,8 @@ impl Node {
         let Role::Leading(l) = &self.role else { return None };
         // Who has answered lately: after a sleep, nobody has.
         let followers = l.sessions.values().filter(|s| self.base.now.since(s.spoke) <= limits::SILENT).count();
+        let backed = if self.base.now < l.backed.1 { l.backed.0 } else { 0 };
+        let followers = followers.max(backed);
         Some(Meet {
             claim: l.claim,
             followers: u32::try_from(followers).unwrap_or(u32::MAX),
