@@ -1,0 +1,177 @@
+//! Leaders that end: killed, frozen, stopped, told to hand over.
+
+use crate::ground::story;
+use crate::lan::{AT_ONCE, Lan, Reign, SETTLE, SILENCE, SLACK};
+use crate::net::name;
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// An office that has settled, and its leader's and successor's numbers.
+async fn settled(lan: &mut Lan, n: usize) -> (Reign, usize) {
+    lan.office(n).await;
+    let all = lan.all();
+    lan.start(&all);
+    let reign = lan.settled(&all, SETTLE + SLACK).await;
+    let successor = successor(lan, &all).await;
+    (reign, successor)
+}
+
+/// Whom all of them name as successor.
+async fn successor(lan: &mut Lan, machines: &[usize]) -> usize {
+    lan.until(SETTLE, &format!("{machines:?} name one successor"), async |lan| {
+        let mut named = None;
+        for machine in machines {
+            let successor = lan.status(*machine).await?.successor?.name;
+            if named.get_or_insert_with(|| successor.clone()) != &successor {
+                return None;
+            }
+        }
+        machines.iter().copied().find(|machine| Some(name(*machine)) == named)
+    })
+    .await
+}
+
+/// Kernels say at once that a process is gone: the successor takes over in milliseconds, again and again, until one is
+/// left; and whoever comes back follows.
+#[test]
+fn a_killed_leader_is_followed_in_milliseconds() {
+    story("deaths::a_killed_leader_is_followed_in_milliseconds", async |lan| {
+        let (mut reign, mut heir) = settled(lan, 4).await;
+        let began = Instant::now();
+        let mut dead = Vec::new();
+        while dead.len() < 3 {
+            let at = lan.signal(reign.leader, Signal::SIGKILL);
+            dead.push(reign.leader);
+            let survivors = lan.but(&dead);
+            let (next, took) = lan.failover(("kill -9", at), &survivors, &reign, SETTLE + SLACK).await;
+            assert_eq!((next.leader, next.cause.as_str(), next.epoch), (heir, "died", reign.epoch + 1));
+            assert!(took < AT_ONCE, "{took:?} after a kill");
+            reign = lan.settled(&survivors, SETTLE + SLACK).await;
+            if survivors.len() > 1 {
+                heir = successor(lan, &survivors).await;
+            }
+        }
+        lan.start(&dead);
+        assert_eq!(lan.settled(&lan.all(), SETTLE + SLACK).await, reign);
+        lan.quiet(Duration::from_secs(1)).await;
+        assert_eq!(lan.reigns_since(began).len(), 3, "one reign for each death");
+    });
+}
+
+/// The successor dies with the leader: the next in line takes over.
+#[test]
+fn leader_and_successor_die_together() {
+    story("deaths::leader_and_successor_die_together", async |lan| {
+        let (reign, heir) = settled(lan, 5).await;
+        let at = lan.signal(heir, Signal::SIGKILL);
+        lan.signal(reign.leader, Signal::SIGKILL);
+        let survivors = lan.but(&[reign.leader, heir]);
+        let (_, took) = lan.failover(("kill -9 of leader and successor", at), &survivors, &reign, SETTLE).await;
+        assert!(took < SILENCE, "{took:?} after a kill");
+        lan.settled(&survivors, SETTLE).await;
+        lan.quiet(Duration::from_secs(1)).await;
+    });
+}
+
+/// A frozen process holds its connections, and its kernel goes on to take new ones: only silence shows it. When it
+/// wakes it finds the other leader, and nobody is deposed.
+async fn wakes(lan: &mut Lan, how: &str, at: Instant, old: &Reign, thaw: impl FnOnce(&mut Lan)) -> Reign {
+    let survivors = lan.but(&[old.leader]);
+    let (next, took) = lan.failover((how, at), &survivors, old, SETTLE + SLACK).await;
+    assert_eq!(next.cause, "silent");
+    assert!(took < SILENCE, "{took:?} after {how}");
+    let next = lan.settled(&survivors, SETTLE).await;
+    let woken = Instant::now();
+    thaw(lan);
+    let reign = lan.settled(&lan.all(), SETTLE + SLACK).await;
+    assert_eq!(reign.leader, next.leader, "who woke did not depose the leader");
+    let took = lan.view(old.leader).since.expect("it told").duration_since(woken);
+    lan.figure("a frozen leader that wakes follows", took);
+    reign
+}
+
+#[test]
+fn a_frozen_leader_is_replaced_and_follows_when_it_wakes() {
+    story("deaths::a_frozen_leader_is_replaced_and_follows_when_it_wakes", async |lan| {
+        let (reign, _) = settled(lan, 3).await;
+        let frozen = reign.leader;
+        let at = lan.signal(frozen, Signal::SIGSTOP);
+        let reign = wakes(lan, "SIGSTOP", at, &reign, |lan| {
+            lan.signal(frozen, Signal::SIGCONT);
+        })
+        .await;
+        lan.quiet(Duration::from_secs(1)).await;
+        let frozen = reign.leader;
+        match lan.freeze(frozen, true) {
+            None => lan.note("no freezer here: a control group cannot be made"),
+            Some(at) => {
+                let thaw = |lan: &mut Lan| assert!(lan.freeze(frozen, false).is_some());
+                wakes(lan, "freezer", at, &reign, thaw).await;
+            }
+        }
+    });
+}
+
+/// A follower that stands still deposes nobody when it wakes.
+#[test]
+fn a_frozen_follower_comes_back_as_follower() {
+    story("deaths::a_frozen_follower_comes_back_as_follower", async |lan| {
+        let (reign, heir) = settled(lan, 3).await;
+        let began = lan.signal(heir, Signal::SIGSTOP);
+        let rest = lan.but(&[heir]);
+        lan.hears(reign.leader, "member-silent", began, SETTLE + SLACK).await;
+        assert_eq!(lan.settled(&rest, SLACK).await, reign);
+        lan.signal(heir, Signal::SIGCONT);
+        assert_eq!(lan.settled(&lan.all(), SETTLE + SLACK).await, reign);
+        lan.quiet(Duration::from_secs(2)).await;
+        assert_eq!(lan.reigns_since(began), []);
+    });
+}
+
+/// Handovers by hand: to the successor, to a named machine, asked of a follower.
+#[test]
+fn a_handover_takes_milliseconds() {
+    story("deaths::a_handover_takes_milliseconds", async |lan| {
+        let (mut reign, heir) = settled(lan, 3).await;
+        let all = lan.all();
+        let third = lan.but(&[reign.leader, heir])[0];
+        for (asked, to) in [(reign.leader, None), (third, Some(third)), (heir, Some(reign.leader))] {
+            successor(lan, &all).await;
+            let at = Instant::now();
+            let (client, named) = (lan.client(asked), to.map(name));
+            let asking = tokio::spawn(async move { client.handover(named.as_deref()).await });
+            let (next, took) = lan.failover(("handover", at), &all, &reign, SETTLE + SLACK).await;
+            let told = asking.await.expect("it ran").unwrap_or_else(|error| panic!("handover refused: {error}"));
+            assert_eq!((told.name, told.epoch), (name(next.leader), next.epoch));
+            assert_eq!(next.leader, to.unwrap_or(heir));
+            assert_eq!((next.cause.as_str(), next.epoch), ("handover", reign.epoch + 1));
+            assert!(took < AT_ONCE, "{took:?} for a handover");
+            reign = lan.settled(&all, SETTLE).await;
+        }
+        lan.quiet(Duration::from_secs(1)).await;
+    });
+}
+
+/// A leader that is stopped hands over first, and ends well and soon.
+#[test]
+fn a_leader_that_stops_hands_over() {
+    story("deaths::a_leader_that_stops_hands_over", async |lan| {
+        let (reign, heir) = settled(lan, 3).await;
+        let at = lan.signal(reign.leader, Signal::SIGTERM);
+        let survivors = lan.but(&[reign.leader]);
+        let (next, took) = lan.failover(("SIGTERM", at), &survivors, &reign, SETTLE + SLACK).await;
+        assert_eq!((next.leader, next.cause.as_str()), (heir, "goodbye"));
+        assert!(took < AT_ONCE, "{took:?} for a stop");
+        lan.ended(&[reign.leader], Duration::from_secs(2)).await;
+        assert_eq!(lan.exit_status(reign.leader), Some(0));
+        let next = lan.settled(&survivors, SETTLE).await;
+        lan.start(&[reign.leader]);
+        assert_eq!(lan.settled(&lan.all(), SETTLE + SLACK).await, next);
+        // With nobody to hand to, a leader just ends.
+        for machine in lan.all() {
+            lan.signal(machine, Signal::SIGTERM);
+        }
+        lan.ended(&lan.all(), Duration::from_secs(2) + SLACK).await;
+        assert!(lan.all().iter().all(|machine| lan.exit_status(*machine) == Some(0)));
+    });
+}

@@ -1,0 +1,138 @@
+//! Where a test runs: in private namespaces of its own, made by starting this program again inside `unshare`.
+
+use crate::lan::Lan;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+
+/// Names the directory of a test to the process that runs it.
+const INSIDE: &str = "TANIST_LAN_INSIDE";
+
+/// Makes a test that cannot run fail.
+const MUST_RUN: &str = "TANIST_TESTS_MUST_RUN";
+
+/// So many LANs run at once: agents that wait for a processor look like agents that stand still.
+const AT_ONCE: usize = 2;
+
+/// A test that takes longer is ended, in seconds.
+const LONGEST: &str = "110";
+
+/// Begins every line of a test's output that is printed even when it succeeds.
+pub(crate) const FIGURE: &str = "lan | ";
+
+/// Says that the story was told to its end.
+const DONE: &str = "the story ends here";
+
+/// New namespaces: network, mounts, processes. The first process is the test; with it everything ends.
+const PRIVATE: [&str; 5] = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
+const AS_USER: [&str; 2] = ["--user", "--map-root-user"];
+
+/// All that the harness needs, tried once.
+const TRY: &str = "set -e
+mount -t tmpfs tmpfs /run
+ip netns add try
+ip link add lan type bridge
+ip link add a type veth peer name b netns try
+nsenter --net=/run/netns/try ip link set lo up
+nft 'add table bridge t'
+nft 'add chain bridge t c { type filter hook forward priority 0; }'
+nft 'add rule bridge t c meta l4proto udp numgen random mod 100 < 30 drop'";
+
+/// The flags for `unshare` with which everything works here, or why nothing does.
+fn way() -> &'static Result<Vec<&'static str>, String> {
+    static WAY: OnceLock<Result<Vec<&'static str>, String>> = OnceLock::new();
+    WAY.get_or_init(|| {
+        let mut ways: Vec<Vec<&str>> = vec![[&AS_USER[..], &PRIVATE[..]].concat()];
+        if nix::unistd::geteuid().is_root() {
+            ways.insert(0, PRIVATE.to_vec());
+        }
+        let mut why = String::new();
+        for way in ways {
+            let tried = Command::new("timeout").args(["20", "unshare"]).args(&way).args(["sh", "-c", TRY]).output();
+            match tried {
+                Ok(output) if output.status.success() => return Ok(way),
+                Ok(output) => why = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+                Err(error) => why = format!("timeout: {error}"),
+            }
+        }
+        Err(format!("no LAN can be made of network namespaces here: {why}"))
+    })
+}
+
+/// Runs a test: `name` is the test's own path in this program.
+///
+/// # Panics
+/// When the story fails.
+pub(crate) fn story(name: &str, story: impl AsyncFnOnce(&mut Lan)) {
+    if let Some(dir) = std::env::var_os(INSIDE) {
+        return inside(PathBuf::from(dir), story);
+    }
+    let way = match way() {
+        Ok(way) => way,
+        Err(why) if std::env::var_os(MUST_RUN).is_some_and(|v| v == "1") => panic!("{why}"),
+        Err(why) => return say(&format!("{FIGURE}{name} skipped: {why}\n")),
+    };
+    let _place = Place::take();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", LONGEST, "unshare"]).args(way);
+    command.arg(std::env::current_exe().expect("this program has a path"));
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, dir.path());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("`timeout` runs");
+    // The test ends when this end of its standard input closes, however this process dies.
+    let held = child.stdin.take();
+    let output = child.wait_with_output().expect("a child of this process");
+    drop(held);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    crate::agents::thaw_all(dir.path());
+    if !output.status.success() || !out.contains(DONE) {
+        panic!("{name} failed ({}):\n{out}\n{err}", output.status);
+    }
+    let figures: String = out.lines().filter(|line| line.starts_with(FIGURE)).map(|line| format!("{line}\n")).collect();
+    say(&format!("{FIGURE}{name}\n{figures}"));
+}
+
+/// Prints past the test harness, which swallows what a successful test prints.
+fn say(text: &str) {
+    // Nobody to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn inside(dir: PathBuf, story: impl AsyncFnOnce(&mut Lan)) {
+    std::thread::spawn(|| {
+        let mut rest = Vec::new();
+        let _ = std::io::stdin().read_to_end(&mut rest);
+        eprintln!("the process that started this test is gone");
+        std::process::exit(1);
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut lan = Lan::new(dir).await;
+        story(&mut lan).await;
+        lan.print_figures();
+    });
+    println!("{DONE}");
+}
+
+/// A place among the tests that run.
+struct Place;
+
+static TAKEN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Place {
+    fn take() -> Self {
+        let taken = TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = TAKEN.1.wait_while(taken, |n| *n >= AT_ONCE).unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        Place
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TAKEN.1.notify_one();
+    }
+}

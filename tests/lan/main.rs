@@ -1,0 +1,25 @@
+//! Real agents on the real kernel: every test is a LAN of its own, with one network namespace for each machine, Ethernet
+//! bridges as switches, and packet filters in the switches as broken cables.
+//!
+//! How to run: `cargo test --test lan`, as root or as a user who may make user namespaces. It needs the programs `unshare`,
+//! `nsenter` (util-linux), `ip` (iproute2), `nft` (nftables) and `timeout`; where they or the permission are missing, the
+//! tests say so and skip, unless `TANIST_TESTS_MUST_RUN=1`: then they fail. `cargo test --test lan -- --nocapture` prints
+//! the times of each failover; a test that fails prints what every machine told, in order.
+//!
+//! Nothing touches the machine's own network: a test starts itself again inside private namespaces (network, mounts and
+//! processes), and all that it made disappears with its last process.
+//!
+//! No agent here is given an interface, a peer or a heartbeat unless that is what the test is about.
+
+mod agents;
+mod commands;
+mod crowd;
+mod cuts;
+mod deaths;
+mod elections;
+mod ground;
+mod lan;
+mod links;
+mod net;
+mod subnets;
+mod told;

@@ -1,0 +1,114 @@
+//! Machines, cables and switches: namespaces, pairs of virtual Ethernet ends, and bridges in the test's own namespace.
+//! What goes wrong between machines is a packet filter in the switches, so that no machine can notice it by itself.
+
+use crate::commands::{ip, nft};
+use std::collections::BTreeSet;
+
+/// A machine's name by its number.
+pub(crate) fn name(machine: usize) -> String {
+    format!("pc-{machine}")
+}
+
+/// The switch's end of a cable.
+pub(crate) fn port(machine: usize, device: &str) -> String {
+    format!("p{machine}-{device}")
+}
+
+/// The cables, and what is wrong with them.
+#[derive(Debug, Default)]
+pub(crate) struct Net {
+    /// Machine and device of each cable.
+    cables: Vec<(usize, String)>,
+    /// From whom to whom nothing passes.
+    cuts: BTreeSet<(usize, usize)>,
+    /// So many of a hundred datagrams are lost.
+    loss: u32,
+}
+
+impl Net {
+    /// A LAN without anything.
+    pub(crate) async fn new() -> Self {
+        let made = std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]).status();
+        assert!(made.is_ok_and(|status| status.success()), "a private /run");
+        nft(None, "add table bridge lan\nadd chain bridge lan forward { type filter hook forward priority 0; }\n")
+            .await;
+        Net::default()
+    }
+
+    /// A switch.
+    pub(crate) async fn switch(&self, switch: &str) {
+        ip(None, &format!("link add {switch} type bridge\nlink set {switch} up\n")).await;
+    }
+
+    /// A machine without a cable.
+    pub(crate) async fn machine(&self, machine: usize) {
+        let name = name(machine);
+        ip(None, &format!("netns add {name}\n")).await;
+        ip(Some(&name), "link set lo up\n").await;
+    }
+
+    /// A cable from a machine's new device to a switch; without an address beyond IPv6's own.
+    pub(crate) async fn cable(&mut self, machine: usize, device: &str, switch: &str) {
+        let (name, port) = (name(machine), port(machine, device));
+        let lines = format!(
+            "link add {port} type veth peer name {device} netns {name}\nlink set {port} master {switch}\n\
+             link set {port} up\n"
+        );
+        ip(None, &lines).await;
+        ip(Some(&name), &format!("link set {device} up\n")).await;
+        self.cables.push((machine, device.to_owned()));
+    }
+
+    /// Pulls a cable out of the switch, or puts it back: the machine sees it by the carrier.
+    pub(crate) async fn plugged(&self, machine: usize, device: &str, plugged: bool) {
+        let state = if plugged { "up" } else { "down" };
+        ip(None, &format!("link set {} {state}\n", port(machine, device))).await;
+    }
+
+    /// Cuts, or mends, what goes from some machines to others.
+    pub(crate) async fn cut(&mut self, from: &[usize], to: &[usize], cut: bool) {
+        for pair in from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))) {
+            if cut {
+                self.cuts.insert(pair);
+            } else {
+                self.cuts.remove(&pair);
+            }
+        }
+        self.filter().await;
+    }
+
+    /// Mends everything.
+    pub(crate) async fn mend(&mut self) {
+        self.cuts.clear();
+        self.loss = 0;
+        self.filter().await;
+    }
+
+    /// Loses so many of a hundred datagrams on their way through the switches.
+    pub(crate) async fn lose(&mut self, percent: u32) {
+        self.loss = percent;
+        self.filter().await;
+    }
+
+    /// Writes the filter anew, in one transaction.
+    async fn filter(&self) {
+        let mut lines = String::from("flush chain bridge lan forward\n");
+        if self.loss > 0 {
+            let loss = self.loss;
+            let rule = format!("meta l4proto udp numgen random mod 100 < {loss} drop");
+            lines.push_str(&format!("add rule bridge lan forward {rule}\n"));
+        }
+        let ports = |machine: usize| self.cables.iter().filter(move |(m, _)| *m == machine).map(|(m, d)| port(*m, d));
+        let pairs: Vec<String> = self
+            .cuts
+            .iter()
+            .flat_map(|(from, to)| ports(*from).flat_map(|from| ports(*to).map(move |to| (from.clone(), to))))
+            .map(|(from, to)| format!("\"{from}\" . \"{to}\""))
+            .collect();
+        if !pairs.is_empty() {
+            let pairs = pairs.join(", ");
+            lines.push_str(&format!("add rule bridge lan forward iifname . oifname {{ {pairs} }} drop\n"));
+        }
+        nft(None, &lines).await;
+    }
+}
