@@ -2,6 +2,7 @@
 
 use crate::ground::story;
 use crate::lan::{Lan, Reign, SETTLE, SILENCE, SLACK};
+use crate::net::name;
 use std::time::{Duration, Instant};
 
 async fn settled(lan: &mut Lan, n: usize) -> Reign {
@@ -27,12 +28,18 @@ fn a_leader_behind_a_silent_cut_is_replaced_and_follows_when_it_is_mended() {
         assert!(took < SILENCE, "{took:?} after a silent cut");
         let next = lan.settled(&survivors, SETTLE).await;
         assert_eq!(lan.settled(&[old.leader], SLACK).await, old, "cut off, it leads on");
-        mended(lan, &next, old.leader).await;
+        mended(lan, &next, old.leader, at).await;
     });
 }
 
-/// Everything is mended: the one with more followers stays.
-async fn mended(lan: &mut Lan, stays: &Reign, yields: usize) {
+/// Everything is mended, as soon as the one that lost followers since `cut` has noticed it (§6: after 3 s): the one with
+/// more followers stays.
+async fn mended(lan: &mut Lan, stays: &Reign, yields: usize, cut: Instant) {
+    let lost = lan.all().iter().filter(|m| lan.view(**m).leader != Some(name(yields))).count();
+    lan.until(SETTLE + SLACK, "the old leader takes those it lost for silent", async |lan| {
+        (lan.times_told(yields, "member-silent", cut) >= lost).then_some(())
+    })
+    .await;
     let at = Instant::now();
     lan.note("mended");
     lan.net.mend().await;
@@ -41,6 +48,7 @@ async fn mended(lan: &mut Lan, stays: &Reign, yields: usize) {
     let took =
         lan.all().iter().filter_map(|m| lan.view(*m).since).max().expect("all told").saturating_duration_since(at);
     lan.figure("reunion: all follow one leader", took);
+    assert!(took < SETTLE, "{took:?} for a reunion");
     assert!(lan.has_told(yields, "reunion", at), "the one that yields says so");
     lan.quiet(Duration::from_secs(1)).await;
 }
@@ -62,7 +70,7 @@ fn two_halves_have_two_leaders_and_become_one() {
         assert_eq!(next.cause, "silent");
         let next = lan.settled(&large, SETTLE).await;
         assert_eq!(lan.settled(&small, SETTLE).await, old);
-        mended(lan, &next, old.leader).await;
+        mended(lan, &next, old.leader, at).await;
     });
 }
 
@@ -140,7 +148,7 @@ fn a_leader_that_hears_nothing_is_replaced() {
         lan.failover(("deaf leader", at), &survivors, &old, SETTLE + SLACK).await;
         let next = lan.settled(&survivors, SETTLE).await;
         lan.quiet(Duration::from_secs(2)).await;
-        mended(lan, &next, old.leader).await;
+        mended(lan, &next, old.leader, at).await;
     });
 }
 
@@ -157,7 +165,7 @@ fn a_leader_that_nobody_hears_is_replaced() {
         assert!(took < SILENCE, "{took:?} after a one-way cut");
         let next = lan.settled(&survivors, SETTLE).await;
         lan.quiet(Duration::from_secs(2)).await;
-        mended(lan, &next, old.leader).await;
+        mended(lan, &next, old.leader, at).await;
     });
 }
 
@@ -173,6 +181,7 @@ fn lost_datagrams_depose_nobody() {
         let at = lan.start(&[4]);
         assert_eq!(lan.settled(&lan.all(), SETTLE + SLACK).await, reign);
         lan.quiet(Duration::from_secs(6)).await;
+        lan.net.mend().await;
         assert_eq!(lan.reigns_since(at), []);
     });
 }

@@ -33,10 +33,10 @@ const TRY: &str = "set -e
 mount -t tmpfs tmpfs /run
 ip netns add try
 ip link add lan type bridge
-ip link add a type veth peer name b netns try
+ip link add end1 type veth peer name end2 netns try
 nsenter --net=/run/netns/try ip link set lo up
 nft 'add table bridge t'
-nft 'add chain bridge t c { type filter hook forward priority 0; }'
+nft 'add chain bridge t c { type filter hook forward priority -300; }'
 nft 'add rule bridge t c meta l4proto udp numgen random mod 100 < 30 drop'";
 
 /// The flags for `unshare` with which everything works here, or why nothing does.
@@ -78,7 +78,10 @@ pub(crate) fn story(name: &str, story: impl AsyncFnOnce(&mut Lan)) {
     let mut command = Command::new("timeout");
     command.args(["--signal=KILL", LONGEST, "unshare"]).args(way);
     command.arg(std::env::current_exe().expect("this program has a path"));
-    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, dir.path());
+    command
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, dir.path())
+        .env("RUST_BACKTRACE", "0");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("`timeout` runs");
     // The test ends when this end of its standard input closes, however this process dies.

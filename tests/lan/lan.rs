@@ -259,9 +259,14 @@ impl Lan {
         }
     }
 
-    /// Whether an agent has told such an event since a moment.
+    /// How often an agent has told such an event since a moment.
+    pub(crate) fn times_told(&self, machine: usize, event: &str, since: Instant) -> usize {
+        self.told.iter().filter(|told| told.0 >= since && told.1 == machine && told.2 == event).count()
+    }
+
+    /// Whether it has told one.
     pub(crate) fn has_told(&self, machine: usize, event: &str, since: Instant) -> bool {
-        self.told.iter().rev().take_while(|told| told.0 >= since).any(|told| told.1 == machine && told.2 == event)
+        self.times_told(machine, event, since) > 0
     }
 
     /// Waits until an agent has told such an event since a moment.
@@ -358,6 +363,8 @@ impl Lan {
 
     /// The table of the times that were taken.
     pub(crate) fn print_figures(&self) {
+        // The line above has no end yet.
+        println!();
         self.figures.iter().for_each(|figure| println!("{figure}"));
     }
 }
