@@ -103,7 +103,7 @@ fn a_frozen_leader_is_replaced_and_follows_when_it_wakes() {
         lan.quiet(Duration::from_secs(1)).await;
         let frozen = reign.leader;
         match lan.freeze(frozen, true) {
-            None => lan.note("no freezer here: a control group cannot be made"),
+            None => lan.say("without the freezer: no control group can be made"),
             Some(at) => {
                 let thaw = |lan: &mut Lan| assert!(lan.freeze(frozen, false).is_some());
                 wakes(lan, "freezer", at, &reign, thaw).await;

@@ -349,6 +349,11 @@ impl Lan {
         self.figures.push(format!("{FIGURE}  {:>9.1} ms  {what}", took.as_secs_f64() * 1000.0));
     }
 
+    /// Says something in the table at the end.
+    pub(crate) fn say(&mut self, what: &str) {
+        self.figures.push(format!("{FIGURE}  {what}"));
+    }
+
     /// The reigns that began since a moment: who leads, and the epoch.
     pub(crate) fn reigns_since(&self, at: Instant) -> Vec<(usize, u64)> {
         let told = self.told.iter().filter(|told| told.0 >= at && told.2 == "leading");
