@@ -98,3 +98,25 @@ fn an_office_starts_again_after_power_cuts() {
         }
     });
 }
+
+/// Two clusters of different names share the LAN and never mix.
+#[test]
+fn two_clusters_share_a_lan() {
+    story("elections::two_clusters_share_a_lan", async |lan| {
+        lan.office(5).await;
+        let (one, other) = ([1, 2, 3], [4, 5]);
+        for machine in other {
+            lan.flags(machine, &["--cluster", "workshop"]);
+        }
+        let began = lan.start(&lan.all());
+        lan.settled(&one, SETTLE + SLACK).await;
+        lan.settled(&other, SETTLE + SLACK).await;
+        know_one_another(lan, &one).await;
+        know_one_another(lan, &other).await;
+        lan.quiet(Duration::from_secs(2)).await;
+        assert_eq!(lan.reigns_since(began).len(), 2, "one for each");
+        for (machine, members) in [(1, 3), (4, 2)] {
+            assert_eq!(lan.status(machine).await.expect("it answers").members, members);
+        }
+    });
+}
