@@ -11,6 +11,8 @@
 //!
 //! No agent here is given an interface, a peer or a heartbeat unless that is what the test is about.
 
+#![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
+
 mod agents;
 mod commands;
 mod crowd;
