@@ -360,7 +360,11 @@ impl Base {
         if let Some(address) = address {
             entry.heard = Some(now);
             // An agent on two links is heard from two addresses: one is kept for as long as it is heard from there.
-            if entry.address == address || now.since(entry.address_heard) > stale {
+            // One that everybody can use is better than one that means something on one link only.
+            let better = link_local(entry.address) && !link_local(address);
+            let worse = link_local(address) && !link_local(entry.address);
+            let stale = if worse { limits::SILENT.max(stale) } else { stale };
+            if entry.address == address || better || now.since(entry.address_heard) > stale {
                 entry.address = address;
                 entry.address_heard = now;
             }
@@ -375,6 +379,11 @@ pub(super) type Fields = Vec<(&'static str, Value)>;
 /// A duration as a field, in microseconds.
 pub(super) fn us(d: Duration) -> Value {
     Value::Number(u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// An address that means something on one link only.
+pub(super) fn link_local(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(a) if a.ip().segments()[0] & 0xffc0 == 0xfe80)
 }
 
 /// The scope of a link-local address does not travel: the teller's own scope is taken.

@@ -189,7 +189,8 @@ impl Node {
         // A clone of the leader must not move the leader's address.
         let clone = matches!(&self.role, Role::Following(f) if f.claim.node.id == node.id && f.claim.node != node);
         if let Some(e) = self.base.members.get_mut(node.id) {
-            if !clone {
+            let worse = super::base::link_local(from) && !super::base::link_local(e.address);
+            if !clone && !worse {
                 // Said on purpose: this is where it is now.
                 (e.address, e.address_heard) = (from, self.base.now);
             }

@@ -259,7 +259,8 @@ impl Node {
         let relay = matches!(&self.role, Role::Following(f) if f.relay == Some(m.node.id));
         if !leader && !relay && !entry.heard_within(limits::OWN_EARS, now) {
             entry.node = m.node;
-            if !m.address.ip().is_unspecified() {
+            // Without its scope a link-local address leads nowhere from here.
+            if !m.address.ip().is_unspecified() && !super::base::link_local(m.address) {
                 entry.address = m.address;
             }
         }
