@@ -107,7 +107,7 @@ impl Node {
                 || answered.contains(&e.node.id)
                 || e.heard_within(limits::SILENT, now)
         };
-        let members: Vec<_> = self.base.members.iter().filter(|e| e.state != MemberState::Left).collect();
+        let members: Vec<_> = self.base.members.reachable().filter(|e| e.state != MemberState::Left).collect();
         let mut views: Vec<_> = members.iter().map(|e| e.to_member(now)).collect();
         for v in &mut views {
             v.state = MemberState::Alive;
@@ -212,7 +212,7 @@ impl Node {
 
     fn yield_to(&mut self, by: NodeId, known: Known) {
         let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
-        let relay = (known.claim.node.id != by).then_some(by);
+        let relay = (known.direct && known.claim.node.id != by).then_some(by);
         let again = self.veto.as_ref().filter(|v| v.claim == known.claim).map_or(1, |v| (v.count + 1).min(4));
         // 4, 8, 16, 32 intervals, while nothing changes.
         let until = self.base.now + self.base.heartbeat() * (2 << again);

@@ -172,6 +172,20 @@ impl Directory {
         self.all.remove(&id)
     }
 
+    /// Members that can be dialled, one for each address: that of the one which is alive, or was heard there last. A
+    /// machine that lost its id, or whose address went to another, leaves entries behind that lead to somebody else.
+    pub(super) fn reachable(&self) -> impl Iterator<Item = &Entry> {
+        let mut holders: BTreeMap<SocketAddr, &Entry> = BTreeMap::new(); // bound: MEMBERS
+        for e in self.all.values().filter(|e| !e.address.ip().is_unspecified()) {
+            let rank = |e: &Entry| (e.state == MemberState::Alive, e.heard);
+            match holders.get(&e.address) {
+                Some(other) if rank(other) >= rank(e) => {}
+                _ => drop(holders.insert(e.address, e)),
+            }
+        }
+        self.all.values().filter(move |e| holders.get(&e.address).is_some_and(|h| h.node.id == e.node.id))
+    }
+
     /// Members whose last sign is older than `after`.
     pub(super) fn forgotten(&self, after: Duration, now: Time, keep: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
         let old = |e: &&Entry| now.since(e.heard.unwrap_or(e.seniority.1)) > after && !keep(e.node.id);

@@ -10,6 +10,7 @@ use crate::claim::Claim;
 use crate::event::{Cause, Kind};
 use crate::ident::{ConnId, Node as Ident, NodeId};
 use crate::message::{Cast, Datagram, Frame, Goodbye, Heartbeat, Hello, Hi, Join, Known, MemberState, Welcome};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -85,10 +86,9 @@ impl Node {
         self.base.cast(To::Everyone, cast);
         let lately = self.base.settings.silence();
         let now = self.base.now;
-        let mut one: Vec<SocketAddr> = self.base.peers.clone();
+        let mut one: BTreeSet<SocketAddr> = self.base.peers.iter().copied().collect();
         one.extend(self.base.members.iter().filter(|e| !e.heard_within(lately, now)).map(|e| e.address));
-        one.retain(|a| !a.ip().is_unspecified());
-        for address in one {
+        for address in one.into_iter().filter(|a| !a.ip().is_unspecified()) {
             let cast = hello(&self.base, false);
             self.base.cast(To::One(address), cast);
         }
@@ -122,7 +122,10 @@ impl Node {
             e.state = MemberState::Silent;
         }
         self.new_boot(former, sender.node);
-        if sender.node.id == self.base.me.node.id && matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_)) {
+        let searching = matches!(self.role, Role::Listening(_) | Role::Electing(_));
+        if sender.node.id == self.base.me.node.id
+            && (searching || matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_)))
+        {
             self.suspect_clone(sender.node, from, None);
         }
         match cast {
@@ -137,19 +140,16 @@ impl Node {
             Cast::Goodbye(g) => self.heard_goodbye(sender.node, g),
             Cast::Question(q) => {
                 if q.to == self.base.me.node && !self.checking() {
-                    let answer = self.base.answer(q.nonce, self.standing());
+                    let answer = self.base.answer(q.nonce, self.vouches());
                     self.base.cast(To::One(from), Cast::Answer(answer));
                 }
             }
-            Cast::Answer(a) => {
-                if self.asking_node() == Some(sender.node) {
-                    self.answered(None, &a, from);
-                }
-            }
+            Cast::Answer(a) => self.datagram_answers(sender.node, &a, from),
         }
     }
 
-    /// A leader has this agent's id and another boot: it is asked whose the id is (§4). Two leaders meet instead.
+    /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
+    /// Two leaders meet instead.
     pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
         let known = self.base.conns.iter().any(|(_, c)| c.purpose == Purpose::Clone);
         if known || matches!(self.role, Role::Leading(_)) {
@@ -184,6 +184,11 @@ impl Node {
 
     fn heard_hello(&mut self, node: Ident, from: SocketAddr, hello: &Hello) {
         if node.id == self.base.me.node.id {
+            // Another agent has this one's id. Of the two, the one that follows a leader was here first, and shows itself.
+            if matches!(&self.role, Role::Following(f) if f.settled) {
+                let hi = Hi { to: node, leader: None, priority: self.base.settings.priority };
+                self.base.cast(To::One(from), Cast::Hi(hi));
+            }
             return;
         }
         // A clone of the leader must not move the leader's address.
@@ -259,7 +264,9 @@ impl Node {
             }
             return;
         };
-        if Some(known.claim) == own && hi.to != self.base.me.node {
+        // Only a member that reaches the leader directly can be gone through: its answer is worth more than others'.
+        let as_good = known.direct || !self.known().is_some_and(|k| k.direct);
+        if Some(known.claim) == own && as_good && hi.to != self.base.me.node {
             self.answered_for_us(&hi.to);
         }
         let relay = known.direct.then_some(node.id);
@@ -289,6 +296,12 @@ impl Node {
                 Some(lost) if lost.claim > known.claim => {}
                 _ => self.follow(Target::told(known, relay)),
             },
+            Role::Following(f) if f.claim.node == known.claim.node => {
+                if f.session.is_none() && f.relay.is_none() {
+                    f.relay = relay;
+                    self.dial_relay();
+                }
+            }
             Role::Following(_) => self.heard_other(known, from, relay),
             Role::Leading(_) => self.other_leader(known, relay, from),
         }

@@ -44,6 +44,7 @@ impl Node {
             session: None,
             dials: Vec::new(),
             relay,
+            sought: None,
             listed: false,
             full: false,
             asking: None,
@@ -294,7 +295,8 @@ impl Node {
         if !self.on_session(conn) || known.claim.node.id == self.base.me.node.id || !self.base.believe(known.claim) {
             return;
         }
-        let relay = self.base.peer(conn).map(|n| n.id);
+        // Only a member that reaches it directly can be gone through.
+        let relay = self.base.peer(conn).map(|n| n.id).filter(|_| known.direct);
         self.follow(Target::told(known, relay));
     }
 

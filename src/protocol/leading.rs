@@ -100,8 +100,8 @@ impl Node {
     /// Configured and remembered members without a session are announced to in turn.
     fn next_without_session(&mut self) -> Option<SocketAddr> {
         let Role::Leading(l) = &mut self.role else { return None };
-        let without = |e: &&directory::Entry| !l.sessions.contains_key(&e.node.id) && !e.address.ip().is_unspecified();
-        let count = self.base.members.iter().filter(without).count();
+        let without = |e: &&directory::Entry| !l.sessions.contains_key(&e.node.id);
+        let count = self.base.members.reachable().filter(without).count();
         let peers = self.base.peers.iter().copied();
         let known =
             |a: &SocketAddr| self.base.members.iter().any(|e| e.address == *a && l.sessions.contains_key(&e.node.id));
@@ -115,7 +115,7 @@ impl Node {
             Some(address) => Some(*address),
             None => {
                 let turn = l.turn - peers.len();
-                self.base.members.iter().filter(without).nth(turn).map(|e| e.address)
+                self.base.members.reachable().filter(without).nth(turn).map(|e| e.address)
             }
         }
     }

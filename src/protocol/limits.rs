@@ -44,6 +44,8 @@ pub const BLACK_HOLE: Duration = Duration::from_secs(2);
 pub const MEET: Duration = Duration::from_secs(1);
 /// The longest pause between two Hellos.
 pub const HELLO: Duration = Duration::from_secs(2);
+/// The least silence after which a leader that is heard by TCP only is dead.
+pub const TCP_ONLY: Duration = Duration::from_secs(1);
 /// After losing its last link a follower leads itself.
 pub const LINK_LOST: Duration = Duration::from_secs(3);
 /// An accepted connection that asked for nothing that lasts is closed after so long.

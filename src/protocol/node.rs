@@ -197,7 +197,7 @@ impl Node {
             Role::Leading(l) => Some(self.known_self(l.claim)),
             Role::Following(f) if f.settled || f.confirmed => {
                 let address = self.base.members.get(f.claim.node.id)?.address;
-                let direct = f.session.as_ref().is_some_and(|s| s.via.is_none());
+                let direct = f.direct(self.base.now, self.base.settings.suspicion());
                 Some(Known { claim: f.claim, name: f.name.clone(), address, direct })
             }
             _ => None,

@@ -72,6 +72,8 @@ pub(super) struct Following {
     pub(super) dials: Vec<ConnId>,
     /// The member to go through when the leader does not answer directly.
     pub(super) relay: Option<NodeId>,
+    /// When this agent last asked around for a way to the leader.
+    pub(super) sought: Option<Time>,
     /// The line of succession has been told, so the list is the leader's.
     pub(super) listed: bool,
     /// No session: too many members (§11).
@@ -95,6 +97,17 @@ pub(super) struct Following {
     pub(super) requests: BTreeSet<u64>,
     /// Connections that probe the direct way. Bound: one.
     pub(super) probe: Option<(ConnId, u64)>,
+}
+
+impl Following {
+    /// Whether the leader is reached directly. Between two sessions it is while its own heartbeats are heard, the last no
+    /// longer than `lately` ago.
+    pub(super) fn direct(&self, now: Time, lately: Duration) -> bool {
+        match &self.session {
+            Some(session) => session.via.is_none(),
+            None => self.listed && now.since(self.broadcast) < lately,
+        }
+    }
 }
 
 /// Ways that are dialled at once.
@@ -145,8 +158,6 @@ pub(super) struct Asking {
     pub(super) rounds: u32,
     /// An answer by datagram is enough.
     pub(super) datagram: bool,
-    /// A datagram answered.
-    pub(super) half: bool,
     /// Canvasses that wait for the outcome. Bound: [`super::limits::WAITING`].
     pub(super) waiting: Vec<(ConnId, Canvass, Time)>,
 }

@@ -48,15 +48,45 @@ impl Node {
         if f.session.is_some() {
             return;
         }
-        let unanswered = std::mem::take(&mut f.dials);
-        let waited = !unanswered.is_empty();
-        for conn in unanswered {
-            self.base.close(conn);
-        }
-        self.dial_session();
+        let waited = !f.dials.is_empty();
+        self.dial_anew();
+        self.seek_way();
         if waited {
             self.doubt(Doubt::Unanswered);
         }
+    }
+
+    /// Another way is known now, besides those that are being dialled.
+    pub(super) fn dial_relay(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        let Some(route) = f.relay.and_then(|relay| self.base.through(f.claim.node, relay)) else { return };
+        if f.full || f.dials.len() >= ROUTES {
+            return;
+        }
+        let join = self.join_frame(route.via);
+        let conn = self.base.dial(route, Purpose::Session, join);
+        if let Role::Following(f) = &mut self.role {
+            f.dials.push(conn);
+        }
+    }
+
+    /// The known ways have failed, or there is none: whoever hears this Hello and reaches the leader directly says so.
+    fn seek_way(&mut self) {
+        let (now, pause) = (self.base.now, self.base.settings.unanswered());
+        let Role::Following(f) = &mut self.role else { return };
+        if f.sought.is_none_or(|at| now.since(at) >= pause) {
+            f.sought = Some(now);
+            self.hello();
+        }
+    }
+
+    /// Gives up what is being dialled, and dials by all ways that are known now.
+    pub(super) fn dial_anew(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        for conn in std::mem::take(&mut f.dials) {
+            self.base.close(conn);
+        }
+        self.dial_session();
     }
 
     pub(super) fn dial_session(&mut self) {
@@ -64,8 +94,12 @@ impl Node {
         if f.full || !f.dials.is_empty() {
             return;
         }
-        self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
+        let (now, patience) = (self.base.now, self.base.settings.unanswered());
+        self.base.timers.set(Timer::Redial, now + patience);
         let routes = self.routes(0);
+        if routes.is_empty() {
+            self.seek_way();
+        }
         for route in routes.into_iter().take(ROUTES) {
             let join = self.join_frame(route.via);
             let conn = self.base.dial(route, Purpose::Session, join);

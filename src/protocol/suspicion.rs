@@ -7,16 +7,17 @@ use super::{Closed, Node, To, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, Node as Ident};
-use crate::message::{Answer, Canvass, Cast, Frame, Question, Says, Standing, Told};
+use crate::message::{Answer, Canvass, Cast, Frame, Known, Question, Says, Standing, Told};
 use crate::time::ms;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What an answer says about the leader that was asked.
 enum Heard {
     Alive,
     Nothing,
     Gone(Cause, String),
-    Moved(Box<crate::message::Known>),
+    Moved(Box<Known>),
     Renewed(Claim),
 }
 
@@ -65,7 +66,6 @@ impl Node {
             conns: Vec::new(),
             rounds: 0,
             datagram: doubt.datagram(),
-            half: false,
             waiting: Vec::new(),
         });
         if doubt.told() {
@@ -76,14 +76,6 @@ impl Node {
         self.ask_round();
         self.ask_by_datagram();
         self.base.timers.set(Timer::Ask, now + self.base.settings.interrogation() / 3);
-    }
-
-    /// Whose answer an interrogation waits for.
-    pub(super) fn asking_node(&self) -> Option<Ident> {
-        match &self.role {
-            Role::Following(f) if f.asking.is_some() => Some(f.claim.node),
-            _ => None,
-        }
     }
 
     /// One question by TCP on each way.
@@ -105,9 +97,43 @@ impl Node {
     fn ask_by_datagram(&mut self) {
         let Role::Following(f) = &self.role else { return };
         let Some(asking) = &f.asking else { return };
-        let question = Question { nonce: asking.nonce, to: f.claim.node };
-        if let Some(address) = self.base.members.get(f.claim.node.id).map(|e| e.address) {
-            self.base.cast(To::One(address), Cast::Question(question));
+        // Through another no datagram passes: that one is asked whether it still hears the leader.
+        let whom: Vec<_> = [Some(f.claim.node.id), f.relay].into_iter().flatten().collect();
+        let nonce = asking.nonce;
+        for id in whom {
+            let Some(entry) = self.base.members.get(id).filter(|e| !e.address.ip().is_unspecified()) else { continue };
+            let (to, address) = (if id == f.claim.node.id { f.claim.node } else { entry.node }, entry.address);
+            self.base.cast(To::One(address), Cast::Question(Question { nonce, to }));
+        }
+    }
+
+    /// A datagram answers a question: the leader's own, or that of the member which it is reached through.
+    pub(super) fn datagram_answers(&mut self, node: Ident, answer: &Answer, from: SocketAddr) {
+        let Role::Following(f) = &mut self.role else { return };
+        let Some(asking) = &f.asking else { return };
+        if f.claim.node == node {
+            return self.answered(None, answer, from);
+        }
+        let hears = matches!(&answer.standing, Standing::Follows(known) if known.direct && known.claim == f.claim);
+        if f.relay != Some(node.id) || asking.nonce != answer.nonce || !hears {
+            return;
+        }
+        f.heard = self.base.now;
+        if asking.datagram {
+            let name = self.base.name(node.id);
+            self.leader_alive(&format!("{name}, which it is reached through, hears it"));
+        }
+    }
+
+    /// What is answered to a question by datagram, which counts against silence only: a member vouches for a leader whose
+    /// heartbeats it hears itself, and for no other.
+    pub(super) fn vouches(&self) -> Standing {
+        let Role::Following(f) = &self.role else { return self.standing() };
+        match self.known() {
+            Some(known) if self.base.now.since(f.broadcast) < self.base.settings.suspicion() => {
+                Standing::Follows(Known { direct: true, ..known })
+            }
+            _ => Standing::Neither,
         }
     }
 
@@ -120,10 +146,22 @@ impl Node {
         self.doubt(Doubt::Silence);
     }
 
+    /// How long a leader that does not answer is silent before it is dead. One that is heard by TCP only (through another,
+    /// or from another subnet) has at least a second: a single lost packet takes that way out for a fifth of one.
+    fn deadly_silence(&self) -> Duration {
+        let silence = self.base.settings.silence();
+        match &self.role {
+            Role::Following(f) if f.heard.since(f.broadcast) > self.base.settings.suspicion() => {
+                silence.max(limits::TCP_ONLY)
+            }
+            _ => silence,
+        }
+    }
+
     /// The next move of the interrogation: ask again, or conclude.
     pub(super) fn ask_due(&mut self) {
         let (now, linked) = (self.base.now, self.base.linked());
-        let (d, silence) = (self.base.settings.interrogation(), self.base.settings.silence());
+        let (d, silence) = (self.base.settings.interrogation(), self.deadly_silence());
         let Role::Following(f) = &mut self.role else { return };
         let Some(asking) = &mut f.asking else { return };
         let asked = now.since(asking.began);
@@ -138,17 +176,19 @@ impl Node {
             let Role::Following(Following { asking: Some(asking), .. }) = &self.role else { return };
             return self.base.timers.set(Timer::Ask, asking.began + next.max(asked + third / 4));
         }
-        let (missed, rounds, half) = (now.since(f.heard), asking.rounds, asking.half);
+        let (missed, rounds) = (now.since(f.heard), asking.rounds);
         self.release_waiting(false);
         if !linked {
             // No verdict on anybody without a link: the last link's own time decides (§5).
             return self.base.timers.set(Timer::Ask, now + d);
         }
-        if missed >= silence && !half {
+        if missed >= silence {
             let text = format!("it did not answer for {}, and was silent for {}", ms(asked), ms(missed));
             return self.dead(Cause::Silent, text);
         }
-        if asked >= limits::BLACK_HOLE && rounds >= 2 {
+        // One that was not heard lately is not known to beat: it has the time of the silent.
+        let beats = missed < self.base.settings.suspicion();
+        if asked >= limits::BLACK_HOLE && rounds >= 2 && beats {
             let text = format!("it beats, but answered none of {rounds} questions in {}", ms(asked));
             return self.dead(Cause::Stalled, text);
         }
@@ -196,12 +236,10 @@ impl Node {
                 }
                 self.leader_alive(&format!("it answered after {after}"));
             }
+            // It is not silent, and still owes an answer by TCP.
             Heard::Alive => {
                 if let Role::Following(f) = &mut self.role {
                     f.heard = now;
-                    if let Some(asking) = &mut f.asking {
-                        asking.half = true;
-                    }
                 }
             }
             // What ends a reign is believed from connections only.
@@ -239,7 +277,7 @@ impl Node {
     fn leader_renewed(&mut self, claim: Claim) {
         let Role::Following(f) = &self.role else { return };
         let Some(address) = self.base.members.get(claim.node.id).map(|e| e.address) else { return };
-        let known = crate::message::Known { claim, name: f.name.clone(), address, direct: true };
+        let known = Known { claim, name: f.name.clone(), address, direct: true };
         let (relay, successor) = (f.relay, f.successor);
         self.follow(super::discovery::Target { successor, ..super::discovery::Target::told(known, relay) });
     }

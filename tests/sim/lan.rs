@@ -430,11 +430,12 @@ impl Lan {
         let life = process.life;
         let outputs = process.node.step(now, input);
         self.tally.steps += 1;
-        assert!(
-            outputs.len() <= 96 + 12 * self.machines.len(),
-            "bounds: one step of pc-{m} has {} outputs",
-            outputs.len()
-        );
+        if outputs.len() > 96 + 12 * self.machines.len() {
+            for output in &outputs {
+                self.say(m, || format!("!! {output:?}"));
+            }
+            panic!("bounds: one step of pc-{m} has {} outputs", outputs.len());
+        }
         for output in outputs {
             if let Some(left) = self.machines[m].process.as_mut().and_then(|p| p.dies_after.as_mut()) {
                 if *left == 0 {

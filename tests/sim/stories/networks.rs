@@ -68,6 +68,84 @@ story! {
     }
 }
 
+/// Two networks that share machine 0 only; machine 2, on the first of them, leads. The odd ones are behind the bridge.
+fn bridged(seed: u64, n: u8, settings: &Settings) -> Lan {
+    let mut lan = Lan::new(seed);
+    for m in 0..n {
+        let segments: &[u8] = if m == 0 {
+            &[0, 1]
+        } else if m % 2 == 0 {
+            &[0]
+        } else {
+            &[1]
+        };
+        lan.add(settings.clone(), segments);
+    }
+    lan.boot(2);
+    lan.run(s(2));
+    lan.boot(0);
+    lan.run(s(1));
+    lan.boot_all_within(s(1));
+    lan.settle_within(s(10));
+    lan.run(s(5));
+    lan.expect_leader(2);
+    lan
+}
+
+story! {
+    /// The image of the bridge is started behind it: the only way to the leader leads through the machine whose id it
+    /// has. The bridge follows, so it was here first, and tells the other.
+    a_clone_of_the_bridge_behind_it_is_told |seed| {
+        let mut lan = bridged(seed, 6, &Settings::default());
+        let id = lan.status(0).expect("it runs").node.id;
+        let m = lan.add(Settings::default(), &[1]);
+        lan.machines[m].disk = lan.machines[0].disk.copy();
+        lan.machines[m].machine_id = lan.machines[0].machine_id.clone();
+        lan.oracle.copied(0, m);
+        lan.watch();
+        lan.boot(m);
+        lan.run(s(15));
+        lan.expect_no_leader_change();
+        lan.expect_leader(2);
+        assert_eq!(lan.status(0).expect("it runs").node.id, id);
+        assert_ne!(lan.status(m).expect("it runs").node.id, id);
+    }
+}
+
+story! {
+    /// Somebody arrives behind the bridge, where many can say who leads, and one only reaches it directly: that one does
+    /// not stay silent because others were quicker.
+    a_newcomer_behind_a_bridge_hears_of_the_way |seed| {
+        let mut lan = bridged(seed, 10, &Settings::default());
+        lan.watch();
+        for _ in 0..3 {
+            let m = lan.add(Settings::default(), &[1]);
+            lan.boot(m);
+            lan.run_until(s(1), "it follows", |lan| lan.status(m).is_some_and(|s| s.leader.is_some()));
+        }
+        lan.expect_no_leader_change();
+        lan.expect_leader(2);
+    }
+}
+
+story! {
+    /// One packet in ten is lost, on a way where the leader is heard by TCP only and a lost packet takes a fifth of a
+    /// second: those behind the bridge ask often, and stay.
+    losses_on_the_way_through_another_make_no_second_king |seed| {
+        let quick = Settings::default().with_heartbeat(std::time::Duration::from_millis(100));
+        let mut lan = bridged(seed, 5, &quick);
+        lan.watch();
+        lan.net.weather.loss = 0.1;
+        lan.net.weather.tcp_loss = 0.1;
+        lan.run(s(60));
+        lan.net.weather.loss = 0.0;
+        lan.net.weather.tcp_loss = 0.0;
+        lan.run(s(10));
+        lan.expect_no_leader_change();
+        lan.expect_leader(2);
+    }
+}
+
 story! {
     /// A one-way cut between leader and follower, in either direction: no second king.
     a_one_way_cut_makes_no_second_king |seed| {
