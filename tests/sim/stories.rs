@@ -14,6 +14,7 @@ macro_rules! story {
     };
 }
 
+mod answers;
 mod beginnings;
 mod deaths;
 mod handovers;
