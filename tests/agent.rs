@@ -445,3 +445,27 @@ fn noise_and_silence_on_its_sockets_do_not_disturb_it() {
     assert!((1..=12).contains(&said), "one line a second at most: {:#?}", agent.seen);
     assert!(!agent.seen.iter().any(|line| line.contains("event=leader-")), "{:#?}", agent.seen);
 }
+
+#[test]
+fn what_libraries_and_tasks_without_a_journal_say_is_in_the_log() {
+    let site = Site::new();
+    let agent = site.command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 48; exec \"$@\"", "sh"]).arg(agent.get_program()).args(agent.get_args());
+    let mut agent = Agent::spawn(&mut command);
+    agent.line("event=leading");
+    // More than it has descriptors for: it must say why it takes no more, a few times a second and not a thousand.
+    let clients: Vec<UnixStream> = (0..80).filter_map(|_| UnixStream::connect(&site.socket).ok()).collect();
+    let said = agent.line("could not take a connection");
+    assert!(said.starts_with("WARN ") && said.contains("source=tanist::agent::api"), "{said}");
+    drop(clients);
+    assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"), "it goes on when there is room again");
+    agent.signal(Signal::SIGKILL);
+    agent.end();
+    // The database says that it was not closed.
+    let mut again = site.start();
+    again.line("source=redb");
+    again.line("event=leading");
+    again.signal(Signal::SIGTERM);
+    assert!(again.end().0.success());
+}

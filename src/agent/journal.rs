@@ -3,9 +3,11 @@
 //! A thread of its own writes them, so that a reader who stopped reading never holds up the loop; what it cannot take
 //! is counted and said later.
 
+mod libraries;
 mod line;
 mod throttle;
 
+pub(super) use libraries::listen;
 pub(super) use throttle::{Counts, Ignored};
 
 use crate::event::{self, Event, Value};
