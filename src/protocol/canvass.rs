@@ -417,14 +417,12 @@ impl Node {
             };
             answers.push(format!("{} {said}", self.base.name(*id)));
         }
-        let more = c.asked.len().saturating_sub(8);
-        if more > 0 {
-            answers.push(format!("and {more} more"));
-        }
-        let asked = if answers.is_empty() {
-            "nobody else was there to ask".to_owned()
-        } else {
-            format!("asked: {}", answers.join(", "))
+        let more = c.asked.len() - answers.len();
+        let asked = match (answers.is_empty(), more) {
+            (true, 0) => "nobody else was there to ask".to_owned(),
+            (true, n) => format!("asked: {n}, and waited for none of them"),
+            (false, 0) => format!("asked: {}", answers.join(", ")),
+            (false, n) => format!("asked: {}, and {n} more", answers.join(", ")),
         };
         let (cause, before) = match (&c.abdicate, lost) {
             _ if matches!(self.role, Role::Leading(_)) => {
@@ -433,7 +431,12 @@ impl Node {
             (Some(a), lost) => {
                 let old = self.base.name(a.claim.node.id);
                 let took = lost.as_ref().map(|l| ms(self.base.now.since(l.noticed))).unwrap_or_default();
-                (a.cause, format!("{old} handed over to {name}, which took {took}"))
+                let why = match a.cause {
+                    Cause::Store => "said that its store failed, and handed over",
+                    Cause::Goodbye => "was told to stop, and handed over",
+                    _ => "handed over",
+                };
+                (a.cause, format!("{old} {why} to {name}; {took} from the first sign to the new leader"))
             }
             (None, Some(l)) => {
                 let took = ms(self.base.now.since(l.noticed));

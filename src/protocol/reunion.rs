@@ -217,9 +217,11 @@ impl Node {
         let claim = l.claim;
         let name = self.base.name(yields.node.id);
         let text = format!("this machine met leader {name} of epoch {}: {name} yields", yields.epoch);
+        // Others read it too.
+        let story = format!("{} met leader {name} of epoch {}: {name} yields", self.base.me.name, yields.epoch);
         let again = self.met_last.replace(yields) == Some(yields);
         if again {
-            return self.stay_on(conn, claim, yields, highest, text);
+            return self.stay_on(conn, claim, yields, highest, story);
         }
         self.base.tell(
             Kind::Reunion,
@@ -228,16 +230,16 @@ impl Node {
             text.clone(),
             vec![("with", name.into()), ("stays", true.into())],
         );
-        let report = ReunionReport { at: self.base.wall, stays: claim, yields, text: text.clone() };
+        let report = ReunionReport { at: self.base.wall, stays: claim, yields, text };
         self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
-        self.stay_on(conn, claim, yields, highest, text);
+        self.stay_on(conn, claim, yields, highest, story);
     }
 
-    fn stay_on(&mut self, conn: ConnId, claim: Claim, yields: Claim, highest: u64, text: String) {
+    fn stay_on(&mut self, conn: ConnId, claim: Claim, yields: Claim, highest: u64, story: String) {
         if claim.epoch > yields.epoch {
             return self.base.send(conn, Frame::Decided(Decided { stays: claim, yields }));
         }
-        self.renew(highest.max(yields.epoch), Cause::Reunion, text);
+        self.renew(highest.max(yields.epoch), Cause::Reunion, story);
         if let Role::Leading(l) = &mut self.role
             && let Some(renewing) = &mut l.renewing
             && renewing.decided.len() < limits::OTHERS

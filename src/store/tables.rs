@@ -27,6 +27,8 @@ const REUNIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("reunions");
 const IDENTITY: &str = "identity";
 const SHOWN: &str = "shown";
 const PROMISED: &str = "promised";
+/// The claim of the reign that was not seen to end: of all that the history has, the last that began.
+const OPEN: &str = "open-reign";
 
 /// Makes the tables of an empty database; looks at the format of any other.
 pub(super) fn prepare(database: &Database) -> Result<(), StoreError> {
@@ -130,13 +132,40 @@ fn renew_identity(transaction: &WriteTransaction, id: NodeId) -> Result<(), Stor
     set_identity(transaction, &Identity { id, machine })
 }
 
+/// A reign that is written again, after a restart or when it was resumed, keeps its first beginning. One that this agent
+/// did not see end, because it was not running, ends when the next begins.
 fn keep_reign(transaction: &WriteTransaction, reign: &Reign) -> Result<(), StoreError> {
+    let mut facts = transaction.open_table(FACTS)?;
     let mut reigns = transaction.open_table(REIGNS)?;
-    reigns.insert(&reign_key(&reign.claim), put(reign).as_slice())?;
+    let mut row = reign.clone();
+    if let Some(first) = row_of(&reigns, &reign.claim)? {
+        row.began = first.began;
+    }
+    let open: Option<Claim> = fact(&facts, OPEN)?;
+    let left = match open.filter(|open| *open != reign.claim && reign.ended.is_none()) {
+        Some(open) => row_of(&reigns, &open)?,
+        None => None,
+    };
+    if let Some(mut left) = left.filter(|left| left.ended.is_none()) {
+        // A clock that was set back must not end it before it began.
+        left.ended = Some(row.began.max(left.began));
+        reigns.insert(&reign_key(&left.claim), put(&left).as_slice())?;
+    }
+    if reign.ended.is_none() {
+        facts.insert(OPEN, put(&reign.claim).as_slice())?;
+    }
+    reigns.insert(&reign_key(&row.claim), put(&row).as_slice())?;
     while reigns.len()? > REIGNS_MAX as u64 {
         reigns.pop_first()?;
     }
     Ok(())
+}
+
+fn row_of(
+    reigns: &impl ReadableTable<&'static [u8; REIGN_KEY], &'static [u8]>,
+    claim: &Claim,
+) -> Result<Option<Reign>, StoreError> {
+    reigns.get(&reign_key(claim))?.map(|row| get(row.value())).transpose()
 }
 
 fn keep_reunion(transaction: &WriteTransaction, reunion: &ReunionReport) -> Result<(), StoreError> {

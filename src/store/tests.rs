@@ -437,7 +437,7 @@ fn the_histories_keep_the_newest() {
         (1..=last).flat_map(|n| [Write::Reign(reign(n, None)), Write::Reunion(reunion(n))]).collect();
     store.apply(&writes).expect("kept");
     let reigns = store.reigns(usize::MAX).expect("read");
-    assert_eq!((reigns.len(), &reigns[0], &reigns[999]), (REIGNS_MAX, &reign(last, None), &reign(6, None)));
+    assert_eq!((reigns.len(), &reigns[0], &reigns[999]), (REIGNS_MAX, &reign(last, None), &reign(6, Some(70))));
     let reunions = store.reunions(usize::MAX).expect("read");
     assert_eq!((reunions.len(), &reunions[0], &reunions[999]), (REUNIONS_MAX, &reunion(last), &reunion(6)));
 
@@ -445,6 +445,28 @@ fn the_histories_keep_the_newest() {
     assert_eq!(store.reigns(2).expect("read"), [reign(last, None), reign(last - 1, Some(77))]);
     assert_eq!(store.reunions(1).expect("read"), [reunion(last)]);
     assert_eq!(store.reigns(0).expect("read"), []);
+}
+
+#[test]
+fn a_reign_that_was_left_open_ends_when_the_next_begins_and_one_that_lasts_keeps_its_beginning() {
+    let mut store = in_memory();
+    let at = |epoch, began, ended: Option<u64>| Reign { began: Wall(began), ..reign(epoch, ended) };
+    let mut keep = |reign: Reign| {
+        store.apply(&[Write::Reign(reign)]).expect("kept");
+        store.reigns(usize::MAX).expect("read")
+    };
+    // The agent died in reign 1; started again it found the same reign, and later another.
+    keep(at(1, 100, None));
+    assert_eq!(keep(at(1, 500, None)), [at(1, 100, None)], "it still lasts");
+    assert_eq!(keep(at(2, 900, None)), [at(2, 900, None), at(1, 100, Some(900))]);
+    // Seen to end, whatever was known of its beginning when it did.
+    assert_eq!(keep(at(2, 950, Some(1000)))[0], at(2, 900, Some(1000)));
+    assert_eq!(keep(at(3, 1200, None))[1], at(2, 900, Some(1000)), "a true end stays");
+    // It was only silent: the reign that was thought to be over lasts on.
+    keep(at(3, 1200, Some(1300)));
+    assert_eq!(keep(at(3, 1400, None))[0], at(3, 1200, None));
+    // The clock was set back while the agent was away.
+    assert_eq!(keep(at(4, 50, None))[1], at(3, 1200, Some(1200)));
 }
 
 /// A disk whose writes fail on demand.

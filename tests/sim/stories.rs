@@ -18,5 +18,6 @@ mod answers;
 mod beginnings;
 mod deaths;
 mod handovers;
+mod histories;
 mod networks;
 mod reunions;
