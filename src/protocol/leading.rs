@@ -260,7 +260,19 @@ impl Node {
             }
         }
         self.finish_requests(&known);
+        let name = known.name.clone();
         self.follow(super::discovery::Target { confirmed, conn, ..super::discovery::Target::told(known, relay) });
+        self.leads_no_more(name);
+    }
+
+    /// Between two reigns nobody is followed yet: whoever watches must not take this agent for the leader meanwhile.
+    fn leads_no_more(&mut self, to: String) {
+        if !matches!(&self.role, Role::Following(f) if !f.settled) {
+            return;
+        }
+        self.base.since = self.base.wall;
+        let text = format!("this machine leads no more: it goes to {to}, and waits for its answer");
+        self.base.info(Kind::Following, text, vec![("to", to.into())]);
     }
 
     pub(super) fn served_mut(&mut self, conn: ConnId) -> Option<&mut Served> {

@@ -27,6 +27,8 @@ struct Memory {
     /// What it said that it backs, by epoch. bound: the length of a run
     said: BTreeMap<u64, Claim>,
     leads: Option<Claim>,
+    /// Whoever follows its events takes it for the leader.
+    told_leads: bool,
 }
 
 impl Memory {
@@ -120,7 +122,7 @@ impl Oracle {
     }
 
     pub(crate) fn ended(&mut self, m: M, _now: u64) {
-        self.memory[m].leads = None;
+        (self.memory[m].leads, self.memory[m].told_leads) = (None, false);
     }
 
     pub(crate) fn begun(&mut self, m: M, ticket: Ticket, writes: &[Write]) {
@@ -196,6 +198,11 @@ impl Oracle {
     }
 
     pub(crate) fn event(&mut self, m: M, now: u64, event: &Event) {
+        match event.kind {
+            Kind::Leading => self.memory[m].told_leads = true,
+            Kind::Following | Kind::Listening => self.memory[m].told_leads = false,
+            _ => {}
+        }
         if self.listen {
             self.told.push((m, now, event.kind, event.text.clone()));
         }
@@ -218,6 +225,7 @@ impl Oracle {
             );
         }
         let leads = status.shown.filter(|_| status.role == RoleName::Leading);
+        assert_eq!(memory.told_leads, leads.is_some(), "events tell who leads: pc-{m} is {:?}", status.role);
         match (memory.leads, leads) {
             (None, Some(_)) => {
                 self.changes += 1;

@@ -37,8 +37,8 @@ impl Agreement {
     pub(super) fn hear(&mut self, agent: usize, event: &Event, at: Instant) {
         let leads = match event.event.as_str() {
             "leading" => true,
-            // An agent that only waits for a new leader says so in the line that begins its stream.
-            "following" if event.present && event.text_field("leader").is_none() => return self.forget(agent),
+            // It only waits for the leader that it goes to.
+            "following" if event.text_field("leader").is_none() => return self.forget(agent),
             "following" => false,
             "listening" | "claiming" | "claim-withdrawn" => return self.forget(agent),
             _ => return,
@@ -88,7 +88,7 @@ mod tests {
             level: "info".into(),
             present: false,
             text: String::new(),
-            fields: Default::default(),
+            fields: [("leader".to_owned(), "pc-1".into())].into_iter().collect(),
         }
     }
 
@@ -110,6 +110,10 @@ mod tests {
         assert!(said.agreed(&[0, 1, 2], 4).is_none(), "the epoch is too old");
         said.hear(1, &event("leading", 4), at(10));
         assert!(said.agreed(&[0, 1, 2], 3).is_none(), "two lead");
+        let mut between = event("following", 4);
+        between.fields.clear();
+        said.hear(0, &between, at(10));
+        assert!(said.agreed(&[0, 2], 3).is_none(), "who leads no more and waits names nobody");
         said.hear(1, &event("claiming", 4), at(11));
         assert!(said.agreed(&[0, 1], 3).is_none(), "a claimant names nobody");
     }

@@ -21,6 +21,24 @@ story! {
 }
 
 story! {
+    /// The old leader tells that it leads no more when that is so, and whom it follows when that is durable.
+    an_old_leader_tells_at_once_that_it_leads_no_more |seed| {
+        let mut lan = Lan::office(seed, 3);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        lan.machines[leader].sync = (ms(40), ms(40));
+        lan.listen();
+        lan.handover(leader, 1, None);
+        lan.run(s(2));
+        lan.expect_leader(successor);
+        let follows: Vec<_> = lan.oracle.told.iter().filter(|(m, _, k, _)| *m == leader && *k == Kind::Following).collect();
+        let [(_, at, _, first), (_, later, _, second)] = follows[..] else { panic!("twice: {follows:?}") };
+        assert!(first.contains(&format!("leads no more: it goes to pc-{successor}")), "{first}");
+        assert!(second.starts_with(&format!("following pc-{successor}: epoch ")), "{second}");
+        assert!(later - at >= ms(40), "the second is durable first: {at}, {later}");
+    }
+}
+
+story! {
     /// A handover to a named machine names it successor first.
     a_handover_to_a_named_machine |seed| {
         let mut lan = Lan::office(seed, 5);
