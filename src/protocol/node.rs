@@ -11,6 +11,7 @@ use crate::message::{Frame, Known, Member, MemberState, Sender, Standing};
 use crate::time::{Now, Time};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// The protocol of one agent, pure. See [`crate::protocol`] for the contracts.
 pub struct Node {
@@ -324,15 +325,21 @@ impl Node {
                         MemberState::Left => "has left".to_owned(),
                     },
                 };
-                let entry = self.base.members.get(id);
-                let heard = if own {
-                    Some(std::time::Duration::ZERO)
-                } else {
-                    entry.and_then(|e| e.heard).map(|t| now.time.since(t))
-                };
+                let heard = if own { Some(Duration::ZERO) } else { self.last_sign(id).map(|t| now.time.since(t)) };
                 MemberView { member, role, successor: Some(id) == named, heard, place: place.map(|p| p + 1), because }
             })
             .collect()
+    }
+
+    /// The last sign of a member, by datagram, connection or session.
+    fn last_sign(&self, id: NodeId) -> Option<Time> {
+        let session = match &self.role {
+            // Zero stands for one that has yet to speak since the network came back.
+            Role::Leading(l) => l.sessions.get(&id).map(|s| s.spoke).filter(|t| t.0 > 0),
+            Role::Following(f) if f.claim.node.id == id && f.session.is_some() => Some(f.heard),
+            _ => None,
+        };
+        self.base.members.get(id).and_then(|e| e.heard).max(session)
     }
 
     /// Whether the own claim is won and on its way to the disk: nothing turns it back then.

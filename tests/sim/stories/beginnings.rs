@@ -355,3 +355,24 @@ story! {
         lan.expect_leader(m);
     }
 }
+
+story! {
+    /// Members that speak on their sessions only are heard all the same: the leader shows each follower's last sign, and a
+    /// follower its leader's.
+    the_list_of_members_tells_who_was_heard_when |seed| {
+        let mut lan = Lan::office(seed, 4);
+        (0..4).for_each(|m| lan.no_broadcast(m));
+        lan.run(s(60));
+        let leader = lan.leader();
+        for m in 0..4 {
+            let process = lan.machines[m].process.as_ref().expect("it runs");
+            for view in process.node.members(lan.machines[m].clock.read(lan.now)) {
+                let who = lan.machine_of(view.member.node.id).expect("it runs");
+                if m == leader || who == leader {
+                    let lately = view.heard.is_some_and(|ago| ago.as_millis() <= 1500);
+                    assert!(lately, "pc-{m} heard pc-{who} {:?} ago", view.heard);
+                }
+            }
+        }
+    }
+}
