@@ -39,6 +39,8 @@ pub(crate) enum What {
     Told(Line),
     /// A line that it logged and that is no event.
     Logged(String),
+    /// An event that it logged. The event stream has the same, but only what happens after it was opened.
+    Noted(String),
     /// Its process ended.
     Ended(ExitStatus),
 }
@@ -106,8 +108,8 @@ impl Agent {
     /// Freezes it, or lets it go on, by the kernel's freezer, which a process cannot notice. False when this user has
     /// no control group to do that with.
     pub(crate) fn freeze(&mut self, frozen: bool) -> bool {
-        let test = self.dir.parent().and_then(Path::file_name).expect("the test's directory has a name");
-        let Some(group) = group(Path::new(test)) else { return false };
+        let test = self.dir.parent().expect("the test's directory");
+        let Some(group) = groups(test).map(|groups| groups.join(&self.name)) else { return false };
         if frozen {
             let pid = self.pid.expect("it runs").to_string();
             let made = std::fs::create_dir_all(&group).and_then(|()| std::fs::write(group.join("cgroup.procs"), pid));
@@ -123,22 +125,25 @@ impl Agent {
     }
 }
 
-/// The control group of a test, in this process's own, where version 2 is mounted.
-fn group(test: &Path) -> Option<PathBuf> {
+/// The directory of a test's control groups, one for each agent, in this process's own, where version 2 is mounted.
+fn groups(test: &Path) -> Option<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?.to_owned();
     let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
-    let test = test.to_str()?.trim_start_matches('.');
+    let test = test.file_name()?.to_str()?.trim_start_matches('.').to_owned();
     Some(Path::new(&mount).join(own).join(format!("tanist-lan-{test}")))
 }
 
-/// Removes the control group of a test that has ended.
+/// Removes the control groups of a test that has ended.
 pub(crate) fn thaw_all(dir: &Path) {
-    if let Some(group) = dir.file_name().map(Path::new).and_then(group) {
-        // Most tests have none.
-        let _ = std::fs::remove_dir(group);
+    let Some(groups) = groups(dir) else { return };
+    // Most tests have none.
+    let Ok(inside) = std::fs::read_dir(&groups) else { return };
+    for group in inside.flatten().filter(|entry| entry.path().is_dir()) {
+        let _ = std::fs::remove_dir(group.path());
     }
+    let _ = std::fs::remove_dir(groups);
 }
 
 /// Says what happens to one start of an agent.
@@ -160,13 +165,13 @@ async fn read(mouth: Mouth, log: impl AsyncRead + Unpin, client: Client) {
     let mut lines = BufReader::new(log).lines();
     let mut started = false;
     while let Ok(Some(line)) = lines.next_line().await {
-        if !line.contains(" event=") {
-            if !mouth.say(What::Logged(line)).await {
-                return;
-            }
-        } else if !started {
+        let event = line.split(" event=").nth(1).and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+        if event.is_some() && !started {
             started = true;
             tokio::spawn(hear(mouth.clone(), client.clone()));
+        }
+        if !mouth.say(event.map_or(What::Logged(line), What::Noted)).await {
+            return;
         }
     }
 }

@@ -73,42 +73,61 @@ fn leader_and_successor_die_together() {
     });
 }
 
-/// A frozen process holds its connections, and its kernel goes on to take new ones: only silence shows it. When it
-/// wakes it finds the other leader, and nobody is deposed.
-async fn wakes(lan: &mut Lan, how: &str, at: Instant, old: &Reign, thaw: impl FnOnce(&mut Lan)) -> Reign {
-    let survivors = lan.but(&[old.leader]);
-    let (next, took) = lan.failover((how, at), &survivors, old, SETTLE + SLACK).await;
-    assert_eq!(next.cause, "silent");
+/// A frozen leader is replaced after the silence. It is woken as long after the new leader shows as `pause` says, when
+/// that one may have no session yet, and follows.
+async fn wakes(
+    lan: &mut Lan,
+    how: &str,
+    pause: Duration,
+    freeze: &mut impl FnMut(&mut Lan, usize, bool) -> Option<Instant>,
+    old: &Reign,
+) -> Option<Reign> {
+    let all = lan.all();
+    successor(lan, &all).await;
+    let at = freeze(lan, old.leader, true)?;
+    let new = lan.until(SETTLE + SLACK, "another leads", async |lan| lan.reigns_since(at).first().copied()).await;
+    let took = lan.view(new.0).since.expect("it told").duration_since(at);
+    lan.figure(&format!("{how}: another leads"), took);
+    assert_eq!(lan.view(new.0).cause.as_deref(), Some("silent"));
     assert!(took < SILENCE, "{took:?} after {how}");
-    let next = lan.settled(&survivors, SETTLE).await;
-    // Who wakes in the very moment of the failover meets a leader that has no followers yet.
-    lan.quiet(Duration::from_secs(1)).await;
+    lan.pass(pause).await;
     let woken = Instant::now();
-    thaw(lan);
-    let reign = lan.settled(&lan.all(), SETTLE + SLACK).await;
-    assert_eq!(reign.leader, next.leader, "who woke did not depose the leader");
+    freeze(lan, old.leader, false)?;
+    let reign = lan.settled(&all, SETTLE + SLACK).await;
     let took = lan.view(old.leader).since.expect("it told").duration_since(woken);
-    lan.figure("a frozen leader that wakes follows", took);
-    reign
+    lan.figure(&format!("{how}: it wakes {pause:?} later, and follows"), took);
+    lan.quiet(Duration::from_secs(1)).await;
+    let leaders: Vec<usize> = lan.reigns_since(at).into_iter().map(|reign| reign.0).collect();
+    assert!(leaders.iter().all(|leader| *leader == new.0), "who woke did not depose the leader: {leaders:?}");
+    assert_eq!(reign.leader, new.0);
+    Some(reign)
 }
+
+/// Pauses between the first sign of the new leader and the waking of the old one.
+const PAUSES: [u64; 5] = [0, 10, 50, 300, 1000];
 
 #[test]
 fn a_frozen_leader_is_replaced_and_follows_when_it_wakes() {
     story("deaths::a_frozen_leader_is_replaced_and_follows_when_it_wakes", async |lan| {
-        let (reign, _) = settled(lan, 3).await;
-        let frozen = reign.leader;
-        let at = lan.signal(frozen, Signal::SIGSTOP);
-        let reign = wakes(lan, "SIGSTOP", at, &reign, |lan| {
-            lan.signal(frozen, Signal::SIGCONT);
-        })
-        .await;
-        lan.quiet(Duration::from_secs(1)).await;
-        let frozen = reign.leader;
-        match lan.freeze(frozen, true) {
-            None => lan.say("without the freezer: no control group can be made"),
-            Some(at) => {
-                let thaw = |lan: &mut Lan| assert!(lan.freeze(frozen, false).is_some());
-                wakes(lan, "freezer", at, &reign, thaw).await;
+        let (mut reign, _) = settled(lan, 3).await;
+        let mut stop = |lan: &mut Lan, machine: usize, stop: bool| {
+            Some(lan.signal(machine, if stop { Signal::SIGSTOP } else { Signal::SIGCONT }))
+        };
+        for pause in PAUSES.map(Duration::from_millis) {
+            reign = wakes(lan, "SIGSTOP", pause, &mut stop, &reign).await.expect("every process can be stopped");
+        }
+    });
+}
+
+/// The same by the kernel's freezer, which no process can notice.
+#[test]
+fn a_leader_in_the_freezer_is_replaced_and_follows_when_it_wakes() {
+    story("deaths::a_leader_in_the_freezer_is_replaced_and_follows_when_it_wakes", async |lan| {
+        let (mut reign, _) = settled(lan, 3).await;
+        for pause in PAUSES.map(Duration::from_millis) {
+            match wakes(lan, "freezer", pause, &mut Lan::freeze, &reign).await {
+                None => return lan.say("without the freezer: no control group can be made"),
+                Some(next) => reign = next,
             }
         }
     });

@@ -68,6 +68,8 @@ pub(crate) struct Lan {
     figures: Vec<String>,
     /// Every event that was told: when, by whom, which, and the epoch that it showed.
     told: Vec<(Instant, usize, String, u64)>,
+    /// Every event that was logged: when, by whom, which.
+    logged: Vec<(Instant, usize, String)>,
 }
 
 impl Lan {
@@ -85,6 +87,7 @@ impl Lan {
             transcript: VecDeque::new(),
             figures: Vec::new(),
             told: Vec::new(),
+            logged: Vec::new(),
         }
     }
 
@@ -207,6 +210,7 @@ impl Lan {
         match &news.what {
             What::Told(line) => self.write(news.at, &format!("{who} {}", told::line(line))),
             What::Logged(line) => self.write(news.at, &format!("{who} logs: {line}")),
+            What::Noted(_) => {}
             What::Ended(status) => self.write(news.at, &format!("{who} ended: {status}")),
         }
         let machine = &mut self.machines[news.machine - 1];
@@ -229,6 +233,7 @@ impl Lan {
                 machine.view.leader = None;
                 machine.view.role = Role::Listening;
             }
+            What::Noted(event) => self.logged.push((news.at, news.machine, event)),
             What::Logged(_) => {}
         }
     }
@@ -269,10 +274,25 @@ impl Lan {
         self.times_told(machine, event, since) > 0
     }
 
+    /// Waits until an agent has logged an event so often since a moment: also one of its start, before anybody listens.
+    pub(crate) async fn logs(&mut self, machine: usize, event: &str, times: usize, since: Instant, within: Duration) {
+        let what = format!("{} logged {event} {times} times", name(machine));
+        let one = |log: &&(Instant, usize, String)| log.0 >= since && log.1 == machine && log.2 == event;
+        self.until(within, &what, async |lan| (lan.logged.iter().filter(one).count() == times).then_some(())).await;
+    }
+
     /// Waits until an agent has told such an event since a moment.
     pub(crate) async fn hears(&mut self, machine: usize, event: &str, since: Instant, within: Duration) {
         let what = format!("{} told {event}", name(machine));
         self.until(within, &what, async |lan| lan.has_told(machine, event, since).then_some(())).await;
+    }
+
+    /// Takes in what happens for a while.
+    pub(crate) async fn pass(&mut self, during: Duration) {
+        let end = tokio::time::Instant::now() + during;
+        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
+            self.take_in(news);
+        }
     }
 
     /// Takes in what happens for a while, in which nobody may change the leader.

@@ -57,7 +57,7 @@ fn a_network_that_comes_later() {
             lan.net.plugged(machine, "eth0", false).await;
         }
         let all = lan.all();
-        lan.start(&all);
+        let began = lan.start(&all);
         lan.until(SLACK, "all listen", async |lan| {
             for machine in lan.all() {
                 lan.status(machine).await.filter(|status| status.role == RoleName::Listening)?;
@@ -65,6 +65,9 @@ fn a_network_that_comes_later() {
             Some(())
         })
         .await;
+        for machine in lan.all() {
+            lan.logs(machine, "network-alone", 1, began, SLACK).await;
+        }
         lan.quiet(Duration::from_secs(2)).await;
         let at = Instant::now();
         lan.note("the cables are plugged in");
@@ -85,8 +88,11 @@ fn a_machine_that_stays_without_network_leads_itself() {
         lan.machine().await;
         lan.flags(1, &["--lone-after", "1s"]);
         let at = lan.start(&[1]);
+        lan.logs(1, "network-alone", 1, at, SLACK).await;
         lan.settled(&[1], Duration::from_secs(1) + SLACK).await;
         assert!(at.elapsed() >= Duration::from_secs(1), "not before its time");
+        // When it begins to wait, and when the wait is over.
+        lan.logs(1, "network-alone", 2, at, SLACK).await;
     });
 }
 
@@ -128,6 +134,36 @@ fn a_cable_is_pulled_and_put_back() {
         lan.net.plugged(together.leader, "eth0", true).await;
         assert_eq!(lan.settled(&all, SETTLE + SLACK).await.leader, next.leader, "who has followers stays");
         lan.quiet(Duration::from_secs(1)).await;
+    });
+}
+
+/// A leader's cable is out for a moment, just long enough for another to take over; it comes back while it still counts
+/// those who followed it a moment ago, and the way to the new leader takes its time. What counts is who follows it when
+/// the two meet: it deposes nobody.
+#[test]
+fn a_cable_is_out_for_a_moment() {
+    story("links::a_cable_is_out_for_a_moment", async |lan| {
+        lan.office(4).await;
+        let all = lan.all();
+        lan.start(&all);
+        let mut reign = lan.settled(&all, SETTLE + SLACK).await;
+        for (out, settle) in [(800, 0), (800, 30), (800, 300), (1200, 0)] {
+            lan.quiet(Duration::from_secs(1)).await;
+            let at = Instant::now();
+            lan.note(&format!("the leader's cable is pulled for {out} ms at least"));
+            lan.net.plugged(reign.leader, "eth0", false).await;
+            lan.pass(Duration::from_millis(out)).await;
+            let rest = lan.but(&[reign.leader]);
+            let (next, _) = lan.failover(("a short cut", at), &rest, &reign, SETTLE + SLACK).await;
+            lan.pass(Duration::from_millis(settle)).await;
+            lan.note("the leader's cable is put back");
+            lan.net.plugged(reign.leader, "eth0", true).await;
+            let together = lan.settled(&all, SETTLE + SLACK).await;
+            assert_eq!(together.leader, next.leader, "who has followers stays");
+            let others: Vec<_> = lan.reigns_since(at).into_iter().filter(|r| r.0 != next.leader).collect();
+            assert_eq!(others, [], "nobody else began a reign");
+            reign = together;
+        }
     });
 }
 
