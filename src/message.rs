@@ -457,8 +457,8 @@ pub struct Abdicate {
 pub struct Meet {
     /// The reign.
     pub claim: Claim,
-    /// Sessions that answered within 3 s.
-    pub followers: u32,
+    /// Who follows: sessions that answered within 3 s, and who has just backed this reign. At most 2,048 (§11).
+    pub followers: Vec<NodeId>,
     /// How long this agent has led without a break, in milliseconds on its own clock.
     pub led_ms: u64,
     /// The highest epoch that it has promised or shown.

@@ -357,7 +357,8 @@ impl Node {
             .filter(|a| matches!(a.says, None | Some(Says::Backed(_))))
             .filter_map(|a| a.conn)
             .collect();
-        let backed = c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
+        let backed = c.asked.iter().filter(|(_, a)| matches!(a.says, Some(Says::Backed(_)))).map(|(id, _)| *id);
+        let backed: BTreeSet<NodeId> = backed.collect();
         let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
         let requests = std::mem::take(&mut e.requests);
         let story = c.story.expect("a won claim has its story");
@@ -372,14 +373,14 @@ impl Node {
         self.base.shown = Some(claim);
         let now = self.base.now;
         let mut text = format!("this machine leads: epoch {}", claim.epoch);
-        let mut fields = vec![("backed", (backed as u64).into()), ("canvass_us", us(now.since(began)))];
+        let mut fields = vec![("backed", (backed.len() as u64).into()), ("canvass_us", us(now.since(began)))];
         if let Some(lost) = &lost {
             let how = if abdicated { "handed over" } else { "was lost" };
             text = format!("{text}, {} after {} {how}", ms(now.since(lost.noticed)), lost.name);
             fields.push(("since_first_sign_us", us(now.since(lost.noticed))));
             fields.push(("since_lost_us", us(now.since(lost.at))));
         }
-        let text = match backed {
+        let text = match backed.len() {
             0 => format!("{text}, with nobody else"),
             n => format!("{text}, backed by {n}"),
         };

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 const QUICK: u32 = 3;
 
 impl Node {
-    pub(super) fn begin_leading(&mut self, claim: Claim, story: Story, backed: usize) {
+    pub(super) fn begin_leading(&mut self, claim: Claim, story: Story, backed: BTreeSet<NodeId>) {
         let now = self.base.now;
         let backed = (backed, now + self.base.settings.after_canvass());
         self.base.since = self.base.wall;

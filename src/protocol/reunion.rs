@@ -8,11 +8,20 @@ use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Checked, Decided, Frame, Known, Meet, Standing};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Whether the first stays: more followers, then led longer without a break, then the better claim (§9).
 fn first_stays(a: &Meet, b: &Meet) -> bool {
-    (a.followers, a.led_ms, a.claim) > (b.followers, b.led_ms, b.claim)
+    (followers(a, b), a.led_ms, a.claim) > (followers(b, a), b.led_ms, b.claim)
+}
+
+/// How many follow `a` for all that both know. A leader that was cut off for a moment still has the sessions of those
+/// that have left it: who is in both lists follows the higher epoch, for nobody goes back, and the other leader nobody.
+fn followers(a: &Meet, b: &Meet) -> usize {
+    let theirs: BTreeSet<&NodeId> = b.followers.iter().collect();
+    let left = |id: &NodeId| *id == b.claim.node.id || (b.claim.epoch > a.claim.epoch && theirs.contains(id));
+    a.followers.iter().filter(|id| !left(id)).count()
 }
 
 impl Node {
@@ -53,12 +62,14 @@ impl Node {
     fn values(&self, via: Option<NodeId>) -> Option<Meet> {
         let Role::Leading(l) = &self.role else { return None };
         // Who has answered lately: after a sleep, nobody has.
-        let followers = l.sessions.values().filter(|s| self.base.now.since(s.spoke) <= limits::SILENT).count();
-        let backed = if self.base.now < l.backed.1 { l.backed.0 } else { 0 };
-        let followers = followers.max(backed);
+        let lately = l.sessions.iter().filter(|(_, s)| self.base.now.since(s.spoke) <= limits::SILENT);
+        let mut followers: BTreeSet<NodeId> = lately.map(|(id, _)| *id).collect();
+        if self.base.now < l.backed.1 {
+            followers.extend(&l.backed.0);
+        }
         Some(Meet {
             claim: l.claim,
-            followers: u32::try_from(followers).unwrap_or(u32::MAX),
+            followers: followers.into_iter().take(limits::MEMBERS).collect(),
             led_ms: u64::try_from(self.base.now.since(l.led_since).as_millis()).unwrap_or(u64::MAX),
             highest: self.base.highest(),
             via,
@@ -324,9 +335,9 @@ mod tests {
     #[test]
     fn one_value_at_a_time_decides_who_stays() {
         let node = |id| Ident { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
-        let meet = |followers, led_ms, at, id| Meet {
+        let meet = |followers, led_ms, at, id: u128| Meet {
             claim: Claim { epoch: 5, at: Wall(at), node: node(id) },
-            followers,
+            followers: (0..followers).map(|n| NodeId(uuid::Uuid::from_u128(id * 100 + n))).collect(),
             led_ms,
             highest: 5,
             via: None,
@@ -339,5 +350,26 @@ mod tests {
         for other in [meet(1, 9999, 1, 1), meet(2, 999, 1, 1), meet(2, 1000, 101, 1), meet(2, 1000, 100, 6)] {
             assert!(first_stays(&base, &other) && !first_stays(&other, &base), "never both: {other:?}");
         }
+    }
+
+    #[test]
+    fn who_has_gone_over_counts_once() {
+        let id = |n| NodeId(uuid::Uuid::from_u128(n));
+        let meet = |epoch, leader, followers: &[u128]| Meet {
+            claim: Claim { epoch, at: Wall(1), node: Ident { id: id(leader), boot: BootId(1) } },
+            followers: followers.iter().map(|n| id(*n)).collect(),
+            led_ms: 10 - epoch,
+            highest: epoch,
+            via: None,
+        };
+        let cut_off = meet(1, 1, &[2, 3, 4]);
+        let successor = meet(2, 2, &[3, 4]);
+        assert_eq!((followers(&cut_off, &successor), followers(&successor, &cut_off)), (0, 2));
+        let half = meet(2, 2, &[3]);
+        assert_eq!((followers(&cut_off, &half), followers(&half, &cut_off)), (1, 1));
+        assert!(first_stays(&cut_off, &half), "as many: who has led longer");
+        let stranger = meet(2, 9, &[8]);
+        assert_eq!((followers(&cut_off, &stranger), followers(&stranger, &cut_off)), (3, 1));
+        assert_eq!(followers(&meet(2, 1, &[2, 3, 4]), &successor), 2, "in one epoch nobody can say who went over");
     }
 }

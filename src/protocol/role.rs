@@ -244,8 +244,8 @@ pub(super) struct Asked {
 pub(super) struct Leading {
     pub(super) claim: Claim,
     pub(super) story: Story,
-    /// How many backed this reign, and until when they count as followers, whose sessions have yet to begin.
-    pub(super) backed: (usize, Time),
+    /// Who backed this reign, and until when they count as followers, whose sessions have yet to begin.
+    pub(super) backed: (BTreeSet<NodeId>, Time), // bound: MEMBERS
     /// Since when without a break (§9).
     pub(super) led_since: Time,
     /// Followers. Bound: [`super::limits::SESSIONS`].

@@ -84,7 +84,8 @@ impl Limits {
             Frame::ViaFailed(reason) => self.reason(reason),
             Frame::NotJoined(NotJoined::Cloned | NotJoined::Full) | Frame::Told(Told::OnIt | Told::NotI) => {}
             Frame::Question(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Beat(_) | Frame::Named(_) => {}
-            Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Meet(_) | Frame::Decided(_) => {}
+            Frame::Meet(meet) => self.list(meet.followers.len()),
+            Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}
             Frame::Check(_) | Frame::Via(_) | Frame::ViaReady => {}
         }
     }

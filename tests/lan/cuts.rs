@@ -53,6 +53,31 @@ async fn mended(lan: &mut Lan, stays: &Reign, yields: usize, cut: Instant) {
     lan.quiet(Duration::from_secs(1)).await;
 }
 
+/// The leader is cut off for a moment, just long enough for another to take over, and nobody tells it: when it is back it
+/// still has the sessions of all that have left it. It deposes nobody.
+#[test]
+fn a_leader_behind_a_short_cut_deposes_nobody() {
+    story("cuts::a_leader_behind_a_short_cut_deposes_nobody", async |lan| {
+        let mut reign = settled(lan, 4).await;
+        for pause in [0, 50, 300, 1000, 2000].map(Duration::from_millis) {
+            lan.quiet(Duration::from_secs(2)).await;
+            let rest = lan.but(&[reign.leader]);
+            let at = Instant::now();
+            lan.note("the leader is cut");
+            lan.net.cut(&[reign.leader], &rest, true).await;
+            lan.net.cut(&rest, &[reign.leader], true).await;
+            let (next, _) = lan.failover(("short cut", at), &rest, &reign, SETTLE + SLACK).await;
+            lan.pass(pause).await;
+            lan.note("mended");
+            lan.net.mend().await;
+            let together = lan.settled(&lan.all(), SETTLE + SLACK).await;
+            let others: Vec<_> = lan.reigns_since(at).into_iter().filter(|r| r.0 != next.leader).collect();
+            assert_eq!((others, together.leader), (vec![], next.leader), "mended {pause:?} later: nobody is deposed");
+            reign = together;
+        }
+    });
+}
+
 /// Two halves: each has a leader; when they meet again, one yields.
 #[test]
 fn two_halves_have_two_leaders_and_become_one() {

@@ -11,6 +11,23 @@ use tanist::time::Wall;
 use tanist::wire::Wire;
 
 story! {
+    /// A leader is cut off for less than a second, just until another leads. Back again it still has the sessions of all
+    /// that have left it, more than the other can have: they count for the other, and nobody is deposed.
+    a_leader_cut_off_for_a_moment_deposes_nobody |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let old = lan.leader();
+        lan.isolate(old);
+        lan.run_until(s(3), "another leads", |lan| lan.leaders().len() == 2);
+        let new = *lan.leaders().iter().find(|m| **m != old).expect("there are two");
+        lan.watch();
+        lan.heal_all();
+        lan.run(s(10));
+        lan.expect_leader(new);
+        lan.expect_not_deposed(new);
+    }
+}
+
+story! {
     /// Two halves that started apart meet: the larger one's leader stays, and both tell of the reunion.
     two_halves_that_started_apart_meet |seed| {
         let mut lan = Lan::dark(seed, 5);
