@@ -52,6 +52,8 @@ pub(crate) struct Agent {
     pub(crate) life: Life,
     /// How it ended last.
     pub(crate) ended: Option<ExitStatus>,
+    /// A signal has ended it, or will.
+    pub(crate) asked_to_end: bool,
     /// Counts its starts.
     pub(crate) run: u64,
     name: String,
@@ -66,7 +68,8 @@ impl Agent {
         std::fs::create_dir_all(&dir).expect("a directory");
         let client = Client::at(&dir.join("sock"));
         let name = name.to_owned();
-        Self { client, life: Life::Off, ended: None, run: 0, name, dir, pid: None, tasks: Vec::new() }
+        let tasks = Vec::new();
+        Self { client, life: Life::Off, ended: None, asked_to_end: false, run: 0, name, dir, pid: None, tasks }
     }
 
     /// Starts it on its machine, with what it remembers.
@@ -81,7 +84,7 @@ impl Agent {
         self.pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         self.run += 1;
         self.life = Life::Running;
-        self.ended = None;
+        (self.ended, self.asked_to_end) = (None, false);
         let mouth = Mouth { machine, run: self.run, news: news.clone() };
         let log = child.stderr.take().expect("it was piped");
         self.tasks.drain(..).for_each(|task| task.abort());
@@ -96,7 +99,7 @@ impl Agent {
         match signal {
             Signal::SIGSTOP => self.life = Life::Frozen,
             Signal::SIGCONT => self.life = Life::Running,
-            _ => {}
+            _ => self.asked_to_end = true,
         }
     }
 

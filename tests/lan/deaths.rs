@@ -12,23 +12,8 @@ async fn settled(lan: &mut Lan, n: usize) -> (Reign, usize) {
     let all = lan.all();
     lan.start(&all);
     let reign = lan.settled(&all, SETTLE + SLACK).await;
-    let successor = successor(lan, &all).await;
+    let successor = lan.successor(&all).await;
     (reign, successor)
-}
-
-/// Whom all of them name as successor.
-async fn successor(lan: &mut Lan, machines: &[usize]) -> usize {
-    lan.until(SETTLE, &format!("{machines:?} name one successor"), async |lan| {
-        let mut named = None;
-        for machine in machines {
-            let successor = lan.status(*machine).await?.successor?.name;
-            if named.get_or_insert_with(|| successor.clone()) != &successor {
-                return None;
-            }
-        }
-        machines.iter().copied().find(|machine| Some(name(*machine)) == named)
-    })
-    .await
 }
 
 /// Kernels say at once that a process is gone: the successor takes over in milliseconds, again and again, until one is
@@ -48,7 +33,7 @@ fn a_killed_leader_is_followed_in_milliseconds() {
             assert!(took < AT_ONCE, "{took:?} after a kill");
             reign = lan.settled(&survivors, SETTLE + SLACK).await;
             if survivors.len() > 1 {
-                heir = successor(lan, &survivors).await;
+                heir = lan.successor(&survivors).await;
             }
         }
         lan.start(&dead);
@@ -83,7 +68,7 @@ async fn wakes(
     old: &Reign,
 ) -> Option<Reign> {
     let all = lan.all();
-    successor(lan, &all).await;
+    lan.successor(&all).await;
     let at = freeze(lan, old.leader, true)?;
     let new = lan.until(SETTLE + SLACK, "another leads", async |lan| lan.reigns_since(at).first().copied()).await;
     let took = lan.view(new.0).since.expect("it told").duration_since(at);
@@ -157,7 +142,7 @@ fn a_handover_takes_milliseconds() {
         let all = lan.all();
         let third = lan.but(&[reign.leader, heir])[0];
         for (asked, to) in [(reign.leader, None), (third, Some(third)), (heir, Some(reign.leader))] {
-            successor(lan, &all).await;
+            lan.successor(&all).await;
             let at = Instant::now();
             let (client, named) = (lan.client(asked), to.map(name));
             let asking = tokio::spawn(async move { client.handover(named.as_deref()).await });

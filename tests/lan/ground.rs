@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Names the directory of a test to the process that runs it.
 const INSIDE: &str = "TANIST_LAN_INSIDE";
@@ -15,8 +16,8 @@ const MUST_RUN: &str = "TANIST_TESTS_MUST_RUN";
 /// So many LANs run at once: agents that wait for a processor look like agents that stand still.
 const AT_ONCE: usize = 2;
 
-/// A test that takes longer is ended, in seconds.
-const LONGEST: &str = "110";
+/// A test that takes longer is ended, unless it says how long it takes.
+const LONGEST: Duration = Duration::from_secs(110);
 
 /// Begins every line of a test's output that is printed even when it succeeds.
 pub(crate) const FIGURE: &str = "lan | ";
@@ -65,6 +66,14 @@ fn way() -> &'static Result<Vec<&'static str>, String> {
 /// # Panics
 /// When the story fails.
 pub(crate) fn story(name: &str, story: impl AsyncFnOnce(&mut Lan)) {
+    story_within(name, LONGEST, story);
+}
+
+/// Runs a test that takes so long at most.
+///
+/// # Panics
+/// When the story fails.
+pub(crate) fn story_within(name: &str, longest: Duration, story: impl AsyncFnOnce(&mut Lan)) {
     if let Some(dir) = std::env::var_os(INSIDE) {
         return inside(PathBuf::from(dir), story);
     }
@@ -76,7 +85,7 @@ pub(crate) fn story(name: &str, story: impl AsyncFnOnce(&mut Lan)) {
     let _place = Place::take();
     let dir = tempfile::tempdir().expect("a directory");
     let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", LONGEST, "unshare"]).args(way);
+    command.args(["--signal=KILL", &longest.as_secs().to_string(), "unshare"]).args(way);
     command.arg(std::env::current_exe().expect("this program has a path"));
     command
         .args(["--exact", name, "--nocapture", "--test-threads=1"])

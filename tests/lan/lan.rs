@@ -70,6 +70,8 @@ pub(crate) struct Lan {
     told: Vec<(Instant, usize, String, u64)>,
     /// Every event that was logged: when, by whom, which.
     logged: Vec<(Instant, usize, String)>,
+    /// When who began to lead that did not lead before, and with which epoch.
+    begun_to_lead: Vec<(Instant, usize, u64)>,
 }
 
 impl Lan {
@@ -88,6 +90,7 @@ impl Lan {
             figures: Vec::new(),
             told: Vec::new(),
             logged: Vec::new(),
+            begun_to_lead: Vec::new(),
         }
     }
 
@@ -219,9 +222,12 @@ impl Lan {
         }
         match news.what {
             What::Told(Line::Event(event)) => {
-                let heard = machine.view.hear(&who, &event, news.at);
-                if let Err(broken) = heard {
+                let led = machine.view.role == Role::Leading;
+                if let Err(broken) = machine.view.hear(&who, &event, news.at) {
                     panic!("{broken}");
+                }
+                if event.event == "leading" && !led {
+                    self.begun_to_lead.push((news.at, news.machine, event.epoch));
                 }
                 if !event.present {
                     self.told.push((news.at, news.machine, event.event, event.epoch));
@@ -229,6 +235,7 @@ impl Lan {
             }
             What::Told(Line::Lagged { lagged }) => panic!("{who}: {lagged} events were missed"),
             What::Ended(status) => {
+                assert!(machine.agent.asked_to_end, "{who} ended by itself: {status}");
                 machine.agent.has_ended(status);
                 machine.view.leader = None;
                 machine.view.role = Role::Listening;
@@ -324,6 +331,21 @@ impl Lan {
         .await
     }
 
+    /// Waits until all of them name one successor.
+    pub(crate) async fn successor(&mut self, machines: &[usize]) -> usize {
+        self.until(SETTLE, &format!("{machines:?} name one successor"), async |lan| {
+            let mut named = None;
+            for machine in machines {
+                let successor = lan.status(*machine).await?.successor?.name;
+                if named.get_or_insert_with(|| successor.clone()) != &successor {
+                    return None;
+                }
+            }
+            machines.iter().copied().find(|machine| Some(name(*machine)) == named)
+        })
+        .await
+    }
+
     /// The reign that these machines agree on by what they told.
     fn agreed(&self, machines: &[usize]) -> Option<Reign> {
         let first = self.view(*machines.first()?);
@@ -376,8 +398,22 @@ impl Lan {
 
     /// The reigns that began since a moment: who leads, and the epoch.
     pub(crate) fn reigns_since(&self, at: Instant) -> Vec<(usize, u64)> {
-        let told = self.told.iter().filter(|told| told.0 >= at && told.2 == "leading");
-        told.map(|told| (told.1, told.3)).collect()
+        self.reigns().filter(|reign| reign.0 >= at).map(|reign| (reign.1, reign.2)).collect()
+    }
+
+    /// Every reign that began: when, who leads, and the epoch.
+    pub(crate) fn reigns(&self) -> impl Iterator<Item = (Instant, usize, u64)> {
+        self.told.iter().filter(|told| told.2 == "leading").map(|told| (told.0, told.1, told.3))
+    }
+
+    /// Who began to lead since a moment, without those that led on with a higher epoch.
+    pub(crate) fn leaders_since(&self, at: Instant) -> Vec<usize> {
+        self.begun_to_lead.iter().filter(|begun| begun.0 >= at).map(|begun| begun.1).collect()
+    }
+
+    /// What has become of an agent.
+    pub(crate) fn life(&self, machine: usize) -> Life {
+        self.machines[machine - 1].agent.life
     }
 
     /// How all stand, in one line.

@@ -6,6 +6,8 @@
 //! tests say so and skip, unless `TANIST_TESTS_MUST_RUN=1`: then they fail. `cargo test --test lan -- --nocapture` prints
 //! the times of each failover; a test that fails prints what every machine told, in order.
 //!
+//! `TANIST_CHAOS_SECONDS` and `TANIST_CHAOS_SEED` are for the faults at random, in `chaos.rs`.
+//!
 //! Nothing touches the machine's own network: a test starts itself again inside private namespaces (network, mounts and
 //! processes), and all that it made disappears with its last process.
 //!
@@ -14,6 +16,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
 mod agents;
+mod chaos;
 mod commands;
 mod crowd;
 mod cuts;

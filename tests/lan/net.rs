@@ -23,6 +23,8 @@ pub(crate) struct Net {
     cuts: BTreeSet<(usize, usize)>,
     /// So many of a hundred datagrams are lost.
     loss: u32,
+    /// So many of a hundred packets of every kind are lost.
+    loss_of_all: u32,
 }
 
 impl Net {
@@ -82,8 +84,13 @@ impl Net {
     pub(crate) async fn mend(&mut self) {
         let rules = nft(None, "list chain bridge lan forward\n").await;
         assert!(rules.contains(" counter packets ") && !rules.contains(" packets 0 "), "nothing was lost: {rules}");
+        self.heal().await;
+    }
+
+    /// Mends everything, whether or not anything was lost.
+    pub(crate) async fn heal(&mut self) {
         self.cuts.clear();
-        self.loss = 0;
+        (self.loss, self.loss_of_all) = (0, 0);
         self.filter().await;
     }
 
@@ -93,13 +100,20 @@ impl Net {
         self.filter().await;
     }
 
+    /// Loses so many of a hundred packets of every kind on their way through the switches.
+    pub(crate) async fn lose_all(&mut self, percent: u32) {
+        self.loss_of_all = percent;
+        self.filter().await;
+    }
+
     /// Writes the filter anew, in one transaction.
     async fn filter(&self) {
         let mut lines = String::from("flush chain bridge lan forward\n");
-        if self.loss > 0 {
-            let loss = self.loss;
-            let rule = format!("meta l4proto udp numgen random mod 100 < {loss} counter drop");
-            lines.push_str(&format!("add rule bridge lan forward {rule}\n"));
+        for (which, loss) in [("meta l4proto udp ", self.loss), ("", self.loss_of_all)] {
+            if loss > 0 {
+                let rule = format!("{which}numgen random mod 100 < {loss} counter drop");
+                lines.push_str(&format!("add rule bridge lan forward {rule}\n"));
+            }
         }
         let ports = |machine: usize| self.cables.iter().filter(move |(m, _)| *m == machine).map(|(m, d)| port(*m, d));
         let pairs: Vec<String> = self

@@ -20,6 +20,8 @@ pub(crate) struct View {
     /// The name of the leader that it follows or is.
     pub(crate) leader: Option<String>,
     pub(crate) epoch: u64,
+    /// The last leader that it named, and the epoch.
+    shown: Option<(String, u64)>,
     /// Why the reign began, where it was told.
     pub(crate) cause: Option<String>,
     /// The member that the leader is reached through.
@@ -29,13 +31,27 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Takes in what `name` told. An event whose epoch is lower than one before breaks a promise (§3, P3).
+    /// Takes in what `name` told. An event whose epoch is lower than one before, or has another leader in the
+    /// same epoch, breaks a promise (§3, P3).
     pub(crate) fn hear(&mut self, name: &str, event: &Event, at: Instant) -> Result<(), String> {
         let before = (self.leader.clone(), self.epoch);
         if event.epoch < self.epoch {
             return Err(format!("{name} shows epoch {} after epoch {}: {}", event.epoch, self.epoch, event.text));
         }
         self.epoch = event.epoch;
+        let named = match event.event.as_str() {
+            "leading" => Some(name),
+            "following" => event.text_field("leader"),
+            _ => None,
+        };
+        if let Some(named) = named {
+            match &self.shown {
+                Some((leader, epoch)) if *epoch == event.epoch && leader != named => {
+                    return Err(format!("{name} shows {named} in epoch {epoch}, in which it has shown {leader}"));
+                }
+                _ => self.shown = Some((named.to_owned(), event.epoch)),
+            }
+        }
         match event.event.as_str() {
             "started" => (self.role, self.leader, self.via) = (Role::Listening, None, None),
             "listening" => (self.role, self.leader) = (Role::Listening, None),
