@@ -82,8 +82,7 @@ impl Api {
 
 /// Serves the API until `stop` is cancelled; returns once every connection has ended.
 pub async fn serve(listener: UnixListener, shared: Shared, stop: CancellationToken) {
-    let api = Api { shared, watchers: Arc::new(Semaphore::new(WATCHERS)), stop: stop.clone() };
-    let router = router(api);
+    let router = router(shared, stop.clone());
     let busy = Router::new().fallback(turned_away);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let beyond = Arc::new(Semaphore::new(TURNED_AWAY));
@@ -112,7 +111,8 @@ pub async fn serve(listener: UnixListener, shared: Shared, stop: CancellationTok
     tasks.wait().await;
 }
 
-fn router(api: Api) -> Router {
+/// The calls of the API.
+pub fn router(shared: Shared, stop: CancellationToken) -> Router {
     Router::new()
         .route("/v1/status", get(status::get))
         .route("/v1/leader", get(leader::get))
@@ -124,10 +124,16 @@ fn router(api: Api) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(api)
+        .with_state(Api { shared, watchers: Arc::new(Semaphore::new(WATCHERS)), stop })
 }
 
 async fn connection(stream: UnixStream, router: Router, place: OwnedSemaphorePermit, stop: CancellationToken) {
+    client(stream, router, stop).await;
+    drop(place);
+}
+
+/// Serves one client until it hangs up, is too slow, or `stop` is cancelled.
+pub async fn client(stream: UnixStream, router: Router, stop: CancellationToken) {
     let service = TowerToHyperService::new(router);
     let io = TokioIo::new(Patient::new(stream, UNREAD));
     let mut builder = http1::Builder::new();
@@ -142,7 +148,6 @@ async fn connection(stream: UnixStream, router: Router, place: OwnedSemaphorePer
             let _ = tokio::time::timeout(LAST_WORDS, served).await;
         }
     }
-    drop(place);
 }
 
 async fn turned_away() -> Response {

@@ -185,7 +185,18 @@ pub fn load(options: Options) -> Result<Config, ConfigError> {
 /// # Errors
 /// Names the first thing that is wrong.
 pub fn check(path: &Path) -> Result<Vec<Warning>, ConfigError> {
-    let file = File::read(path, true)?;
+    check_file(&File::read(path, true)?)
+}
+
+/// Checks the text of a configuration file by itself; `path` is what it is called in the message.
+///
+/// # Errors
+/// Names the first thing that is wrong.
+pub fn check_text(path: &Path, text: &str) -> Result<Vec<Warning>, ConfigError> {
+    check_file(&File::parse(path, text.to_owned())?)
+}
+
+fn check_file(file: &File) -> Result<Vec<Warning>, ConfigError> {
     // Where this user would keep the state and the socket says nothing about the file.
     let mut options = Options::default();
     if file.path("state_dir").is_none() {
@@ -194,7 +205,7 @@ pub fn check(path: &Path) -> Result<Vec<Warning>, ConfigError> {
     if file.path("socket").is_none() {
         options.socket = Some("/run/tanist/tanist.sock".into());
     }
-    Ok(merge(options, &file)?.warnings)
+    Ok(merge(options, file)?.warnings)
 }
 
 fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {

@@ -62,6 +62,14 @@ impl Disk {
 }
 
 impl History {
+    /// The past that a store holds, when nobody writes to it any more. A thread reads it until this is dropped.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn of(store: Store) -> std::io::Result<History> {
+        start(store).map(|(_, history, _)| history)
+    }
+
     /// The newest reigns that this agent has seen, newest first, at most `limit`.
     ///
     /// # Errors

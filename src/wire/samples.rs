@@ -15,6 +15,8 @@ use crate::time::Wall;
 use std::net::{Ipv6Addr, SocketAddr};
 use uuid::Uuid;
 
+pub use super::words::{CASTS, FRAMES, cast_word, frame_word};
+
 /// A member; every number gives another.
 pub fn node(n: u64) -> Node {
     let id = u128::from(n) << 96 | 0x4abc_8def_0123_4567_89ab_cdef;

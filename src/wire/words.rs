@@ -10,11 +10,14 @@ const NIL: u8 = 0xc0;
 
 macro_rules! words {
     (
-        $(#[$doc:meta])* $message:ident, $word:ident, $put:ident, $get:ident:
+        $(#[$doc:meta])* $message:ident, $all:ident, $word:ident, $put:ident, $get:ident:
         { $($with:ident = $with_word:literal,)* } { $($plain:ident = $plain_word:literal,)* }
     ) => {
+        /// Every word, in the order of the table below.
+        pub const $all: &[&str] = &[$($with_word,)* $($plain_word,)*];
+
         $(#[$doc])*
-        pub(super) fn $word(message: &$message) -> &'static str {
+        pub fn $word(message: &$message) -> &'static str {
             match message {
                 $($message::$with(_) => $with_word,)*
                 $($message::$plain => $plain_word,)*
@@ -42,7 +45,7 @@ macro_rules! words {
 
 words! {
     /// The word of a datagram.
-    Cast, cast_word, put_cast, get_cast: {
+    Cast, CASTS, cast_word, put_cast, get_cast: {
         Hello = "hello",
         Hi = "hi",
         Welcome = "welcome",
@@ -56,7 +59,7 @@ words! {
 
 words! {
     /// The word of a frame.
-    Frame, frame_word, put_frame, get_frame: {
+    Frame, FRAMES, frame_word, put_frame, get_frame: {
         Open = "open",
         Question = "question",
         Answer = "answer",

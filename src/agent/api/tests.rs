@@ -100,7 +100,7 @@ fn shared(
     dir: &std::path::Path,
 ) -> Shared {
     let store = crate::store::Store::open(&dir.join("state")).expect("a store").store;
-    let (_, history, _) = crate::agent::disk::start(store).expect("a thread");
+    let history = crate::agent::History::of(store).expect("a thread");
     let facts = crate::agent::shared::Facts {
         cluster: "office".into(),
         version: "0.1.0".into(),

@@ -1,0 +1,86 @@
+//! The local API: a client's bytes on one end of a socket, the real router behind the other.
+
+use std::sync::{Arc, OnceLock};
+use tanist::agent::History;
+use tanist::agent::api;
+use tanist::agent::shared::{Command, Facts, Shared, Snapshot};
+use tanist::protocol::{Node, Status};
+use tanist::store::Store;
+use tanist::time::Now;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// An answer may not be longer than this, in bytes, for a request that fits into the fuzzer's input: one for each of
+/// the requests on the connection, and each of them small.
+const ANSWER_MAX: usize = 4 << 20;
+
+/// The past, which is read by a thread of its own: one for all runs.
+fn history() -> Arc<History> {
+    static HISTORY: OnceLock<Arc<History>> = OnceLock::new();
+    let make = || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path()).expect("a store").store;
+        Arc::new(History::of(store).expect("a thread"))
+    };
+    HISTORY.get_or_init(make).clone()
+}
+
+/// What a client sends on one connection, all of it.
+pub fn local_api(data: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(client(data));
+}
+
+async fn client(data: &[u8]) {
+    // The first byte says how the agent stands.
+    let (role, data) = data.split_first().map_or((0, data), |(role, rest)| (*role, rest));
+    let node = super::play::in_role(role);
+    let (_status, watched) = watch::channel(Arc::new(node.status()));
+    let (events, _) = broadcast::channel(8);
+    let (commands, asked) = mpsc::channel(4);
+    let facts = Facts {
+        cluster: "office".into(),
+        version: "0.1.0".into(),
+        quorum: 1,
+        name: "pc-1".into(),
+        port: 8264,
+        socket: "/run/tanist/tanist.sock".into(),
+        state_dir: "/var/lib/tanist".into(),
+        keyed: false,
+    };
+    let shared = Shared { status: watched, events, commands, store: history(), facts: Arc::new(facts) };
+    let stop = CancellationToken::new();
+    let (near, far) = UnixStream::pair().expect("a socket");
+    let served = tokio::spawn(api::client(far, api::router(shared, stop.clone()), stop.clone()));
+    tokio::spawn(answer(node, asked));
+    let (mut reads, mut writes) = near.into_split();
+    let heard = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        // A connection that is reset has said what it had to say.
+        let _ = reads.read_to_end(&mut heard).await;
+        heard
+    });
+    let _ = writes.write_all(data).await;
+    drop(writes);
+    served.await.expect("no panic on a connection");
+    stop.cancel();
+    let heard = heard.await.expect("no panic");
+    assert!(heard.len() <= ANSWER_MAX, "{} bytes were answered", heard.len());
+    assert!(heard.is_empty() || heard.starts_with(b"HTTP/1."), "no HTTP: {:?}", &heard[..heard.len().min(40)]);
+}
+
+/// The loop, as far as the API knows it.
+async fn answer(node: Node, mut asked: mpsc::Receiver<Command>) {
+    let status: Status = node.status();
+    while let Some(command) = asked.recv().await {
+        match command {
+            Command::Snapshot { reply } => {
+                let now = Now::default();
+                let _ = reply.send(Snapshot { status: status.clone(), members: node.members(now), made: now.time });
+            }
+            Command::Handover { to, reply } => drop(reply.send(to.map_or(Ok(()), Err))),
+        }
+    }
+}

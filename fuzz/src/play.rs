@@ -1,0 +1,499 @@
+//! A node in each of its roles, and a host around it that is played by bytes: datagrams, connections, the disk, time.
+//! After every step the promises of the core's front door are checked.
+
+use super::made::{Bytes, Maker, Said};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tanist::claim::Claim;
+use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
+use tanist::message::{Cast, Datagram, Frame, Heartbeat, Hello, Hi, Join, Joined, Named, Open, Ping, Sender, Story};
+use tanist::protocol::{Closed, Durable, Input, Link, Node, Output, RoleName, Start, To, Write, limits};
+use tanist::settings::Settings;
+use tanist::time::{Now, Time, Wall};
+use tanist::wire::{ASK_SIZE, Wire, samples};
+
+/// The roles that a node is played in, by the first byte of the input.
+pub const ROLES: [&str; 5] = ["listening", "following", "electing", "claiming", "leading"];
+
+/// Steps of the node in one input.
+const STEPS: usize = 4000;
+
+/// Outputs of one step: everybody is dialled and asked, or everybody is told, and a little more.
+const OUTPUTS: usize = 3 * limits::CONNS;
+
+/// What an agent says in plain words is never longer than this, in bytes.
+const TEXT_MAX: usize = 4096;
+
+/// Datagrams to a node in one of its [`ROLES`].
+pub fn datagram(data: &[u8]) {
+    Player::play(data, false);
+}
+
+/// Frames on any number of connections of such a node, with datagrams between them.
+pub fn frame(data: &[u8]) {
+    Player::play(data, true);
+}
+
+/// A node in one of the [`ROLES`].
+pub(super) fn in_role(role: u8) -> Node {
+    Player::in_role(role).node
+}
+
+/// This agent is the second of the samples' members.
+fn me() -> Ident {
+    samples::node(2)
+}
+
+fn sender(n: u64) -> Sender {
+    Sender { node: samples::node(n), name: format!("pc-{n}"), port: 8264 }
+}
+
+fn address(n: u64) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, n as u8], 8264))
+}
+
+/// The host.
+struct Player {
+    node: Node,
+    wire: Wire,
+    now: Now,
+    /// Connections that the node knows of, with who speaks on each.
+    conns: BTreeMap<ConnId, Option<Ident>>,
+    accepted: u64,
+    /// Writes under way, oldest first.
+    writes: VecDeque<(Ticket, Vec<Write>)>,
+    /// The highest epoch that is durable as shown, and the one that users were last shown.
+    durable: u64,
+    shown: Option<Claim>,
+    said: Said,
+    linked: bool,
+    steps: usize,
+    over: bool,
+}
+
+impl Player {
+    fn new() -> Self {
+        let now = Now { time: Time(1_000_000_000), wall: Wall(1_800_000_000_000_000) };
+        let start = Start {
+            node: me(),
+            name: "pc-2".to_owned(),
+            port: 8264,
+            version: "0.1.0".to_owned(),
+            settings: Settings::default(),
+            peers: vec![address(200)],
+            seed: 7,
+            durable: Durable::default(),
+        };
+        Self {
+            node: Node::new(start, now),
+            wire: Wire::new("office"),
+            now,
+            conns: BTreeMap::new(),
+            accepted: ConnId::FIRST_ACCEPTED,
+            writes: VecDeque::new(),
+            durable: 0,
+            shown: None,
+            said: Said::default(),
+            linked: false,
+            steps: 0,
+            over: false,
+        }
+    }
+
+    fn play(data: &[u8], frames: bool) {
+        let mut bytes = Bytes(data);
+        let mut player = Player::in_role(bytes.byte());
+        while !bytes.is_empty() && !player.over && player.steps < STEPS {
+            player.act(&mut bytes, frames);
+        }
+        // What was begun goes on for a while.
+        for _ in 0..20 {
+            player.disk_works(true);
+            player.due();
+        }
+    }
+
+    // ---- the roles
+
+    fn in_role(role: u8) -> Player {
+        let mut player = Player::new();
+        player.links(true);
+        match ROLES[usize::from(role) % ROLES.len()] {
+            "following" => player.follow(),
+            "electing" => {
+                player.follow();
+                let session = *player.conns.keys().next().expect("a session");
+                player.closed(session, Closed::Reset);
+                let question = *player.conns.keys().next_back().expect("a question");
+                player.closed(question, Closed::Refused);
+            }
+            "claiming" => {
+                for n in [3, 4] {
+                    let hi = Cast::Hi(Hi { to: me(), leader: None, priority: 100 });
+                    player.heard(&sender(n), &hi, address(n));
+                }
+                player.until(RoleName::Claiming);
+            }
+            "leading" => {
+                player.until(RoleName::Leading);
+                for n in [3, 4] {
+                    player.follower(n);
+                }
+            }
+            _ => {}
+        }
+        player.steps = 0;
+        player
+    }
+
+    fn follow(&mut self) {
+        let claim = samples::claim(7, 1);
+        let successor = Some(samples::node(3));
+        let beat = Heartbeat { claim, successor, revision: 0, digest: 0, followers: 2, seq: 1 };
+        self.heard(&sender(1), &Cast::Heartbeat(beat), address(1));
+        let session = *self.conns.keys().next().expect("the leader is dialled");
+        self.step(Input::Connected { conn: session });
+        self.open(session, 1);
+        let members: Vec<_> = self.others(&[1, 3, 4]);
+        let story = Story { name: "pc-1".to_owned(), cause: tanist::event::Cause::First, text: String::new() };
+        self.say(session, Frame::Joined(Joined { claim, story, successor, members }));
+        self.disk_works(true);
+        self.say(session, Frame::Named(Named { claim, successor }));
+        assert_eq!(self.node.status().role, RoleName::Following);
+    }
+
+    /// Members as a leader lists them.
+    fn others(&self, ids: &[u64]) -> Vec<tanist::message::Member> {
+        let member = |n: &u64| tanist::message::Member {
+            node: samples::node(*n),
+            name: format!("pc-{n}"),
+            address: address(*n),
+            version: "0.1.0".to_owned(),
+            priority: 100,
+            state: tanist::message::MemberState::Alive,
+            whole: true,
+            position: 0,
+            rtt_us: Some(300),
+            seniority_ms: 1000 * n,
+            via: None,
+        };
+        ids.iter().map(member).collect()
+    }
+
+    fn follower(&mut self, n: u64) {
+        let conn = self.accept(address(n));
+        self.open(conn, n);
+        let claim = self.node.status().shown.expect("it leads");
+        let holding = tanist::change::Holding::default();
+        let version = "0.1.0".to_owned();
+        self.say(conn, Frame::Join(Join { claim, shown: None, priority: 100, version, holding, via: None }));
+        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), position: 0 }));
+    }
+
+    fn until(&mut self, role: RoleName) {
+        for _ in 0..100 {
+            if self.node.status().role == role {
+                return;
+            }
+            self.due();
+            if role != RoleName::Claiming {
+                self.disk_works(true);
+            }
+        }
+        panic!("it never came to {role:?}");
+    }
+
+    // ---- what bytes can do
+
+    fn act(&mut self, bytes: &mut Bytes<'_>, frames: bool) {
+        let what = bytes.byte() & 0x0f;
+        match what {
+            0 | 1 if frames => {
+                let conn = self.pick(bytes);
+                self.raw_frame(conn, bytes.run());
+            }
+            2..=4 if frames => self.made_frame(bytes),
+            5 if frames => {
+                let from = self.maker(bytes).address();
+                let conn = self.accept(from);
+                if bytes.byte() & 3 != 3 {
+                    let from = self.maker(bytes).sender();
+                    self.say(conn, Frame::Open(Open { from, via: None }));
+                }
+            }
+            0 | 1 | 8 => {
+                let from = address(u64::from(bytes.byte() & 0x0f));
+                self.raw_datagram(from, bytes.run());
+            }
+            2..=5 | 9 | 10 => {
+                let (from, address) = (self.maker(bytes).sender(), self.maker(bytes).address());
+                let cast = self.maker(bytes).cast(from.node);
+                self.heard(&from, &cast, address);
+            }
+            6 => {
+                let (conn, how) = (self.pick(bytes), [Closed::Refused, Closed::Reset, Closed::Local][bytes.below(3)]);
+                self.closed(conn, how);
+            }
+            7 => {
+                let conn = self.pick(bytes);
+                if conn.0 < ConnId::FIRST_ACCEPTED {
+                    self.step(Input::Connected { conn });
+                }
+            }
+            11 => {
+                let ms = u64::from(bytes.byte()) << (bytes.byte() & 7);
+                self.now.time = self.now.time + Duration::from_millis(ms);
+                self.now.wall = Wall(self.now.wall.0 + ms * 1000);
+                self.step(Input::Tick);
+            }
+            12 => {
+                for _ in 0..=bytes.byte() & 0x0f {
+                    self.due();
+                }
+            }
+            13 => {
+                let byte = bytes.byte();
+                for _ in 0..=byte & 7 {
+                    self.disk_works(byte & 0x70 != 0x70);
+                }
+            }
+            14 => self.flood(bytes, frames),
+            _ => self.user(bytes),
+        }
+    }
+
+    fn user(&mut self, bytes: &mut Bytes<'_>) {
+        match bytes.byte() & 7 {
+            0 => self.links(!self.linked),
+            1 => {
+                let to = (bytes.byte() & 1 == 1).then(|| format!("pc-{}", bytes.byte() & 7));
+                self.step(Input::Handover { request: u64::from(bytes.byte()), to });
+            }
+            2 if bytes.byte() & 7 == 7 => self.step(Input::Stop),
+            3 => self.now.wall = Wall(u64::from(bytes.byte()) << (bytes.byte() & 0x3f)),
+            _ => self.due(),
+        }
+    }
+
+    /// Many that nobody knows, one after the other.
+    fn flood(&mut self, bytes: &mut Bytes<'_>, frames: bool) {
+        let (kind, many) = (bytes.byte(), u64::from(bytes.byte()) * 12);
+        let template = self.maker(bytes).sender();
+        let cast = self.maker(bytes).cast(template.node);
+        for n in 0..many {
+            let id = NodeId::from_random(u128::from(n + 1000 * u64::from(kind)));
+            let node = Ident { id, boot: BootId(n) };
+            let from = Sender { node, ..template.clone() };
+            let address = SocketAddr::from(([10, kind, (n >> 8) as u8, n as u8], 8264));
+            if frames && kind & 1 == 1 {
+                let conn = self.accept(address);
+                self.say(conn, Frame::Open(Open { from, via: None }));
+                let frame = self.maker(&mut Bytes(&[3, kind, kind, 0])).frame(node);
+                self.say(conn, frame);
+            } else if kind & 2 == 2 {
+                self.heard(
+                    &from,
+                    &Cast::Hello(Hello { broadcast: kind & 4 == 4, version: String::new(), priority: 1 }),
+                    address,
+                );
+            } else {
+                self.heard(&from, &cast, address);
+            }
+            if self.over || self.steps > STEPS {
+                return;
+            }
+        }
+    }
+
+    fn maker<'a, 'b>(&'b self, bytes: &'b mut Bytes<'a>) -> Maker<'a, 'b> {
+        Maker { bytes, said: &self.said, me: self.node.sender().node }
+    }
+
+    /// One of the open connections.
+    fn pick(&self, bytes: &mut Bytes<'_>) -> ConnId {
+        let byte = usize::from(bytes.byte());
+        // The newest are the most interesting.
+        self.conns.keys().rev().nth(byte % self.conns.len().max(1)).copied().unwrap_or(ConnId(u64::MAX))
+    }
+
+    fn raw_datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let Ok(datagram) = self.wire.read_datagram(bytes) else { return };
+        let again = self.wire.datagram(&datagram.from, &datagram.cast);
+        assert_eq!(self.wire.read_datagram(&again).as_ref(), Ok(&datagram), "what was read can be said");
+        self.step(Input::Datagram { from, datagram });
+    }
+
+    fn heard(&mut self, from: &Sender, cast: &Cast, address: SocketAddr) {
+        let bytes = self.wire.datagram(from, cast);
+        let datagram = Datagram { from: from.clone(), cast: cast.clone() };
+        assert_eq!(self.wire.read_datagram(&bytes).as_ref(), Ok(&datagram), "what was said can be read");
+        self.step(Input::Datagram { from: address, datagram });
+    }
+
+    fn raw_frame(&mut self, conn: ConnId, bytes: &[u8]) {
+        match self.wire.read_frame(bytes) {
+            Ok(frame) => {
+                if let Ok(again) = self.wire.frame(&frame) {
+                    assert_eq!(self.wire.read_frame(&again).as_ref(), Ok(&frame), "what was read can be said");
+                }
+                self.frame(conn, frame);
+            }
+            Err(tanist::wire::Unread::Unknown(_)) => {}
+            // The host closes it then.
+            Err(_) => self.closed(conn, Closed::Local),
+        }
+    }
+
+    fn made_frame(&mut self, bytes: &mut Bytes<'_>) {
+        let conn = self.pick(bytes);
+        let speaks = self.conns.get(&conn).copied().flatten();
+        if speaks.is_none() {
+            let from = self.maker(bytes).sender();
+            self.say(conn, Frame::Open(Open { from, via: None }));
+        }
+        let from = self.conns.get(&conn).copied().flatten().unwrap_or_else(me);
+        let frame = self.maker(bytes).frame(from);
+        self.say(conn, frame);
+    }
+
+    fn say(&mut self, conn: ConnId, frame: Frame) {
+        let bytes = self.wire.frame(&frame).expect("a frame of a few bytes fits");
+        assert_eq!(self.wire.read_frame(&bytes).as_ref(), Ok(&frame), "what was said can be read");
+        self.frame(conn, frame);
+    }
+
+    fn open(&mut self, conn: ConnId, n: u64) {
+        self.say(conn, Frame::Open(Open { from: sender(n), via: None }));
+    }
+
+    fn frame(&mut self, conn: ConnId, frame: Frame) {
+        if let (Some(speaks @ None), Frame::Open(open)) = (self.conns.get_mut(&conn), &frame) {
+            *speaks = Some(open.from.node);
+        }
+        if self.conns.contains_key(&conn) {
+            self.step(Input::Frame { conn, frame });
+        }
+    }
+
+    fn accept(&mut self, from: SocketAddr) -> ConnId {
+        let conn = ConnId(self.accepted);
+        self.accepted += 1;
+        self.conns.insert(conn, None);
+        self.step(Input::Accepted { conn, from });
+        conn
+    }
+
+    fn closed(&mut self, conn: ConnId, how: Closed) {
+        if self.conns.remove(&conn).is_some() {
+            self.step(Input::Closed { conn, how });
+        }
+    }
+
+    fn links(&mut self, up: bool) {
+        self.linked = up;
+        let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
+        self.step(Input::Links(if up { vec![link] } else { Vec::new() }));
+    }
+
+    /// The oldest write comes back.
+    fn disk_works(&mut self, done: bool) {
+        let Some((ticket, writes)) = self.writes.pop_front() else { return };
+        if done {
+            let shown = |w: &Write| if let Write::Shown(claim) = w { claim.epoch } else { 0 };
+            self.durable = self.durable.max(writes.iter().map(shown).max().unwrap_or(0));
+            self.step(Input::Persisted { ticket });
+        } else {
+            self.step(Input::NotPersisted { ticket, why: "no space left on the device".to_owned() });
+        }
+    }
+
+    /// Goes on to the node's next deadline.
+    fn due(&mut self) {
+        if let Some((at, _)) = self.node.deadline() {
+            let waited = at.since(self.now.time);
+            self.now.time = self.now.time.max(at);
+            self.now.wall = Wall(self.now.wall.0.saturating_add(waited.as_micros() as u64));
+        }
+        self.step(Input::Tick);
+    }
+
+    // ---- one step, and what must hold after it
+
+    fn step(&mut self, input: Input) {
+        if self.over {
+            return;
+        }
+        self.steps += 1;
+        self.now.time = self.now.time + Duration::from_micros(50);
+        let asked = match &input {
+            Input::Datagram { from, .. } => Some(*from),
+            _ => None,
+        };
+        let outputs = self.node.step(self.now, input);
+        assert!(outputs.len() <= OUTPUTS, "{} outputs of one step", outputs.len());
+        for output in outputs {
+            self.perform(output, asked);
+        }
+        assert!(self.conns.len() <= limits::CONNS, "{} connections", self.conns.len());
+        assert!(self.writes.len() <= limits::WRITES, "{} writes under way", self.writes.len());
+        let status = self.node.status();
+        assert!(status.members <= limits::MEMBERS, "{} members", status.members);
+        let (was, is) = (self.shown, status.shown);
+        assert!(
+            is == was || was.map_or(0, |c| c.epoch) < is.map_or(0, |c| c.epoch),
+            "P3: {is:?} is shown after {was:?}"
+        );
+        assert!(is.map_or(0, |c| c.epoch) <= self.durable, "{is:?} is shown and not durable");
+        (self.shown, self.said.shown) = (is, is);
+        if self.steps.is_multiple_of(64) {
+            assert!(self.node.members(self.now).len() <= limits::MEMBERS);
+        }
+    }
+
+    fn perform(&mut self, output: Output, asked: Option<SocketAddr>) {
+        match output {
+            Output::Cast { to, cast } => {
+                let bytes = self.wire.datagram(self.node.sender(), &cast).len();
+                let answers = matches!(cast, Cast::Hi(_) | Cast::Welcome(_) | Cast::Answer(_));
+                assert!(!answers || bytes <= ASK_SIZE, "{cast:?} is longer than what asks for it");
+                if let (To::One(to), Some(from), true) = (to, asked, answers) {
+                    assert_eq!(to, from, "who asks is answered, nobody else");
+                }
+                self.note(&cast);
+            }
+            Output::Dial { conn, .. } => {
+                assert!(self.conns.insert(conn, None).is_none(), "a number is used twice");
+            }
+            Output::Send { conn, frame } => {
+                assert!(self.conns.contains_key(&conn), "{frame:?} goes to a connection that is gone");
+                assert!(self.wire.frame(&frame).is_ok(), "{frame:?} cannot be sent");
+                match frame {
+                    Frame::Canvass(c) => self.said.claim(c.claim),
+                    Frame::Joined(j) => self.said.claim(j.claim),
+                    Frame::Question(q) => self.said.nonce(q.nonce),
+                    Frame::Meet(m) => self.said.claim(m.claim),
+                    Frame::Abdicate(a) => self.said.claim(a.claim),
+                    _ => {}
+                }
+            }
+            Output::Close { conn } => {
+                self.conns.remove(&conn);
+            }
+            Output::Pipe { conn, .. } => assert!(self.conns.contains_key(&conn), "a pipe on a connection that is gone"),
+            Output::Persist { ticket, writes } => self.writes.push_back((ticket, writes)),
+            Output::Event(event) => assert!(event.text.len() <= TEXT_MAX, "{} bytes of text", event.text.len()),
+            Output::Reply { .. } => {}
+            Output::Stopped => self.over = true,
+        }
+    }
+
+    fn note(&mut self, cast: &Cast) {
+        match cast {
+            Cast::Question(q) => self.said.nonce(q.nonce),
+            Cast::Notice(n) => self.said.claim(n.claim),
+            Cast::Heartbeat(h) => self.said.claim(h.claim),
+            _ => {}
+        }
+    }
+}
