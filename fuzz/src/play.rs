@@ -207,8 +207,12 @@ impl Player {
     // ---- what bytes can do
 
     fn act(&mut self, bytes: &mut Bytes<'_>, frames: bool) {
-        let what = bytes.byte() & 0x0f;
-        match what {
+        let what = bytes.byte();
+        if what == 0xee {
+            // Rare, because it takes long.
+            return self.flood(bytes, frames);
+        }
+        match what & 0x0f {
             0 | 1 if frames => {
                 let conn = self.pick(bytes);
                 self.raw_frame(conn, bytes.run());
@@ -258,7 +262,7 @@ impl Player {
                     self.disk_works(byte & 0x70 != 0x70);
                 }
             }
-            14 => self.flood(bytes, frames),
+            14 if frames => self.made_frame(bytes),
             _ => self.user(bytes),
         }
     }
@@ -457,7 +461,8 @@ impl Player {
                 let bytes = self.wire.datagram(self.node.sender(), &cast).len();
                 let answers = matches!(cast, Cast::Hi(_) | Cast::Welcome(_) | Cast::Answer(_));
                 assert!(!answers || bytes <= ASK_SIZE, "{cast:?} is longer than what asks for it");
-                if let (To::One(to), Some(from), true) = (to, asked, answers) {
+                let at_once = matches!(cast, Cast::Welcome(_) | Cast::Answer(_));
+                if let (To::One(to), Some(from), true) = (to, asked, at_once) {
                     assert_eq!(to, from, "who asks is answered, nobody else");
                 }
                 self.note(&cast);
