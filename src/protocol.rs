@@ -18,6 +18,8 @@
 //! - **Infallible.** Strange or stale messages become events or nothing. A broken internal invariant is an `assert!`.
 //! - **Bounded.** Every queue and map names its bound where it is declared.
 
+#[cfg(test)]
+mod attack_tests;
 mod base;
 mod canvass;
 mod conns;

@@ -172,6 +172,20 @@ fn memory() -> u64 {
 }
 
 #[test]
+fn one_input_is_played_again() {
+    // TANIST_INPUT=TARGET:FILE, for a finding without the fuzzer at hand.
+    let Ok(input) = std::env::var("TANIST_INPUT") else { return };
+    let (target, file) = input.split_once(':').expect("TARGET:FILE");
+    let content = fs::read(file).expect("the file can be read");
+    match target {
+        "datagram" => targets::datagram(&content),
+        "frame" => targets::frame(&content),
+        "configuration" => targets::configuration(&content),
+        _ => targets::local_api(&content),
+    }
+}
+
+#[test]
 fn the_samples_are_read_by_the_cluster_that_the_targets_play() {
     // If the cluster's name differed, the fuzzer would fuzz nothing but the header.
     let (wire, other) = (Wire::new("office"), Wire::new("home"));

@@ -4,6 +4,7 @@
 use super::made::{Bytes, Maker, Said};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tanist::claim::Claim;
 use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
@@ -51,6 +52,12 @@ fn sender(n: u64) -> Sender {
 
 fn address(n: u64) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, n as u8], 8264))
+}
+
+/// Everything that goes in and comes out is told, for whoever plays one input again.
+fn trace() -> bool {
+    static TRACE: OnceLock<bool> = OnceLock::new();
+    *TRACE.get_or_init(|| std::env::var_os("TANIST_TRACE").is_some())
 }
 
 /// The host.
@@ -434,6 +441,9 @@ impl Player {
             Input::Datagram { from, .. } => Some(*from),
             _ => None,
         };
+        if trace() {
+            eprintln!("{:?} <- {input:?}", self.now.time);
+        }
         let outputs = self.node.step(self.now, input);
         assert!(outputs.len() <= OUTPUTS, "{} outputs of one step", outputs.len());
         for output in outputs {
@@ -456,6 +466,9 @@ impl Player {
     }
 
     fn perform(&mut self, output: Output, asked: Option<SocketAddr>) {
+        if trace() {
+            eprintln!("    -> {output:?}");
+        }
         match output {
             Output::Cast { to, cast } => {
                 let bytes = self.wire.datagram(self.node.sender(), &cast).len();

@@ -123,9 +123,8 @@ impl Node {
         }
         self.new_boot(former, sender.node);
         let searching = matches!(self.role, Role::Listening(_) | Role::Electing(_));
-        if sender.node.id == self.base.me.node.id
-            && (searching || matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_)))
-        {
+        let leads = matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_));
+        if sender.node.id == self.base.me.node.id && (searching || leads) && !self.in_session() {
             self.suspect_clone(sender.node, from, None);
         }
         match cast {
@@ -148,17 +147,31 @@ impl Node {
         }
     }
 
+    /// A leader serves this agent under the id that it has: what others say of that id is the leaders' matter (§4).
+    fn in_session(&self) -> bool {
+        matches!(&self.role, Role::Following(f) if f.settled && f.session.is_some())
+    }
+
     /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
     /// Two leaders meet instead.
     pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
-        let known = self.base.conns.iter().any(|(_, c)| c.purpose == Purpose::Clone);
-        if known || matches!(self.role, Role::Leading(_)) {
+        let now = self.base.now;
+        let lately = self.clone_asked.is_some_and(|at| now.since(at) < limits::PING);
+        if lately || matches!(self.role, Role::Leading(_)) {
             return;
+        }
+        self.clone_asked = Some(now);
+        // What the last question left open has had its time.
+        let old: Vec<ConnId> =
+            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Clone).map(|(id, _)| id).collect();
+        for conn in old {
+            self.base.close(conn);
         }
         let direct = (!from.ip().is_unspecified()).then_some(Route { to, hop: from, via: None });
         let routes =
             [direct, relay.and_then(|r| self.base.members.get(r)).map(|e| Route { to, hop: e.address, via: relay })];
-        let claim = self.base.next_claim(0);
+        // Whose the id is does not depend on any reign.
+        let claim = Claim { epoch: 0, at: crate::time::Wall(0), node: to };
         let join = Join {
             claim,
             shown: None,
@@ -275,7 +288,7 @@ impl Node {
             if let Role::Listening(l) = &mut self.role {
                 l.answered.insert(node.id);
             }
-            if known.claim.node != self.base.me.node {
+            if known.claim.node != self.base.me.node && !self.in_session() {
                 self.suspect_clone(known.claim.node, known.address, relay);
             }
             return;

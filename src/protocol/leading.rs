@@ -248,7 +248,9 @@ impl Node {
         }
         if known.claim.node.id == self.base.me.node.id {
             // Of two leaders with one id the one that yields takes a new one (§4).
-            self.cloned();
+            if !self.cloned() {
+                return;
+            }
         }
         let conn = self.open_conn(known.claim.node);
         let Role::Leading(l) = &self.role else { return };

@@ -29,6 +29,9 @@ pub struct Node {
     pub(super) canvass: Option<Box<super::role::Canvassing>>,
     /// The reign that yielded to this agent last.
     pub(super) met_last: Option<crate::claim::Claim>,
+    /// When this agent last took a new id, and when it last asked whose its id is.
+    pub(super) renamed: Option<Time>,
+    pub(super) clone_asked: Option<Time>,
     /// Lost canvasses in a row.
     pub(super) tries: u32,
     /// Claims made again at once after `Higher`.
@@ -55,6 +58,8 @@ impl Node {
             veto: None,
             canvass: None,
             met_last: None,
+            renamed: None,
+            clone_asked: None,
             tries: 0,
             higher: 0,
             stopped: false,

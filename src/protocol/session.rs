@@ -277,8 +277,15 @@ impl Node {
         };
         f.dials.retain(|c| *c != conn);
         let claim = f.claim;
+        f.turned_away = Some(self.base.now);
         match why {
-            NotJoined::Cloned => self.cloned(),
+            NotJoined::Cloned => {
+                if !self.cloned() {
+                    self.doubt(Doubt::Broken);
+                }
+            }
+            // Its claim was heard by datagram, and is to be shown now that a connection stands for it.
+            NotJoined::Full if !self.base.believe(claim) => self.listen_anew(),
             NotJoined::Full => {
                 f.full = true;
                 let text = format!("the cluster is full: following {} by heartbeat alone", f.name);
@@ -302,14 +309,20 @@ impl Node {
         }
         if matches!(&self.role, Role::Following(f) if f.moved) {
             // Sent on once already: it listens instead of going round in circles.
-            self.leave_role(&[]);
-            return self.listen(Listening::default());
+            return self.listen_anew();
         }
         self.follow(Target { moved: true, ..Target::told(known, None) });
     }
 
-    /// Another living agent has this id (§4).
-    pub(super) fn cloned(&mut self) {
+    /// Another living agent has this id (§4). False when this one took a new id lately: that has no double.
+    pub(super) fn cloned(&mut self) -> bool {
+        let now = self.base.now;
+        if self.renamed.is_some_and(|at| now.since(at) < limits::NEW_ID) {
+            let text = "another agent says again that it has this machine's id, which is new: it is not believed";
+            self.base.warn(Kind::IntruderIgnored, text.to_owned(), vec![]);
+            return false;
+        }
+        self.renamed = Some(now);
         let old = self.base.me.node.id;
         let id = self.base.random_id();
         self.base.me.node.id = id;
@@ -324,9 +337,14 @@ impl Node {
         }
         // The promises of the old id stay promises; its own claims are nobody's now.
         if !matches!(self.role, Role::Leading(_)) {
-            self.leave_role(&[]);
-            self.listen(Listening::default());
+            self.listen_anew();
         }
+        true
+    }
+
+    fn listen_anew(&mut self) {
+        self.leave_role(&[]);
+        self.listen(Listening::default());
     }
 
     pub(super) fn session_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {

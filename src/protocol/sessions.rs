@@ -65,11 +65,16 @@ impl Node {
         if let Some(older) = l.sessions.get(&peer.id).filter(|s| s.node.boot != peer.boot) {
             // A restart, or a clone: the older session is asked (§4).
             let (older, claim) = (older.conn, l.claim);
-            if l.clones.len() < limits::WAITING {
-                l.clones.insert(conn, (peer.id, now + self.base.settings.interrogation()));
-                self.base.send(older, Frame::Check(Check { claim }));
-                self.base.timers.sooner(Timer::Sweep, now + self.base.settings.interrogation());
+            if l.clones.len() >= limits::WAITING {
+                return self.base.close(conn);
             }
+            let asked = l.clones.values().find(|(id, _)| *id == peer.id).map(|(_, until)| *until);
+            let until = asked.unwrap_or(now + self.base.settings.interrogation());
+            l.clones.insert(conn, (peer.id, until));
+            if asked.is_none() {
+                self.base.send(older, Frame::Check(Check { claim }));
+            }
+            self.base.timers.sooner(Timer::Sweep, until);
         }
         let Role::Leading(l) = &mut self.role else { return };
         let served = Served { conn, node: peer, heard: now, spoke: now, since: now, deaf: false, via, silent: false };

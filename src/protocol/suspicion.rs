@@ -317,7 +317,13 @@ impl Node {
                 self.base.close(session.conn);
             }
             self.base.timers.clear(Timer::Pong);
-            self.dial_session();
+            // One that lives and takes nobody in is not dialled as fast as it says so.
+            match &self.role {
+                Role::Following(f) if f.turned_away.is_some_and(|at| now.since(at) < limits::PING) => {
+                    self.base.timers.set(Timer::Redial, now + limits::PING);
+                }
+                _ => self.dial_session(),
+            }
         }
     }
 
