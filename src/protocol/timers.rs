@@ -6,7 +6,7 @@ use crate::time::Time;
 macro_rules! timers {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
         /// What a timer is for.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub(super) enum Timer { $($(#[$doc])* $name,)* }
         impl Timer {
             const ALL: &'static [Timer] = &[$(Timer::$name,)*];
@@ -64,21 +64,32 @@ timers! {
 #[derive(Default)]
 pub(super) struct Timers {
     at: [Option<Time>; Timer::ALL.len()],
+    /// The earliest of them; it is asked for several times in every step.
+    first: Option<(Time, Timer)>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, timer: Timer, at: Time) {
         self.at[timer as usize] = Some(at);
+        match self.first {
+            Some((_, first)) if first == timer => self.look(),
+            Some(first) if first <= (at, timer) => {}
+            _ => self.first = Some((at, timer)),
+        }
     }
 
     /// Brings a timer forward, never back.
     pub(super) fn sooner(&mut self, timer: Timer, at: Time) {
-        let slot = &mut self.at[timer as usize];
-        *slot = Some(slot.map_or(at, |t| t.min(at)));
+        if self.at[timer as usize].is_none_or(|t| at < t) {
+            self.set(timer, at);
+        }
     }
 
     pub(super) fn clear(&mut self, timer: Timer) {
         self.at[timer as usize] = None;
+        if self.first.is_some_and(|(_, first)| first == timer) {
+            self.look();
+        }
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {
@@ -89,14 +100,15 @@ impl Timers {
     pub(super) fn clear_role(&mut self) {
         for timer in Timer::ALL {
             if !matches!(timer, Timer::Hi | Timer::House | Timer::Alone | Timer::Stop) {
-                self.clear(*timer);
+                self.at[*timer as usize] = None;
             }
         }
+        self.look();
     }
 
     /// Takes the earliest timer that is due.
     pub(super) fn take_due(&mut self, now: Time) -> Option<Timer> {
-        let (timer, at) = self.earliest()?;
+        let (at, timer) = self.first?;
         (at <= now).then(|| {
             self.clear(timer);
             timer
@@ -104,11 +116,11 @@ impl Timers {
     }
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        self.earliest().map(|(timer, at)| (at, timer.reason()))
+        self.first.map(|(at, timer)| (at, timer.reason()))
     }
 
-    fn earliest(&self) -> Option<(Timer, Time)> {
-        Timer::ALL.iter().filter_map(|t| self.at[*t as usize].map(|at| (*t, at))).min_by_key(|(_, at)| *at)
+    fn look(&mut self) {
+        self.first = Timer::ALL.iter().filter_map(|t| self.at[*t as usize].map(|at| (at, *t))).min();
     }
 }
 
@@ -127,6 +139,9 @@ mod tests {
         assert_eq!(timers.take_due(Time(20)), Some(Timer::Beat));
         assert_eq!(timers.take_due(Time(20)), None);
         timers.set(Timer::Ask, Time(1));
+        timers.set(Timer::Ask, Time(90));
+        assert_eq!(timers.deadline(), Some((Time(30), "housekeeping")), "one that is put off is not the first any more");
+        timers.sooner(Timer::Ask, Time(1));
         timers.clear_role();
         assert_eq!(timers.deadline(), Some((Time(30), "housekeeping")));
     }
