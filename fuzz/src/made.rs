@@ -303,7 +303,7 @@ impl Maker<'_, '_> {
             4 => Frame::Abdicate(self.abdicate()),
             5 => Frame::Meet(Meet {
                 claim: self.own_claim(from),
-                followers: u32::from(self.byte()),
+                followers: (0..self.byte() % 8).map(|_| self.id()).collect(),
                 led_ms: self.number(),
                 highest: self.number(),
                 via: self.maybe(Self::id),

@@ -72,7 +72,7 @@ impl Victim {
         let claim = samples::claim(7, 1);
         victim.hears(1, beat(claim, 2));
         let session = victim.connects(1);
-        let members = [1, 3].map(|n| samples_member(n)).to_vec();
+        let members = [1, 3].map(samples_member).to_vec();
         let joined = Joined { claim, story: story(), successor: Some(samples::node(3)), members };
         victim.frame(session, Frame::Joined(joined));
         assert_eq!(victim.node.status().leader.map(|l| l.node), Some(samples::node(1)));
