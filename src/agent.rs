@@ -41,7 +41,6 @@ pub fn run(options: Options) -> Result<(), Failure> {
     signals::hold().map_err(|e| Failure::io("signals cannot be held", &e, "try again"))?;
     let (journal, log) =
         Journal::start(config.log).map_err(|e| Failure::io("no thread can be started", &e, "allow more tasks"))?;
-    let libraries = journal::listen(&journal);
     for warning in &config.warnings {
         journal.line(Level::Warn, warning.to_string(), Vec::new());
     }
@@ -53,7 +52,6 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let done = Ground::prepare(config, journal).and_then(|ground| runtime.block_on(ground.run()));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
-    drop(libraries);
     // The thread ends when all is written. A reader that stopped reading cannot hold this up for long: the end has its
     // own limit once a signal came, and without one there is nobody to wait for.
     if done.is_ok() {

@@ -211,6 +211,8 @@ pub enum Input {
     /// The links that can be used now: one entry for each eligible interface with carrier and an address to send from.
     /// Given once right after the start, and whenever it changed.
     Links(Vec<Link>),
+    /// The addresses of all configured peers, when they are others than at the start.
+    Peers(Vec<SocketAddr>),
     /// A user asks for a handover, to the successor or to a named member (name or id).
     Handover {
         /// Comes back in [`Output::Reply`].

@@ -97,6 +97,16 @@ pub struct Peer {
     pub port: Option<u16>,
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            None => f.write_str(&self.host),
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+        }
+    }
+}
+
 /// The effective configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

@@ -39,6 +39,8 @@ pub(super) struct Host {
     pub(super) service: Service,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) events: broadcast::Sender<Arc<Event>>, // bound: EVENTS
+    /// What users are told when no interface can be used.
+    pub(super) no_link: String,
     pub(super) state: State,
 }
 
@@ -96,10 +98,14 @@ impl Host {
                 first.into_iter().chain(second).for_each(|input| self.step(input));
             }
             Happened::Links(links) => {
+                if links.is_empty() {
+                    self.journal.line(Level::Warn, self.no_link.clone(), Vec::new());
+                }
                 self.datagrams.use_links(&links);
                 self.step(Input::Links(links.iter().map(super::links::Eligible::link).collect()));
                 self.state.changed = true;
             }
+            Happened::Peers(peers) => self.step(Input::Peers(peers)),
             Happened::Command(command) => self.command(command),
             Happened::Stop => {
                 self.service.stopping();

@@ -23,6 +23,8 @@ pub(super) enum Happened {
     Command(Command),
     /// The interfaces changed.
     Links(Vec<Eligible>),
+    /// Names of configured peers stand for other addresses now.
+    Peers(Vec<SocketAddr>),
     /// A datagram came.
     Datagram(SocketAddr, Datagram),
     /// It is time.
@@ -37,6 +39,7 @@ pub(super) struct Inbox {
     pub(super) sessions: Receiver<Report>,                  // bound: sessions::REPORTS
     pub(super) commands: Receiver<Command>,                 // bound: COMMANDS
     pub(super) links: Receiver<Vec<Eligible>>,              // bound: links::CHANGES
+    pub(super) peers: Receiver<Vec<SocketAddr>>,            // bound: peers::CHANGES
     pub(super) datagrams: Receiver<(SocketAddr, Datagram)>, // bound: DATAGRAMS
 }
 
@@ -51,6 +54,7 @@ impl Inbox {
             Some(report) = self.sessions.recv() => Happened::Session(report),
             Some(command) = self.commands.recv() => Happened::Command(command),
             Some(links) = self.links.recv() => Happened::Links(links),
+            Some(peers) = self.peers.recv() => Happened::Peers(peers),
             Some((from, datagram)) = self.datagrams.recv() => Happened::Datagram(from, datagram),
             () = self.alarm.rings() => Happened::Tick,
         }
@@ -65,6 +69,7 @@ impl Inbox {
             .or_else(|_| self.sessions.try_recv().map(Happened::Session))
             .or_else(|_| self.commands.try_recv().map(Happened::Command))
             .or_else(|_| self.links.try_recv().map(Happened::Links))
+            .or_else(|_| self.peers.try_recv().map(Happened::Peers))
             .or_else(|_| self.datagrams.try_recv().map(|(from, datagram)| Happened::Datagram(from, datagram)))
             .ok()
     }

@@ -51,6 +51,23 @@ const LEFT_OUT: [&str; 25] = [
     "netkit",
 ];
 
+/// Why no interface is used, and what to do about it, for users.
+pub(super) fn none_fits(rules: &Rules) -> String {
+    let deny =
+        if rules.deny.is_empty() { String::new() } else { format!(", deny_interfaces = {}", rules.deny.join(",")) };
+    match rules.bind {
+        Some(ip) => format!("no interface that is up has the address {ip}: give it one, or correct bind"),
+        None if rules.only.is_empty() => format!(
+            "no interface that leads to a LAN is up, with carrier and an address{deny}: plug in a cable, or name one with \
+             interface"
+        ),
+        None => format!(
+            "no interface that is up, with carrier and an address, fits interface = {}{deny}: correct that, or bring one up",
+            rules.only.join(",")
+        ),
+    }
+}
+
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {

@@ -7,11 +7,12 @@ use super::failure::Failure;
 use super::host::{Host, State};
 use super::identity::{self, Found};
 use super::inbox::Inbox;
-use super::journal::{Counts, Journal, Level};
+use super::journal::{self, Counts, Journal, Level};
+use super::peers::Peers;
 use super::service::Service;
 use super::sessions::{self, Dialer, Sessions};
 use super::shared::{COMMANDS, EVENTS, Facts, Shared};
-use super::{api, disk, door, links, peers, signals};
+use super::{api, disk, door, links, signals};
 use crate::event::{self, Event, Kind, Value};
 use crate::protocol::{Durable, Node, Start};
 use crate::store::{Opened, Store};
@@ -82,12 +83,14 @@ impl Ground {
             ("lone_after_ms", ms(c.settings.lone_after)),
             ("forget_after_ms", ms(c.settings.forget_after)),
             ("write_timeout_ms", ms(c.write_timeout)),
+            ("log", Value::from(c.log.as_str())),
             ("state_dir", Value::Text(c.state_dir.display().to_string())),
             ("socket", Value::Text(c.socket.display().to_string())),
             ("keyed", Value::Flag(false)),
         ];
         fields.extend(c.rules.bind.map(|ip| ("bind", Value::Text(ip.to_string()))));
-        for (name, list) in [("interface", &c.rules.only), ("deny_interfaces", &c.rules.deny)] {
+        let peers: Vec<String> = c.peers.iter().map(ToString::to_string).collect();
+        for (name, list) in [("interface", &c.rules.only), ("deny_interfaces", &c.rules.deny), ("peer", &peers)] {
             fields.extend((!list.is_empty()).then(|| (name, Value::Text(list.join(",")))));
         }
         let text = format!("tanist {} started as {} in cluster {}", env!("CARGO_PKG_VERSION"), c.name, c.cluster);
@@ -113,8 +116,8 @@ impl Ground {
         let counts = Arc::new(Counts::new(self.journal.clone()));
         let wire = Arc::new(Wire::new(&self.config.cluster));
         let listener = sessions::bind(bind, port).map_err(|e| taken("TCP", port, &e))?;
-        let peers = peers::resolve(&self.config.peers, port, &self.journal).await;
-        let setup = Setup { port, bind, groups: peers::groups(&peers) };
+        let peers = Peers::find(self.config.peers.clone(), port, &self.journal).await;
+        let setup = Setup { port, bind, groups: peers.groups() };
         let (datagrams, heard) = Datagrams::open(setup, wire.clone(), self.found.node.boot, counts.clone())
             .map_err(|e| taken("UDP", port, &e))?;
         let found = links::follow(self.config.rules.clone()).map_err(|e| {
@@ -133,7 +136,7 @@ impl Ground {
                 port,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 settings: self.config.settings,
-                peers,
+                peers: peers.addresses(),
                 seed: self.seed,
                 durable: self.durable,
             },
@@ -155,6 +158,7 @@ impl Ground {
                 sessions: reports,
                 commands: asked,
                 links: found,
+                peers: peers.follow(self.journal.clone()),
                 datagrams: heard,
             },
             disk,
@@ -164,8 +168,11 @@ impl Ground {
             service: Service::new(),
             status,
             events: feed,
+            no_link: links::none_fits(&self.config.rules),
             state: State::default(),
         };
+        // Until here what is wrong is said once, by the agent itself.
+        let _libraries = journal::listen(&host.journal);
         events.into_iter().for_each(|event| host.tell(event));
         let end = CancellationToken::new();
         let api = tokio::spawn(api::serve(unix, shared, end.clone()));

@@ -253,6 +253,16 @@ impl Node {
         }
     }
 
+    /// Configured peers have other addresses: whoever is new among them is greeted, whatever the role (§5).
+    pub(super) fn peers_changed(&mut self, peers: Vec<SocketAddr>) {
+        let news = peers.iter().any(|p| !self.base.peers.contains(p));
+        self.base.peers = peers;
+        if news && self.base.linked() {
+            self.hello();
+            self.greet = 2;
+        }
+    }
+
     /// An address is gone: what ran over it is asked for at once.
     fn address_lost(&mut self) {
         let now = self.base.now;

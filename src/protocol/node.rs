@@ -119,6 +119,7 @@ impl Node {
             Input::Persisted { ticket } => self.persisted(ticket),
             Input::NotPersisted { ticket, why } => self.not_persisted(ticket, why),
             Input::Links(links) => self.links_changed(links),
+            Input::Peers(peers) => self.peers_changed(peers),
             Input::Handover { request, to } => self.handover_asked(request, to),
             Input::Stop => self.stop(),
         }

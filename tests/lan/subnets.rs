@@ -61,3 +61,33 @@ fn two_subnets_are_joined_by_configured_peers() {
         }
     });
 }
+
+/// Whoever answers for names on these machines: a file in the place of `/etc/hosts`, and nobody else.
+fn names(text: &str) {
+    std::fs::write("/run/hosts", text).expect("written");
+    std::fs::write("/run/nobody", "").expect("written");
+    let script = "mount --bind /run/hosts /etc/hosts && if [ -e /etc/resolv.conf ]; then \
+                  mount --bind /run/nobody /etc/resolv.conf; fi";
+    let mounted = std::process::Command::new("sh").args(["-c", script]).status();
+    assert!(mounted.is_ok_and(|status| status.success()), "names of the test's own");
+}
+
+/// A peer is configured by its name, and nobody answers for that when the agent starts, as when a machine boots before
+/// its name server. The agent serves its own subnet meanwhile; when the name is known, the two are joined.
+#[test]
+fn a_peer_whose_name_is_known_later_is_greeted_then() {
+    story("subnets::a_peer_whose_name_is_known_later_is_greeted_then", async |lan| {
+        two_subnets(lan).await;
+        names("127.0.0.1 localhost\n");
+        lan.start(&[1, 2]);
+        lan.settled(&[1, 2], SETTLE + SLACK).await;
+        lan.flags(3, &["--peer", "server.west.test"]);
+        lan.start(&[3]);
+        // The names had their two seconds first.
+        assert_eq!(lan.settled(&[3], SETTLE * 2).await.leader, 3);
+        std::fs::write("/run/hosts", "127.0.0.1 localhost\n10.77.0.1 server.west.test\n").expect("written");
+        let at = Instant::now();
+        lan.settled(&[1, 2, 3], Duration::from_secs(20) + SETTLE).await;
+        lan.figure("two subnets were joined after the peer's name was known", at.elapsed());
+    });
+}

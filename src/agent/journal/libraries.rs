@@ -2,7 +2,8 @@
 //! where every other line goes.
 //!
 //! Warnings and errors only: what a library says below that is about its own works. A library that has nothing else to
-//! say must not drown what the agent has: at most [`LINES`] in a second, and the others are counted.
+//! say must not drown what the agent has: at most [`LINES`] in a second, the same words not twice within [`AGAIN`], and
+//! what is held back is counted.
 
 use super::{Journal, Level};
 use crate::agent::clock;
@@ -19,6 +20,9 @@ use tracing::span;
 const LINES: u32 = 8;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// The words that were written last are written again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// How long such a line may be, in bytes.
 const LENGTH: usize = 1024;
@@ -63,11 +67,17 @@ struct Pace {
     began: Time,
     lines: u32,
     held_back: u64,
+    /// What was written last, and when.
+    last: (String, Time),
 }
 
 impl Pace {
     /// How many were held back since the last line; none when this one is to be held back as well.
-    fn may(&mut self, now: Time) -> Option<u64> {
+    fn may(&mut self, text: &str, now: Time) -> Option<u64> {
+        if self.last.0 == text && now.since(self.last.1) < AGAIN {
+            self.held_back += 1;
+            return None;
+        }
         if now.since(self.began) >= SECOND {
             (self.began, self.lines) = (now, 0);
         }
@@ -76,6 +86,7 @@ impl Pace {
             return None;
         }
         self.lines += 1;
+        self.last = (text.to_owned(), now);
         Some(std::mem::take(&mut self.held_back))
     }
 }
@@ -83,10 +94,10 @@ impl Pace {
 impl Heard {
     fn line(&self, level: Level, source: &str, mut text: String) {
         let Some(journal) = self.journal.upgrade() else { return };
-        // Nothing in there can leave it half done.
-        let may = self.pace.lock().unwrap_or_else(PoisonError::into_inner).may(clock::time());
-        let Some(held_back) = may else { return };
         text.truncate(text.floor_char_boundary(LENGTH));
+        // Nothing in there can leave it half done.
+        let may = self.pace.lock().unwrap_or_else(PoisonError::into_inner).may(&text, clock::time());
+        let Some(held_back) = may else { return };
         let mut fields = vec![("source", Value::from(source))];
         fields.extend((held_back > 0).then(|| ("held_back", Value::from(held_back))));
         journal.line(level, text, fields);
@@ -217,9 +228,11 @@ mod tests {
     fn a_flood_is_held_back_and_counted() {
         let mut pace = Pace::default();
         let at = |ms: u64| Time::default() + Duration::from_millis(5000 + ms);
-        let may: Vec<_> = (0..12_u64).map(|n| pace.may(at(n))).collect();
+        let may: Vec<_> = (0..12_u64).map(|n| pace.may(&n.to_string(), at(n))).collect();
         assert_eq!(may.iter().flatten().count() as u32, LINES);
-        assert_eq!((pace.may(at(1000)), pace.may(at(1001))), (Some(4), Some(0)));
+        assert_eq!((pace.may("a", at(1000)), pace.may("b", at(1001))), (Some(4), Some(0)));
+        assert_eq!((pace.may("b", at(9000)), pace.may("b", at(60_999))), (None, None), "the same words");
+        assert_eq!(pace.may("b", at(61_001)), Some(2), "a minute later");
     }
 
     #[test]

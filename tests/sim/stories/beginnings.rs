@@ -1,10 +1,10 @@
 //! Sections 4 and 5: who one is, and how one begins.
 
-use crate::lan::Lan;
+use crate::lan::{Lan, Work};
 use crate::script::{ms, priority, s};
 use std::time::Duration;
 use tanist::event::Kind;
-use tanist::protocol::RoleName;
+use tanist::protocol::{Input, RoleName};
 use tanist::settings::Settings;
 
 story! {
@@ -211,6 +211,27 @@ story! {
         lan.watch();
         lan.run(s(60));
         lan.expect_no_leader_change();
+    }
+}
+
+story! {
+    /// Two subnets have a leader each. Where the other one is, a machine is told later: whoever answers for names was not
+    /// there yet. Then one leads for all, whether a follower or a leader was told.
+    a_peer_whose_address_is_known_later_joins_two_subnets |seed| {
+        let mut lan = Lan::new(seed);
+        for m in 0..4 {
+            lan.add(Settings::default(), &[u8::from(m >= 2)]);
+        }
+        lan.net.routed = true;
+        lan.boot_all_within(s(1));
+        lan.run(s(8));
+        lan.expect_one_among(&[0, 1]);
+        lan.expect_one_among(&[2, 3]);
+        let (told, other) = (lan.dice.below(2) as usize, 2 + lan.dice.below(2) as usize);
+        let peer = lan.address_of(other);
+        lan.deliver(told, Work::Input(Input::Peers(vec![peer])));
+        lan.run(s(8));
+        lan.expect_one_leader();
     }
 }
 
