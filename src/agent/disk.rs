@@ -2,7 +2,7 @@
 
 use crate::ident::Ticket;
 use crate::protocol::{Input, Reign, ReunionReport, Write};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use tokio::sync::{mpsc, oneshot};
 
@@ -137,7 +137,11 @@ fn persist(
             Err(_) => break,
         }
     }
-    let done = store.apply(&writes).map_err(|e| e.to_string());
+    let done = store.apply(&writes).map_err(|e| match e {
+        // What the core makes of it says the rest.
+        StoreError::Io(e) => e.to_string(),
+        other => other.to_string(),
+    });
     for ticket in tickets {
         let report = match &done {
             Ok(()) => Input::Persisted { ticket },

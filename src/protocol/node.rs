@@ -24,6 +24,8 @@ pub struct Node {
     pub(super) greet: u32,
     /// The store was told to be stuck.
     pub(super) stuck: bool,
+    /// Why writes fail, and when that was told last.
+    trouble: Option<(String, Time)>,
     pub(super) veto: Option<super::election::Veto>,
     /// The canvass under way: of an election, or of a leader whose handover failed.
     pub(super) canvass: Option<Box<super::role::Canvassing>>,
@@ -40,6 +42,9 @@ pub struct Node {
     planned: Option<Time>,
 }
 
+/// Writes that fail for the same reason are told of again after so long.
+const TROUBLE: Duration = Duration::from_secs(60);
+
 /// Timers handled in one step: more than that would be a loop.
 const DUE: usize = 256;
 
@@ -55,6 +60,7 @@ impl Node {
             stopping: false,
             greet: 0,
             stuck: false,
+            trouble: None,
             veto: None,
             canvass: None,
             met_last: None,
@@ -159,6 +165,10 @@ impl Node {
     }
 
     fn persisted(&mut self, ticket: Ticket) {
+        if self.trouble.take().is_some() {
+            self.base.info(Kind::StoreTrouble, "this machine can write to its store again".to_owned(), vec![]);
+            self.write_anew();
+        }
         match self.base.written(ticket) {
             None | Some(Then::Nothing) => {}
             Some(Then::Say { conn, voice }) => self.base.send(conn, Frame::Voice(voice)),
@@ -170,8 +180,26 @@ impl Node {
 
     fn not_persisted(&mut self, ticket: Ticket, why: String) {
         let Some(then) = self.base.written(ticket) else { return };
-        self.base.warn(Kind::StoreTrouble, format!("the store cannot write: {why}"), vec![]);
+        let now = self.base.now;
+        if self.trouble.as_ref().is_none_or(|(told, at)| *told != why || now.since(*at) >= TROUBLE) {
+            let text = format!(
+                "this machine cannot write to its store: {why}; until it can, it takes no role, backs nobody and \
+                 shows no new leader"
+            );
+            self.base.warn(Kind::StoreTrouble, text, vec![]);
+            self.trouble = Some((why, now));
+        }
         self.store_failed(&then);
+    }
+
+    /// What was to be remembered while the store could not be written is on no disk.
+    fn write_anew(&mut self) {
+        for entry in self.base.members.iter_mut() {
+            entry.kept = None;
+        }
+        if let Some(reign) = self.base.reign.clone() {
+            self.base.persist(vec![super::Write::Reign(reign)], Then::Nothing);
+        }
     }
 
     /// The node is done.
