@@ -27,6 +27,8 @@ pub const MEMBERS_MAX: usize = 2048;
 pub const REIGNS_MAX: usize = 1000;
 /// How many reunions the history keeps.
 pub const REUNIONS_MAX: usize = 1000;
+/// How many damaged stores are kept beside the good one, the newest that were set aside.
+pub const DAMAGED_MAX: usize = 4;
 /// The memory that the database may use as a cache, in bytes: all that the core needs is read once, at the start.
 const CACHE: usize = 256 * 1024;
 

@@ -1,6 +1,6 @@
 //! The files of the store: the lock, the store itself, a damaged one set aside.
 
-use super::{OpenError, StoreError, builder, tables};
+use super::{DAMAGED_MAX, OpenError, StoreError, builder, tables};
 use redb::Database;
 use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -116,11 +116,15 @@ pub(super) fn create(dir: &Path) -> Result<Database, OpenError> {
     Ok(database)
 }
 
-/// Moves a damaged store away: its name then tells when it was last written to.
+/// How the name of a damaged store begins.
+const DAMAGED: &str = "tanist.redb.damaged-";
+
+/// Moves a damaged store away: its name then tells when it was last written to. Of those that were moved away before, the
+/// newest are kept, [`DAMAGED_MAX`] in all.
 pub(super) fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
     let path = store_path(dir);
     let written = fs::symlink_metadata(&path).map_err(|error| OpenError::io(&path, error))?.mtime();
-    let name = format!("tanist.redb.damaged-{written}");
+    let name = format!("{DAMAGED}{written}");
     let mut aside = dir.join(&name);
     let mut copy = 1_u32;
     while fs::symlink_metadata(&aside).is_ok() {
@@ -129,7 +133,28 @@ pub(super) fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
     }
     fs::rename(&path, &aside).map_err(|error| OpenError::io(&path, error))?;
     sync_dir(dir)?;
+    forget_damaged(dir, &aside);
     Ok(aside)
+}
+
+/// Removes the oldest damaged stores beyond the limit, never the one that was just set aside. What cannot be removed, or
+/// is no file, stays: that is no reason not to start.
+fn forget_damaged(dir: &Path, newest: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut others: Vec<_> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(DAMAGED)))
+        .filter(|entry| entry.path() != newest)
+        .filter_map(|entry| {
+            // Its status changed last when it was moved.
+            let facts = fs::symlink_metadata(entry.path()).ok().filter(|facts| !facts.is_dir())?;
+            Some((facts.ctime(), facts.ctime_nsec(), entry.path()))
+        })
+        .collect();
+    others.sort_unstable();
+    let beyond = (others.len() + 1).saturating_sub(DAMAGED_MAX);
+    for (_, _, path) in others.into_iter().take(beyond) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 fn options() -> OpenOptions {

@@ -249,6 +249,22 @@ fn whatever_is_in_its_place_is_set_aside_and_kept() {
     begin();
 }
 
+#[test]
+fn damaged_stores_do_not_pile_up_and_the_newest_stay() {
+    let dir = TempDir::new().expect("a directory");
+    let aside: Vec<_> = (0..DAMAGED_MAX + 3)
+        .map(|n| {
+            fs::write(dir.path().join("tanist.redb"), format!("damaged {n}")).expect("written");
+            Store::open(dir.path()).expect("opens").set_aside.expect("set aside")
+        })
+        .collect();
+    let kept = aside.iter().filter(|path| path.exists()).count();
+    assert_eq!(kept, DAMAGED_MAX);
+    let last = fs::read_to_string(aside.last().expect("some")).expect("the newest is there");
+    assert_eq!(last, format!("damaged {}", DAMAGED_MAX + 2));
+    assert!(!aside[0].exists(), "the oldest went first");
+}
+
 /// A filled store as bytes: after a clean end, and as a process that died leaves it.
 fn images() -> [Vec<u8>; 2] {
     let dir = TempDir::new().expect("a directory");
