@@ -115,6 +115,46 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     #[tokio::test]
+    async fn a_handover_without_anybody_who_runs_says_so() {
+        let mut cluster = Cluster::new(2, Duration::from_millis(250)).expect("a place");
+        let (answers, _looks) = mpsc::channel(LOOKS);
+        let mut app = App::new(&mut cluster, answers);
+        app.key(KeyCode::Char('h')).await;
+        let told: Vec<_> = app.log.iter().map(|told| (told.agent.as_str(), told.text.as_str())).collect();
+        assert_eq!(told, [("pc-1", "no handover: no agent runs")]);
+    }
+
+    #[tokio::test]
+    async fn a_handover_to_one_that_ended_is_asked_of_one_that_runs_and_its_refusal_is_shown() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut cluster = Cluster::new(2, Duration::from_millis(250)).expect("a place");
+        let socket = cluster.socket(1);
+        std::fs::create_dir_all(socket.parent().expect("a directory")).expect("made");
+        let runs = tokio::net::UnixListener::bind(&socket).expect("bound");
+        cluster.agents[1].life = crate::cli::demo::cluster::Life::Running;
+        let (answers, mut looks) = mpsc::channel(LOOKS);
+        let mut app = App::new(&mut cluster, answers);
+        app.key(KeyCode::Char('1')).await;
+        app.key(KeyCode::Char('h')).await;
+        let (mut asked, _) = runs.accept().await.expect("somebody asks");
+        let mut request = String::new();
+        while !request.contains("}") {
+            let mut bytes = [0; 1024];
+            let n = asked.read(&mut bytes).await.expect("a request");
+            request.push_str(std::str::from_utf8(&bytes[..n]).expect("text"));
+        }
+        assert!(request.starts_with("POST /v1/handover ") && request.contains(r#"{"to":"pc-1"}"#), "{request}");
+        let problem = r#"{"type":"about:blank","title":"Conflict","status":409,"detail":"pc-1 is away"}"#;
+        let head = "HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\nConnection: close\r\n";
+        let answer = format!("{head}Content-Length: {}\r\n\r\n{problem}", problem.len());
+        asked.write_all(answer.as_bytes()).await.expect("sent");
+        let look = looks.recv().await.expect("the refusal");
+        app.looked(look);
+        let told: Vec<_> = app.log.iter().map(|told| (told.agent.as_str(), told.text.as_str())).collect();
+        assert_eq!(told, [("pc-1", "no handover: pc-1 is away")]);
+    }
+
+    #[tokio::test]
     async fn the_picture_names_every_agent_and_every_key() {
         let mut cluster = Cluster::new(3, Duration::from_millis(250)).expect("a place");
         let (answers, _looks) = mpsc::channel(LOOKS);

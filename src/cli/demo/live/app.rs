@@ -4,7 +4,7 @@
 use crate::cli::demo::agree::Agreement;
 use crate::cli::demo::cluster::{Cluster, Life, News, What};
 use crate::protocol::RoleName;
-use crate::view::{Event, Line};
+use crate::view::{Event, Line, Stamp};
 use nix::sys::signal::Signal;
 use ratatui::crossterm::event::KeyCode;
 use std::collections::VecDeque;
@@ -20,6 +20,9 @@ const FAILOVERS: usize = 100;
 /// How long an agent may take to say how it stands, before it is shown as silent.
 const ANSWER: Duration = Duration::from_millis(400);
 
+/// A change of leader that has not come by then is expected no longer.
+const OVERDUE: Duration = Duration::from_secs(15);
+
 /// What is shown of one agent.
 #[derive(Debug, Default)]
 pub(super) struct Row {
@@ -33,11 +36,19 @@ pub(super) struct Row {
     asked: bool,
 }
 
-/// How an agent stands, as it answered; none when it did not answer in time.
+/// What an agent answered.
 #[derive(Debug)]
 pub(super) struct Look {
     agent: usize,
-    stands: Option<Stands>,
+    answer: Answer,
+}
+
+#[derive(Debug)]
+enum Answer {
+    /// How it stands; none when it did not answer in time.
+    Stands(Option<Stands>),
+    /// The handover that was asked for at that moment did not happen, and why.
+    Refused(Instant, String),
 }
 
 #[derive(Debug)]
@@ -104,7 +115,7 @@ impl<'a> App<'a> {
     fn start(&mut self, agent: usize) {
         self.rows[agent] = Row::default();
         if let Err(why) = self.cluster.start(agent) {
-            self.tell(agent, String::new(), true, why);
+            self.note(agent, why);
         }
     }
 
@@ -112,6 +123,11 @@ impl<'a> App<'a> {
     fn expect(&mut self, what: &str, since: Instant) {
         let above = self.rows.iter().map(|row| row.epoch).max().unwrap_or(0);
         self.pending = Some(Pending { what: what.to_owned(), since, above });
+    }
+
+    /// What the demo itself says about an agent.
+    fn note(&mut self, agent: usize, text: String) {
+        self.tell(agent, Stamp(crate::agent::clock::now().wall).local_time(), true, text);
     }
 
     fn tell(&mut self, agent: usize, at: String, warn: bool, text: String) {
@@ -127,12 +143,12 @@ impl<'a> App<'a> {
         match news.what {
             What::Line(Line::Event(event)) => self.event(agent, &event, news.at),
             What::Line(Line::Lagged { lagged }) => {
-                self.tell(agent, String::new(), true, format!("{lagged} events were missed"));
+                self.note(agent, format!("{lagged} events were missed"));
             }
             What::Ended(how) => {
                 self.said.forget(agent);
                 self.rows[agent] = Row { epoch: self.rows[agent].epoch, ..Row::default() };
-                self.tell(agent, String::new(), true, how);
+                self.note(agent, how);
             }
         }
         self.judge();
@@ -150,7 +166,8 @@ impl<'a> App<'a> {
             _ => row.role,
         };
         // Nobody pressed a key, and yet somebody misses the leader.
-        if event.event == "leader-lost" && self.pending.is_none() {
+        let overdue = self.pending.as_ref().is_none_or(|p| at.saturating_duration_since(p.since) > OVERDUE);
+        if event.event == "leader-lost" && overdue {
             self.expect("leader lost", at);
         }
         if !event.present {
@@ -196,16 +213,23 @@ impl<'a> App<'a> {
                 };
                 let stands = tokio::time::timeout(ANSWER, look).await.ok().flatten();
                 // Nobody listens when the demo is at its end.
-                let _ = answers.send(Look { agent, stands }).await;
+                let _ = answers.send(Look { agent, answer: Answer::Stands(stands) }).await;
             });
         }
     }
 
     pub(super) fn looked(&mut self, look: Look) {
         let runs = self.cluster.agents[look.agent].life == Life::Running;
+        let stands = match look.answer {
+            Answer::Stands(stands) => stands,
+            Answer::Refused(asked, why) => {
+                self.pending.take_if(|pending| pending.since == asked);
+                return self.note(look.agent, format!("no handover: {why}"));
+            }
+        };
         let row = &mut self.rows[look.agent];
         row.asked = false;
-        match look.stands {
+        match stands {
             Some(stands) if runs => {
                 *row = Row {
                     role: Some(stands.role),
@@ -231,7 +255,10 @@ impl<'a> App<'a> {
             KeyCode::Up => self.selected = self.selected.saturating_sub(1),
             KeyCode::Down => self.selected = (self.selected + 1).min(agents - 1),
             KeyCode::Char('k') => self.signal(Signal::SIGKILL, "was killed").await,
-            KeyCode::Char('s') => self.signal(Signal::SIGTERM, "was stopped").await,
+            KeyCode::Char('s') if self.cluster.agents[self.selected].life == Life::Frozen => {
+                self.signal(Signal::SIGTERM, "was told to stop, and will when it is thawed").await;
+            }
+            KeyCode::Char('s') => self.signal(Signal::SIGTERM, "was told to stop").await,
             KeyCode::Char('f') => match self.cluster.agents[self.selected].life {
                 Life::Frozen => self.signal(Signal::SIGCONT, "was thawed").await,
                 _ => self.signal(Signal::SIGSTOP, "was frozen").await,
@@ -251,32 +278,44 @@ impl<'a> App<'a> {
         if matches!(self.cluster.agents[agent].life, Life::Ended(_)) {
             return;
         }
-        let what = format!("{} {what}", self.cluster.agents[agent].name);
-        let led = self.rows[agent].role == Some(RoleName::Leading);
+        let led = self.leads(agent);
         match self.cluster.signal(agent, signal).await {
             Ok(at) => {
                 if led && signal != Signal::SIGCONT {
+                    let what = format!("{} {what}", self.cluster.agents[agent].name);
                     self.expect(&what, at);
                 }
-                self.tell(agent, String::new(), true, what);
+                self.note(agent, what.to_owned());
             }
-            Err(why) => self.tell(agent, String::new(), true, why),
+            Err(why) => self.note(agent, why),
         }
         if signal == Signal::SIGSTOP {
             self.said.forget(agent);
         }
     }
 
-    /// The selected agent takes over; or, when it leads, its successor does.
+    fn leads(&self, agent: usize) -> bool {
+        self.cluster.agents[agent].life == Life::Running && self.rows[agent].role == Some(RoleName::Leading)
+    }
+
+    /// The selected agent takes over; or, when it leads, its successor does. The leader is asked, or any agent that runs:
+    /// one that has ended or is frozen answers nobody, and why it cannot take over the others tell.
     fn handover(&mut self) {
         let agent = self.selected;
-        let led = self.rows[agent].role == Some(RoleName::Leading);
-        let name = self.cluster.agents[agent].name.clone();
-        let client = self.cluster.agents[agent].client.clone();
-        self.expect("handover", Instant::now());
+        let to = (!self.leads(agent)).then(|| self.cluster.agents[agent].name.clone());
+        let running = self.cluster.running();
+        let asked = running.iter().find(|n| self.leads(**n)).or(running.first());
+        let Some(asked) = asked else {
+            return self.note(agent, "no handover: no agent runs".to_owned());
+        };
+        let (client, answers, at) = (self.cluster.agents[*asked].client.clone(), self.answers.clone(), Instant::now());
+        self.expect("handover", at);
         // How it ends, the events tell.
         tokio::spawn(async move {
-            let _ = client.handover(if led { None } else { Some(&name) }).await;
+            if let Err(why) = client.handover(to.as_deref()).await {
+                // Nobody listens when the demo is at its end.
+                let _ = answers.send(Look { agent, answer: Answer::Refused(at, why.to_string()) }).await;
+            }
         });
     }
 }

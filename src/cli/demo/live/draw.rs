@@ -65,7 +65,9 @@ fn agent<'a>(app: &'a App<'_>, n: usize, row: &'a Row) -> Cells<'a> {
         (Life::Running, Some(role)) => (who::role(role), Style::new()),
         (Life::Running, None) => ("starting", Style::new().add_modifier(Modifier::DIM)),
     };
-    let role = if row.successor { format!("{role} *") } else { role.to_owned() };
+    // What one that stands still said last is true no more.
+    let runs = agent.life == Life::Running;
+    let role = if row.successor && runs { format!("{role} *") } else { role.to_owned() };
     let (beat, heard) = match &agent.life {
         Life::Ended(how) => (String::new(), how.clone()),
         Life::Frozen => (String::new(), "f thaws it".to_owned()),
@@ -82,7 +84,7 @@ fn agent<'a>(app: &'a App<'_>, n: usize, row: &'a Row) -> Cells<'a> {
         Cell::from(agent.address.to_string()),
         Cell::from(role),
         Cell::from(row.epoch.to_string()),
-        Cell::from(row.leader.as_deref().unwrap_or("-")),
+        Cell::from(row.leader.as_deref().filter(|_| runs).unwrap_or("-")),
         Cell::from(beat),
         Cell::from(heard),
     ])
