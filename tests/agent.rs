@@ -109,6 +109,46 @@ struct Site {
     port: u16,
     state: PathBuf,
     socket: PathBuf,
+    program: PathBuf,
+}
+
+/// A user without rights: root may do anything, and would find nothing of what users find.
+const NOBODY: u32 = 65534;
+
+/// The program where that user may run it, in a directory of that user's own; the tests' own user when that is not root.
+fn program_for(dir: &Path) -> PathBuf {
+    if !geteuid().is_root() {
+        return TANIST.into();
+    }
+    nix::unistd::chown(dir, Some(NOBODY.into()), Some(NOBODY.into())).expect("given away");
+    let program = dir.join("tanist");
+    if fs::hard_link(TANIST, &program).is_err() {
+        fs::copy(TANIST, &program).expect("copied");
+    }
+    program
+}
+
+/// Has a command run without rights.
+fn without_rights(command: &mut Command) -> &mut Command {
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+/// A script in a user namespace of its own, followed by what it shall run; none where that cannot be had. In there the
+/// agent may mount, and has no rights outside.
+fn in_namespace(kinds: &str, script: &str, options: &[&str], agent: &Command) -> Option<Command> {
+    let mut probe = Command::new("unshare");
+    if !without_rights(probe.args([kinds, "true"]).stderr(Stdio::null())).status().is_ok_and(|s| s.success()) {
+        assert!(std::env::var_os("TANIST_TESTS_MUST_RUN").is_none(), "no user namespaces here");
+        eprintln!("skipped: no user namespaces here");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args([kinds, "sh", "-c", script, "sh"]).args(options).arg(agent.get_program()).args(agent.get_args());
+    without_rights(&mut command);
+    Some(command)
 }
 
 impl Site {
@@ -116,19 +156,18 @@ impl Site {
         let (ip, port) = place();
         let dir = tempfile::tempdir().expect("a directory");
         let (state, socket) = (dir.path().join("state"), dir.path().join("tanist.sock"));
-        Site { dir, ip, port, state, socket }
+        let program = program_for(dir.path());
+        Site { dir, ip, port, state, socket, program }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
+    /// The agent, run by a user without rights.
     fn command(&self) -> Command {
-        self.command_of(Path::new(TANIST))
-    }
-
-    fn command_of(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new(&self.program);
+        without_rights(&mut command);
         command.env_clear().args(["agent", "--cluster", "test"]).arg("--config").arg(self.config(""));
         command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
         command.arg("--state-dir").arg(&self.state).arg("--socket").arg(&self.socket);
@@ -177,6 +216,38 @@ fn an_agent_starts_leads_alone_and_ends_in_time() {
     assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}");
     assert!(agent.seen.iter().any(|line| line.contains("event=goodbye")), "{:#?}", agent.seen);
     assert!(!site.socket.exists(), "the socket is taken away");
+}
+
+#[test]
+fn the_started_event_tells_every_setting() {
+    let site = Site::new();
+    let mut agent = site.command();
+    let config = "name = 'front desk'\npriority = 7\nheartbeat = '100ms'\nlone_after = '31s'\nforget_after = '2d'\n\
+                  write_timeout = '9s'\nquorum = 1\npeer = ['10.9.9.9', '[fd00::1]:99', '127.0.0.1:77']\n\
+                  interface = ['eth*', 'lo']\ndeny_interfaces = 'wlan0'\nlog = 'debug'\n";
+    site.config(config);
+    let started = Agent::spawn(&mut agent).line("event=started");
+    for (name, value) in [
+        ("cluster", "test"),
+        ("port", &site.port.to_string()),
+        ("bind", &site.ip.to_string()),
+        ("priority", "7"),
+        ("heartbeat_ms", "100"),
+        ("lone_after_ms", "31000"),
+        ("forget_after_ms", "172800000"),
+        ("write_timeout_ms", "9000"),
+        ("quorum", "1"),
+        ("peer", "10.9.9.9,[fd00::1]:99,127.0.0.1:77"),
+        ("interface", "eth*,lo"),
+        ("deny_interfaces", "wlan0"),
+        ("log", "debug"),
+        ("state_dir", &site.state.display().to_string()),
+        ("socket", &site.socket.display().to_string()),
+        ("keyed", "false"),
+    ] {
+        assert_eq!(field(&started, name), value, "{name} in {started}");
+    }
+    assert!(started.contains(" name=\"front desk\" "), "{started}");
 }
 
 #[test]
@@ -274,6 +345,7 @@ fn a_state_directory_serves_one_agent() {
 fn a_socket_serves_one_agent_and_other_files_are_left_alone() {
     let site = Site::new();
     let listener = UnixListener::bind(&site.socket).expect("bound");
+    fs::set_permissions(&site.socket, fs::Permissions::from_mode(0o777)).expect("set");
     site.start().fails(1, &["another agent serves it", "--socket"]);
     drop(listener);
     fs::remove_file(&site.socket).expect("removed");
@@ -309,36 +381,23 @@ fn a_wrong_configuration_is_refused_with_its_line() {
         ("quorum = 2\n", &[":1: quorum: 2 is not available yet"][..]),
         ("heartbeat = '1ms'\n", &[":1: heartbeat: ", "5ms to 5s"][..]),
     ] {
-        let mut command = Command::new(TANIST);
+        let mut command = Command::new(&site.program);
+        without_rights(&mut command);
         command.env_clear().arg("agent").arg("--config").arg(site.config(text));
         command.arg("--state-dir").arg(site.path("state")).arg("--socket").arg(&site.socket);
         Agent::spawn(&mut command).fails(78, words);
     }
-    let mut command = Command::new(TANIST);
+    let mut command = Command::new(&site.program);
+    without_rights(&mut command);
     command.env_clear().arg("agent").arg("--config").arg(site.path("none.toml"));
     Agent::spawn(&mut command).fails(78, &["none.toml", "cannot be read"]);
     assert!(!site.state.exists(), "nothing was begun");
 }
 
-/// The same program where a user without rights may run it.
-fn for_everybody(site: &Site) -> PathBuf {
-    fs::set_permissions(site.dir.path(), fs::Permissions::from_mode(0o755)).expect("set");
-    let program = site.path("tanist");
-    fs::copy(TANIST, &program).expect("copied");
-    program
-}
-
 #[test]
 fn without_permission_it_says_so() {
     let mut site = Site::new();
-    let program = for_everybody(&site);
-    let start = |site: &Site| {
-        let mut command = site.command_of(&program);
-        if geteuid().is_root() {
-            command.uid(65534).gid(65534);
-        }
-        Agent::spawn(&mut command)
-    };
+    let start = Site::start;
     let closed = site.path("closed");
     fs::create_dir(&closed).expect("made");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("set");
@@ -366,18 +425,81 @@ fn a_full_or_read_only_disk_is_named() {
         fs::create_dir(&disk).expect("made");
         site.state = disk.join("state");
         let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
-        let agent = site.command();
-        let mut command = Command::new("unshare");
-        command.args(["-Urm", "sh", "-c", script, "sh", options]).arg(&disk);
-        command.arg(agent.get_program()).args(agent.get_args());
-        let mut probe = Command::new("unshare");
-        probe.args(["-Urm", "true"]).stderr(Stdio::null());
-        if !probe.status().is_ok_and(|s| s.success()) {
-            assert!(std::env::var_os("TANIST_TESTS_MUST_RUN").is_none(), "no user namespaces here");
-            eprintln!("skipped: no user namespaces here");
-            return;
-        }
+        let disk = disk.display().to_string();
+        let Some(mut command) = in_namespace("-Urm", script, &[options, &disk], &site.command()) else { return };
         Agent::spawn(&mut command).fails(code, &[word, "disk/state"]);
+    }
+}
+
+/// A leader's disk fills up while it runs: it says so once and hands over. It serves on as a follower that shows no new
+/// leader, and when there is space again it goes on, and remembers what it could not write meanwhile.
+#[test]
+fn a_leader_whose_disk_fills_hands_over_and_goes_on_when_there_is_space() {
+    let mut sites = [Site::new(), Site::new(), Site::new()];
+    (sites[1].port, sites[2].port) = (sites[0].port, sites[0].port);
+    let disk = sites[0].path("disk");
+    fs::create_dir(&disk).expect("made");
+    sites[0].state = disk.join("state");
+    let disk = disk.display().to_string();
+    // What is to be done on that disk comes on standard input: nobody outside sees it.
+    let script = "set -e; mount -t tmpfs -o size=1m tmpfs \"$1\"; exec 3<&0; \
+                  { while read -r todo <&3; do eval \"$todo\"; done; } & shift; exec \"$@\" 3<&-";
+    let mut agent = sites[0].command();
+    let Some(mut command) = in_namespace("-Urm", script, &[&disk], agent.args(["--name", "one"])) else { return };
+    let mut leader = Agent::spawn(command.stdin(Stdio::piped()));
+    let mut todo = leader.child.stdin.take().expect("piped");
+    let id = field(&leader.line("event=started"), "id").to_owned();
+    leader.line("event=leading");
+    let mut second = Agent::spawn(sites[1].command().args(["--name", "two"]));
+    leader.line("successor is two");
+    writeln!(todo, "dd if=/dev/zero of='{disk}/fill' bs=4k 2>/dev/null || echo filled >&2").expect("told");
+    leader.line("filled");
+    // Something is to be written: a member to remember.
+    let mut third = Agent::spawn(sites[2].command().args(["--name", "three"]));
+    let trouble = leader.line("event=store-trouble");
+    assert!(trouble.starts_with("WARN ") && trouble.contains("store: No space left on device"), "{trouble}");
+    leader.line("handing over to ");
+    leader.line("this machine leads no more");
+    second.line("epoch=2 cause=store");
+    third.line("epoch=2 cause=store");
+    assert!(sites[0].ask("/v1/status").contains(r#""leader":null"#), "what it cannot keep it does not show");
+    writeln!(todo, "rm '{disk}/fill'").expect("told");
+    leader.line("can write to its store again");
+    leader.line("event=following epoch=2");
+    let said = leader.seen.iter().filter(|line| line.contains("event=store-trouble")).count();
+    assert_eq!(said, 2, "once that it is so, and once that it is over: {:#?}", leader.seen);
+    assert!(leader.seen.iter().any(|line| line.contains("source=redb")), "what the database says is heard");
+    let status = sites[0].ask("/v1/status");
+    assert!(status.contains(&id) && status.contains(r#""role":"following""#), "{status}");
+    let history = sites[0].ask("/v1/history");
+    for cause in [r#""cause":"store""#, r#""cause":"first""#] {
+        assert!(history.contains(cause), "{history}");
+    }
+    drop(todo);
+    leader.signal(Signal::SIGTERM);
+    assert!(leader.end().0.success());
+}
+
+/// No interface fits: it says which setting is in the way, and leads itself after its time.
+#[test]
+fn without_an_interface_it_says_why_and_goes_on_alone() {
+    for (flag, value, why) in [
+        ("--interface", "nosuch0", "fits interface = nosuch0: correct that"),
+        ("--bind", "192.0.2.77", "has the address 192.0.2.77: give it one"),
+        ("--deny-interfaces", "x*", "is up, with carrier and an address, deny_interfaces = x*: plug in a cable"),
+    ] {
+        let site = Site::new();
+        let mut agent = Command::new(&site.program);
+        agent.args(["agent", "--lone-after", "100ms", flag, value]).arg("--config").arg(site.config(""));
+        agent.arg("--state-dir").arg(&site.state).arg("--socket").arg(&site.socket);
+        let Some(mut command) = in_namespace("-Urn", "exec \"$@\"", &[], &agent) else { return };
+        let mut agent = Agent::spawn(command.env_clear());
+        let said = agent.line("no interface");
+        assert!(said.starts_with("WARN ") && said.contains(why), "{said}");
+        agent.line("event=network-alone");
+        agent.line("event=leading");
+        agent.signal(Signal::SIGTERM);
+        assert!(agent.end().0.success());
     }
 }
 
@@ -452,6 +574,7 @@ fn what_libraries_and_tasks_without_a_journal_say_is_in_the_log() {
     let agent = site.command();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 48; exec \"$@\"", "sh"]).arg(agent.get_program()).args(agent.get_args());
+    without_rights(&mut command);
     let mut agent = Agent::spawn(&mut command);
     agent.line("event=leading");
     // More than it has descriptors for: it must say why it takes no more, a few times a second and not a thousand.
@@ -460,12 +583,8 @@ fn what_libraries_and_tasks_without_a_journal_say_is_in_the_log() {
     assert!(said.starts_with("WARN ") && said.contains("source=tanist::agent::api"), "{said}");
     drop(clients);
     assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"), "it goes on when there is room again");
-    agent.signal(Signal::SIGKILL);
-    agent.end();
-    // The database says that it was not closed.
-    let mut again = site.start();
-    again.line("source=redb");
-    again.line("event=leading");
-    again.signal(Signal::SIGTERM);
-    assert!(again.end().0.success());
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.end().0.success());
+    let said = agent.seen.iter().filter(|line| line.contains("could not take a connection")).count();
+    assert_eq!(said, 1, "the same words once a minute: {:#?}", agent.seen);
 }

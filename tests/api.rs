@@ -203,3 +203,79 @@ async fn rubbish_and_silence_cost_nobody_else_anything() {
         assert!(agent.client().leader(None).await.expect("others are served").own);
     }
 }
+
+fn signal(agent: &Agent, signal: nix::sys::signal::Signal) {
+    let pid = nix::unistd::Pid::from_raw(agent.child.id().cast_signed());
+    nix::sys::signal::kill(pid, signal).expect("it runs");
+}
+
+/// Waits until an agent's newest reign began for this cause; all of these words are in its text, in this order.
+async fn told(agent: &Agent, cause: &str, words: &[&str]) {
+    let mut again = tokio::time::interval(Duration::from_millis(20));
+    let text = in_time(cause, async {
+        loop {
+            let history = json(agent, "/v1/history").await;
+            let reign = &history["reigns"][0];
+            if reign["cause"] == cause && reign["ended"].is_null() {
+                return reign["text"].as_str().expect("a text").to_owned();
+            }
+            again.tick().await;
+        }
+    })
+    .await;
+    let mut rest = text.as_str();
+    for word in words {
+        let Some((_, after)) = rest.split_once(word) else { panic!("{word:?} is missing in {text:?}") };
+        rest = after;
+    }
+}
+
+/// Each cause that can be had on loopback, with what was missed, for how long, who was asked and what it answered. (A
+/// failing store: tests/agent.rs; a cut cable: tests/lan; all of them: tests/sim/stories/histories.rs.)
+#[tokio::test]
+async fn history_tells_why_each_leader_changed() {
+    use nix::sys::signal::Signal;
+    let lan = Lan::new();
+    let one = lan.start(1).await;
+    told(&one, "first", &["there was no leader", "nobody else was there to ask"]).await;
+    let mut two = lan.start(2).await;
+    successor_is_named(&one).await;
+    two.client().handover(None).await.expect("it takes over");
+    for agent in [&one, &two] {
+        told(agent, "handover", &["pc-1 handed over to pc-2; ", " ms from the first sign to the new leader"]).await;
+    }
+    successor_is_named(&two).await;
+    signal(&two, Signal::SIGTERM);
+    let handed = "pc-2 was told to stop, and handed over to pc-1; ";
+    told(&one, "goodbye", &[handed, " ms from the first sign to the new leader"]).await;
+    assert!(two.child.wait().expect("its end").success());
+    let two = lan.start(2).await;
+    successor_is_named(&one).await;
+    signal(&one, Signal::SIGKILL);
+    let words = [
+        "pc-2 noticed: leader pc-1 went away: its connection was reset; it refused the question after ",
+        " ms; ",
+        " ms from the first sign to the new leader",
+    ];
+    told(&two, "died", &words).await;
+    drop(one);
+    let one = lan.start(1).await;
+    successor_is_named(&two).await;
+    signal(&two, Signal::SIGSTOP);
+    let words =
+        ["pc-1 noticed: leader pc-2 ", "it did not answer for ", " ms, and was silent for ", " ms from the first"];
+    told(&one, "silent", &words).await;
+    signal(&two, Signal::SIGCONT);
+    // Whichever of the two stays, both tell of it; only a new reign has a cause.
+    for agent in [&one, &two] {
+        let mut again = tokio::time::interval(Duration::from_millis(20));
+        in_time("the reunion is told", async {
+            while json(agent, "/v1/history").await["reunions"].as_array().is_none_or(Vec::is_empty) {
+                again.tick().await;
+            }
+        })
+        .await;
+        let reunion = &json(agent, "/v1/history").await["reunions"][0];
+        assert!(reunion["text"].as_str().is_some_and(|t| t.contains(" met leader pc-")), "{reunion}");
+    }
+}

@@ -163,6 +163,58 @@ fn completions_and_manual_pages_cover_every_command() {
     }
 }
 
+/// The long flags of a command, as its help has them.
+fn flags(command: &str) -> Vec<String> {
+    let output = run(tanist().args([command, "--help"]));
+    assert_eq!(status(&output), 0, "{command}");
+    let help = text(&output.stdout);
+    let words = help.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+    let mut flags: Vec<String> = words.filter_map(|word| word.strip_prefix("--")).map(str::to_owned).collect();
+    flags.sort();
+    flags.dedup();
+    assert!(flags.contains(&"help".to_owned()), "{command}: {help}");
+    flags
+}
+
+#[test]
+fn every_flag_is_completed_and_in_the_manual() {
+    let script = |shell| text(&run(tanist().args(["completions", shell])).stdout);
+    let (bash, zsh, fish) = (script("bash"), script("zsh"), script("fish"));
+    let dir = tempfile::tempdir().expect("a directory");
+    assert_eq!(status(&run(tanist().arg("man").arg(dir.path()))), 0);
+    for command in ["agent", "demo", "status", "leader", "members", "history", "watch", "handover", "check"] {
+        let page = std::fs::read_to_string(dir.path().join(format!("tanist-{command}.1"))).expect(command);
+        // A manual writes its hyphens with a backslash.
+        let page = page.replace("\\-", "-");
+        for flag in flags(command) {
+            assert!(page.contains(&format!("--{flag}")), "{command} --{flag} is in no manual page");
+            assert!(bash.contains(&format!("--{flag}")) && zsh.contains(&format!("--{flag}")), "{command} --{flag}");
+            assert!(fish.contains(&format!("-l {flag}")), "{command} --{flag} in fish");
+        }
+    }
+    // As the shell does it: what begins with `ha`, and the flags of `members` that begin with `--j`.
+    let ask = r#"COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _tanist tanist "${!#}" x; echo "${COMPREPLY[*]}""#;
+    for (words, expected) in [(&["tanist", "ha"][..], "handover"), (&["tanist", "members", "--j"], "--json")] {
+        let output = run(Command::new("bash").arg("-c").arg(format!("{bash}\n{ask}")).arg("bash").args(words));
+        assert_eq!(
+            (text(&output.stdout).trim(), output.status.success()),
+            (expected, true),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn manual_pages_that_cannot_be_written_are_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let output = run(tanist().arg("man").arg(file.join("man1")));
+    assert_eq!(status(&output), 1);
+    assert!(text(&output.stderr).contains("could not write manual pages"), "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child =

@@ -1,0 +1,144 @@
+//! What a service manager and its journal are told: real agents, and ears of the test's own in the places of both.
+
+#![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
+
+mod common;
+
+use common::{Agent, DEADLINE, Lan};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A socket on which datagrams are awaited.
+struct Ear {
+    socket: UnixDatagram,
+    heard: Vec<String>,
+}
+
+impl Ear {
+    fn at(path: &Path) -> Ear {
+        let socket = UnixDatagram::bind(path).expect("bound");
+        socket.set_read_timeout(Some(DEADLINE)).expect("set");
+        Ear { socket, heard: Vec::new() }
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 65536];
+        let length = self.socket.recv(&mut bytes).unwrap_or_else(|why| panic!("{why} after {:#?}", self.heard));
+        bytes.truncate(length);
+        self.heard.push(String::from_utf8_lossy(&bytes).into_owned());
+        bytes
+    }
+
+    /// Waits for a datagram that has this line.
+    fn hears(&mut self, line: &str) {
+        while !String::from_utf8_lossy(&self.next()).lines().any(|l| l == line) {}
+    }
+}
+
+fn signal(agent: &Agent, signal: Signal) {
+    kill(Pid::from_raw(agent.child.id().cast_signed()), signal).expect("it runs");
+}
+
+/// How often the service manager wants a sign of life at least.
+const WATCHDOG: Duration = Duration::from_secs(2);
+
+/// An agent that a service manager started, and that manager's ear.
+fn managed(lan: &Lan, n: u8) -> (Agent, Ear) {
+    let mut command = lan.command(n);
+    let home = lan.dir.path().join(format!("pc-{n}"));
+    let ear = Ear::at(&home.join("notify"));
+    command.env("NOTIFY_SOCKET", home.join("notify")).env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
+    let child = command.spawn().expect("it starts");
+    (Agent { child, socket: home.join("sock") }, ear)
+}
+
+#[tokio::test]
+async fn a_service_manager_is_told_the_role_and_that_the_agent_lives() {
+    let lan = Lan::new();
+    let (mut one, mut ear) = managed(&lan, 1);
+    ear.hears("READY=1");
+    UnixStream::connect(&one.socket).expect("whoever waited for it to be ready is served");
+    ear.hears("STATUS=leading, epoch 1, successor none");
+    let mut last = Instant::now();
+    for _ in 0..3 {
+        ear.hears("WATCHDOG=1");
+        assert!(last.elapsed() < WATCHDOG, "a sign of life came after {:?}", last.elapsed());
+        last = Instant::now();
+    }
+    let two = lan.start(2).await;
+    ear.hears("STATUS=leading, epoch 1, successor pc-2");
+    two.client().handover(None).await.expect("it takes over");
+    ear.hears("STATUS=following pc-2, epoch 2");
+    signal(&one, Signal::SIGTERM);
+    ear.hears("STOPPING=1");
+    assert!(one.child.wait().expect("its end").success());
+    assert_eq!(ear.heard.iter().filter(|said| said.contains("READY=1")).count(), 1, "{:#?}", ear.heard);
+}
+
+/// The fields of an entry in the journal's own format.
+fn fields(mut entry: &[u8]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    while let Some(end) = entry.iter().position(|b| *b == b'\n') {
+        let name = text(&entry[..end]);
+        let (length, rest) = entry[end + 1..].split_at(8);
+        let length = u64::from_le_bytes(length.try_into().expect("eight")) as usize;
+        assert_eq!(rest[length], b'\n', "{name}");
+        all.insert(name, text(&rest[..length]));
+        entry = &rest[length + 1..];
+    }
+    all
+}
+
+/// The test's directory in the place of the journal's, for one agent.
+fn with_journal(command: &Command, journal: &Path) -> Command {
+    let script = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && \
+                  mount --bind \"$1\" /run/systemd/journal && shift && exec \"$@\"";
+    let mut inside = Command::new("unshare");
+    inside.args(["-Urm", "sh", "-c", script, "sh"]).arg(journal).arg(command.get_program()).args(command.get_args());
+    inside
+}
+
+#[test]
+fn the_journal_gets_every_event_with_its_fields() {
+    let lan = Lan::new();
+    let mut probe = with_journal(&Command::new("true"), lan.dir.path());
+    if !probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("TANIST_TESTS_MUST_RUN").is_none(), "no user namespaces here");
+        eprintln!("skipped: no user namespaces here");
+        return;
+    }
+    let place = lan.dir.path().join("journal");
+    std::fs::create_dir(&place).expect("made");
+    let mut ear = Ear::at(&place.join("socket"));
+    let log: PathBuf = lan.dir.path().join("stderr");
+    let stderr = std::fs::File::create(&log).expect("made");
+    let facts = stderr.metadata().expect("a file");
+    let mut command = with_journal(&lan.command(1), &place);
+    // The service manager says so when standard error is the journal's own stream.
+    command.env("JOURNAL_STREAM", format!("{}:{}", facts.dev(), facts.ino())).stderr(stderr).stdin(Stdio::null());
+    let agent = Agent { child: command.spawn().expect("it starts"), socket: lan.dir.path().join("pc-1/sock") };
+    let mut entry = |event: &str| loop {
+        let entry = fields(&ear.next());
+        if entry.get("TANIST_EVENT").is_some_and(|e| e == event) {
+            return entry;
+        }
+    };
+    let started = entry("started");
+    assert!(started["MESSAGE"].ends_with(&format!("started as pc-1 in cluster {}", lan.cluster)), "{started:?}");
+    assert_eq!((started["PRIORITY"].as_str(), started["SYSLOG_IDENTIFIER"].as_str()), ("6", "tanist"));
+    assert_eq!(started["TANIST_HEARTBEAT_MS"], "250");
+    let leading = entry("leading");
+    assert_eq!(leading["MESSAGE"], "this machine leads: epoch 1, with nobody else");
+    let facts = ["TANIST_EPOCH", "TANIST_CAUSE", "TANIST_BACKED"].map(|name| leading[name].as_str());
+    assert_eq!(facts, ["1", "first", "0"]);
+    signal(&agent, Signal::SIGTERM);
+    entry("goodbye");
+    assert_eq!(std::fs::read_to_string(&log).expect("a file"), "", "nothing is said twice");
+}
