@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ident::BootId;
-use crate::message::{Answer, Heartbeat, Hi, Joined, Known, NotJoined, Open, Sender, Standing, Story};
+use crate::message::{Answer, Goodbye, Heartbeat, Hello, Hi, Joined, Known, NotJoined, Open, Sender, Standing, Story};
 use crate::time::Now;
 use crate::wire::samples;
 use std::collections::BTreeSet;
@@ -282,4 +282,40 @@ fn an_epoch_of_a_datagram_is_not_shown_because_somebody_says_full() {
         assert_eq!(victim.node.status().shown.map(|c| c.epoch), shown);
         assert!(victim.node.base.next_claim(0).epoch > shown.unwrap_or(0), "the next claim is above it");
     }
+}
+
+#[test]
+fn a_goodbye_that_was_not_the_leaders_costs_a_question_now_and_then() {
+    let mut victim = Victim::following();
+    let claim = samples::claim(7, 1);
+    let hello = Cast::Hello(Hello { broadcast: true, version: String::new(), priority: 1 });
+    let goodbye = Cast::Goodbye(Goodbye { ends: Some(claim), leader: None });
+    let mut questions = 0;
+    for round in 0..1000 {
+        // From elsewhere, in the leader's name: where it is now, and that it goes.
+        victim.hears_from(sender(1), address(9), hello.clone());
+        victim.hears_from(sender(1), address(9), goodbye.clone());
+        if round % 100 == 0 {
+            victim.hears(1, beat(claim, 2));
+        }
+        // Where it says that the leader is, nobody listens; the leader answers.
+        while let Some((conn, to)) = victim.dials.pop() {
+            questions += 1;
+            if to == address(9) {
+                victim.step(Input::Closed { conn, how: Closed::Refused });
+            } else {
+                let nonce = victim.sent.iter().find_map(|(c, frame)| match frame {
+                    Frame::Question(q) if *c == conn => Some(q.nonce),
+                    _ => None,
+                });
+                victim.step(Input::Connected { conn });
+                victim.frame(conn, Frame::Open(Open { from: sender(1), via: None }));
+                let answer = Answer { nonce: nonce.expect("asked"), standing: Standing::Leads(claim), store_ms: 0 };
+                victim.frame(conn, Frame::Answer(answer));
+            }
+        }
+        victim.run(Duration::from_millis(2));
+    }
+    assert_eq!(victim.node.status().leader.map(|l| l.node), Some(samples::node(1)));
+    assert!((8..=24).contains(&questions), "{questions} questions in 2 s");
 }

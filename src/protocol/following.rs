@@ -51,6 +51,7 @@ impl Node {
             others: std::collections::BTreeMap::new(),
             tellers: Vec::new(),
             hint: None,
+            answered: None,
             turned_away: None,
             after,
             released: None,

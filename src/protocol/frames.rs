@@ -109,10 +109,7 @@ impl Node {
         };
         // The session's own address first: a clone may speak with the leader's id.
         let leader = match &self.role {
-            Role::Following(f) if f.claim.node == via.to => {
-                let conn = f.session.as_ref().filter(|s| s.via.is_none()).and_then(|s| self.base.conns.get(s.conn));
-                conn.and_then(|c| Some(super::base::with_port(c.address, c.peer.as_ref()?.port)))
-            }
+            Role::Following(f) if f.claim.node == via.to => self.session_address(),
             _ => None,
         };
         let other = match &self.role {

@@ -85,6 +85,8 @@ pub(super) struct Following {
     pub(super) tellers: Vec<ConnId>,
     /// The leader said why it goes.
     pub(super) hint: Option<Cause>,
+    /// When the leader last answered an interrogation.
+    pub(super) answered: Option<Time>,
     /// When the leader last refused to take this agent in.
     pub(super) turned_away: Option<Time>,
     /// The claim that the leader itself asked for by Abdicate.

@@ -22,7 +22,10 @@ impl Node {
     pub(super) fn routes(&self, round: u32) -> Vec<Route> {
         let Role::Following(f) = &self.role else { return Vec::new() };
         let to = f.claim.node;
-        let mut routes: Vec<Route> = self.base.direct(to.id).into_iter().collect();
+        // Where the session runs, and where the leader was heard last, when that is elsewhere.
+        let session = self.session_address().map(|hop| Route { to, hop, via: None });
+        let heard = self.base.direct(to.id).filter(|r| session.is_none_or(|s| s.hop != r.hop));
+        let mut routes: Vec<Route> = session.into_iter().chain(heard).collect();
         if let Some(relay) = f.relay {
             routes.extend(self.base.through(to, relay));
             let mut others: Vec<NodeId> = self
@@ -40,6 +43,19 @@ impl Node {
             routes.extend(others.into_iter().filter_map(|id| self.base.through(to, id)).take(ROUTES - 2));
         }
         routes
+    }
+
+    /// Where the leader is, as the session to it shows: no datagram can say otherwise for as long as that stands.
+    pub(super) fn session_address(&self) -> Option<SocketAddr> {
+        let Role::Following(f) = &self.role else { return None };
+        let conn = self.base.conns.get(f.session.as_ref().filter(|s| s.via.is_none())?.conn)?;
+        Some(super::base::with_port(conn.address, conn.peer.as_ref()?.port))
+    }
+
+    /// The leader was heard from another address than `own` last.
+    pub(super) fn leader_moved(&self, own: SocketAddr) -> bool {
+        let Role::Following(f) = &self.role else { return false };
+        self.base.members.get(f.claim.node.id).is_some_and(|e| e.address != own)
     }
 
     /// A dial for a session has had its time, or it is time for the next.

@@ -8,6 +8,7 @@ use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, Node as Ident};
 use crate::message::{Answer, Canvass, Cast, Frame, Known, Question, Says, Standing, Told};
+use crate::settings::Settings;
 use crate::time::ms;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,6 +26,16 @@ impl Doubt {
     /// An answer by datagram is enough: nothing but silence is to be explained.
     fn datagram(self) -> bool {
         matches!(self, Doubt::Silence | Doubt::Told | Doubt::Canvassed | Doubt::Stall)
+    }
+
+    /// After an answer, the next question for such a reason waits so long: whoever may send a datagram or open a
+    /// connection can give these.
+    fn pause(self, settings: &Settings) -> Duration {
+        match self {
+            Doubt::Goodbye | Doubt::NewBoot => settings.heartbeat(),
+            Doubt::Told | Doubt::Canvassed => settings.interrogation() / 4,
+            Doubt::Silence | Doubt::Broken | Doubt::Unanswered | Doubt::Stall => Duration::ZERO,
+        }
     }
 
     /// Worth telling users before the answer is in.
@@ -72,6 +83,11 @@ impl Node {
             let name = f.name.clone();
             let text = doubt.text(&name, &ms(now.since(f.heard)));
             self.base.warn(Kind::LeaderSuspected, text, vec![("leader", name.into())]);
+        }
+        let Role::Following(f) = &self.role else { return };
+        if let Some(due) = f.answered.map(|at| at + doubt.pause(&self.base.settings)).filter(|due| *due > now) {
+            // It has only just answered: others do not make this agent ask as fast as they speak.
+            return self.base.timers.set(Timer::Ask, due);
         }
         self.ask_round();
         self.ask_by_datagram();
@@ -291,6 +307,7 @@ impl Node {
         self.release_waiting(true);
         let Role::Following(f) = &mut self.role else { return };
         let Some(asking) = f.asking.take() else { return };
+        f.answered = Some(now);
         let name = f.name.clone();
         let pinging = f.session.as_ref().is_some_and(|s| s.ping.is_some());
         let broken = f.session.is_none();
@@ -328,6 +345,7 @@ impl Node {
     }
 
     pub(super) fn question_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {
+        let elsewhere = self.session_address().is_some_and(|own| self.leader_moved(own));
         let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role else { return };
         if !asking.conns.contains(&conn) {
             return;
@@ -335,6 +353,10 @@ impl Node {
         asking.conns.retain(|c| *c != conn);
         // Only its own address refuses for it: not one in between, and not this machine (§6).
         if how == Closed::Local || state.via().is_some() {
+            return;
+        }
+        // While the session stands elsewhere, a datagram may have given this address for the leader's.
+        if elsewhere {
             return;
         }
         let after = ms(self.base.now.since(asking.began));
