@@ -1,6 +1,6 @@
 //! Agents as processes: started in a machine's namespace, signalled, frozen, and listened to.
 
-use crate::commands::within;
+use super::commands::within;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};

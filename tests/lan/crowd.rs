@@ -1,7 +1,8 @@
 //! Many machines at once.
 
 use crate::ground::story;
-use crate::lan::{SETTLE, SILENCE, SLACK};
+use crate::lan::{SETTLE, SLACK};
+use crate::watch::SILENCE;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! Cables that break without anybody noticing: wholly, one way, between two machines, between two halves, a little.
 
 use crate::ground::story;
-use crate::lan::{Lan, Reign, SETTLE, SILENCE, SLACK};
+use crate::lan::{Lan, Reign, SETTLE, SLACK};
 use crate::net::name;
+use crate::watch::SILENCE;
 use std::time::{Duration, Instant};
 
 async fn settled(lan: &mut Lan, n: usize) -> Reign {

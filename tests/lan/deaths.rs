@@ -1,8 +1,9 @@
 //! Leaders that end: killed, frozen, stopped, told to hand over.
 
 use crate::ground::story;
-use crate::lan::{AT_ONCE, Lan, Reign, SETTLE, SILENCE, SLACK};
+use crate::lan::{Lan, Reign, SETTLE, SLACK};
 use crate::net::name;
+use crate::watch::{AT_ONCE, SILENCE};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 

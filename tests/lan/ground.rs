@@ -1,6 +1,7 @@
 //! Where a test runs: in private namespaces of its own, made by starting this program again inside `unshare`.
 
-use crate::lan::Lan;
+use super::lan::{FIGURE, Lan};
+use super::way::way;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -19,47 +20,8 @@ const AT_ONCE: usize = 2;
 /// A test that takes longer is ended, unless it says how long it takes.
 const LONGEST: Duration = Duration::from_secs(110);
 
-/// Begins every line of a test's output that is printed even when it succeeds.
-pub(crate) const FIGURE: &str = "lan | ";
-
 /// Says that the story was told to its end.
 const DONE: &str = "the story ends here";
-
-/// New namespaces: network, mounts, processes. The first process is the test; with it everything ends.
-const PRIVATE: [&str; 5] = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
-const AS_USER: [&str; 2] = ["--user", "--map-root-user"];
-
-/// All that the harness needs, tried once.
-const TRY: &str = "set -e
-mount -t tmpfs tmpfs /run
-ip netns add try
-ip link add lan type bridge
-ip link add end1 type veth peer name end2 netns try
-nsenter --net=/run/netns/try ip link set lo up
-nft 'add table bridge t'
-nft 'add chain bridge t c { type filter hook forward priority -300; }'
-nft 'add rule bridge t c meta l4proto udp numgen random mod 100 < 30 drop'";
-
-/// The flags for `unshare` with which everything works here, or why nothing does.
-fn way() -> &'static Result<Vec<&'static str>, String> {
-    static WAY: OnceLock<Result<Vec<&'static str>, String>> = OnceLock::new();
-    WAY.get_or_init(|| {
-        let mut ways: Vec<Vec<&str>> = vec![[&AS_USER[..], &PRIVATE[..]].concat()];
-        if nix::unistd::geteuid().is_root() {
-            ways.insert(0, PRIVATE.to_vec());
-        }
-        let mut why = String::new();
-        for way in ways {
-            let tried = Command::new("timeout").args(["20", "unshare"]).args(&way).args(["sh", "-c", TRY]).output();
-            match tried {
-                Ok(output) if output.status.success() => return Ok(way),
-                Ok(output) => why = String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-                Err(error) => why = format!("timeout: {error}"),
-            }
-        }
-        Err(format!("no LAN can be made of network namespaces here: {why}"))
-    })
-}
 
 /// Runs a test: `name` is the test's own path in this program.
 ///

@@ -1,10 +1,9 @@
 //! A LAN with its machines and agents: what a test does to them, and what it waits for.
 
-use crate::agents::{Agent, Life, News, What};
-use crate::commands::ip;
-use crate::ground::FIGURE;
-use crate::net::{Net, name};
-use crate::told::{self, Role, View};
+use super::agents::{Agent, Life, News, What};
+use super::commands::ip;
+use super::net::{Net, name};
+use super::told::{self, Role, View};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -19,11 +18,8 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(5);
 /// What processors that others keep busy may add to any time that is asked for here.
 pub(crate) const SLACK: Duration = Duration::from_secs(3);
 
-/// A leader whose process ended, or who hands over, is followed long before its silence could be noticed (562 ms).
-pub(crate) const AT_ONCE: Duration = Duration::from_millis(500);
-
-/// A leader who is silent is followed after this at the latest: 3 intervals, a question, a canvass, and the slack.
-pub(crate) const SILENCE: Duration = Duration::from_millis(750 + 190 + 190 + 500);
+/// Begins every line of a test's output that is printed even when it succeeds.
+pub(crate) const FIGURE: &str = "lan | ";
 
 /// News that wait to be taken in.
 const NEWS: usize = 8192;
@@ -44,10 +40,11 @@ pub(crate) struct Reign {
     pub(crate) cause: String,
 }
 
+/// One machine's agent, and what it told.
 #[derive(Debug)]
-struct Machine {
-    agent: Agent,
-    view: View,
+pub(crate) struct Machine {
+    pub(crate) agent: Agent,
+    pub(crate) view: View,
     /// The flags that it is started with.
     flags: Vec<String>,
 }
@@ -57,21 +54,21 @@ struct Machine {
 pub(crate) struct Lan {
     pub(crate) net: Net,
     /// Machine `k` is at `k - 1`.
-    machines: Vec<Machine>,
+    pub(crate) machines: Vec<Machine>,
     dir: PathBuf,
     begun: Instant,
-    news: mpsc::Receiver<News>,
+    pub(crate) news: mpsc::Receiver<News>,
     mouth: mpsc::Sender<News>,
     /// At most `TRANSCRIPT` lines.
     transcript: VecDeque<String>,
     /// Times that were taken.
-    figures: Vec<String>,
+    pub(crate) figures: Vec<String>,
     /// Every event that was told: when, by whom, which, and the epoch that it showed.
-    told: Vec<(Instant, usize, String, u64)>,
+    pub(crate) told: Vec<(Instant, usize, String, u64)>,
     /// Every event that was logged: when, by whom, which.
-    logged: Vec<(Instant, usize, String)>,
+    pub(crate) logged: Vec<(Instant, usize, String)>,
     /// When who began to lead that did not lead before, and with which epoch.
-    begun_to_lead: Vec<(Instant, usize, u64)>,
+    pub(crate) begun_to_lead: Vec<(Instant, usize, u64)>,
 }
 
 impl Lan {
@@ -171,11 +168,6 @@ impl Lan {
         .await;
     }
 
-    /// With which status an agent ended by itself.
-    pub(crate) fn exit_status(&self, machine: usize) -> Option<i32> {
-        self.machines[machine - 1].agent.ended.and_then(|status| status.code())
-    }
-
     /// Asks an agent.
     pub(crate) fn client(&self, machine: usize) -> Client {
         self.machines[machine - 1].agent.client.clone()
@@ -208,7 +200,8 @@ impl Lan {
         self.transcript.push_back(format!("{:9.4} {text}", at.duration_since(self.begun).as_secs_f64()));
     }
 
-    fn take_in(&mut self, news: News) {
+    /// Takes in one piece of news.
+    pub(crate) fn take_in(&mut self, news: News) {
         let who = name(news.machine);
         match &news.what {
             What::Told(line) => self.write(news.at, &format!("{who} {}", told::line(line))),
@@ -268,48 +261,6 @@ impl Lan {
                 self.note("too late");
                 panic!("after {within:?} it was not so that {what}; {}", self.standing());
             }
-        }
-    }
-
-    /// How often an agent has told such an event since a moment.
-    pub(crate) fn times_told(&self, machine: usize, event: &str, since: Instant) -> usize {
-        self.told.iter().filter(|told| told.0 >= since && told.1 == machine && told.2 == event).count()
-    }
-
-    /// Whether it has told one.
-    pub(crate) fn has_told(&self, machine: usize, event: &str, since: Instant) -> bool {
-        self.times_told(machine, event, since) > 0
-    }
-
-    /// Waits until an agent has logged an event so often since a moment: also one of its start, before anybody listens.
-    pub(crate) async fn logs(&mut self, machine: usize, event: &str, times: usize, since: Instant, within: Duration) {
-        let what = format!("{} logged {event} {times} times", name(machine));
-        let one = |log: &&(Instant, usize, String)| log.0 >= since && log.1 == machine && log.2 == event;
-        self.until(within, &what, async |lan| (lan.logged.iter().filter(one).count() == times).then_some(())).await;
-    }
-
-    /// Waits until an agent has told such an event since a moment.
-    pub(crate) async fn hears(&mut self, machine: usize, event: &str, since: Instant, within: Duration) {
-        let what = format!("{} told {event}", name(machine));
-        self.until(within, &what, async |lan| lan.has_told(machine, event, since).then_some(())).await;
-    }
-
-    /// Takes in what happens for a while.
-    pub(crate) async fn pass(&mut self, during: Duration) {
-        let end = tokio::time::Instant::now() + during;
-        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
-            self.take_in(news);
-        }
-    }
-
-    /// Takes in what happens for a while, in which nobody may change the leader.
-    pub(crate) async fn quiet(&mut self, during: Duration) {
-        let before: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
-        let end = tokio::time::Instant::now() + during;
-        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
-            self.take_in(news);
-            let after: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
-            assert_eq!(before, after, "the leader changed without a cause");
         }
     }
 
@@ -389,31 +340,6 @@ impl Lan {
     pub(crate) fn figure(&mut self, what: &str, took: Duration) {
         self.note(&format!("{what}: {took:?}"));
         self.figures.push(format!("{FIGURE}  {:>9.1} ms  {what}", took.as_secs_f64() * 1000.0));
-    }
-
-    /// Says something in the table at the end.
-    pub(crate) fn say(&mut self, what: &str) {
-        self.figures.push(format!("{FIGURE}  {what}"));
-    }
-
-    /// The reigns that began since a moment: who leads, and the epoch.
-    pub(crate) fn reigns_since(&self, at: Instant) -> Vec<(usize, u64)> {
-        self.reigns().filter(|reign| reign.0 >= at).map(|reign| (reign.1, reign.2)).collect()
-    }
-
-    /// Every reign that began: when, who leads, and the epoch.
-    pub(crate) fn reigns(&self) -> impl Iterator<Item = (Instant, usize, u64)> {
-        self.told.iter().filter(|told| told.2 == "leading").map(|told| (told.0, told.1, told.3))
-    }
-
-    /// Who began to lead since a moment, without those that led on with a higher epoch.
-    pub(crate) fn leaders_since(&self, at: Instant) -> Vec<usize> {
-        self.begun_to_lead.iter().filter(|begun| begun.0 >= at).map(|begun| begun.1).collect()
-    }
-
-    /// What has become of an agent.
-    pub(crate) fn life(&self, machine: usize) -> Life {
-        self.machines[machine - 1].agent.life
     }
 
     /// How all stand, in one line.

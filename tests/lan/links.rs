@@ -2,8 +2,9 @@
 
 use crate::commands::nft;
 use crate::ground::story;
-use crate::lan::{AT_ONCE, SETTLE, SLACK};
+use crate::lan::{SETTLE, SLACK};
 use crate::net::name;
+use crate::watch::AT_ONCE;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use tanist::protocol::RoleName;

@@ -28,3 +28,5 @@ mod links;
 mod net;
 mod subnets;
 mod told;
+mod watch;
+mod way;

@@ -1,7 +1,7 @@
 //! Machines, cables and switches: namespaces, pairs of virtual Ethernet ends, and bridges in the test's own namespace.
 //! What goes wrong between machines is a packet filter in the switches, so that no machine can notice it by itself.
 
-use crate::commands::{ip, nft};
+use super::commands::{ip, nft};
 use std::collections::BTreeSet;
 
 /// A machine's name by its number.

@@ -2,8 +2,9 @@
 
 use crate::commands::sysctl;
 use crate::ground::story;
-use crate::lan::{AT_ONCE, Lan, SETTLE, SLACK};
+use crate::lan::{Lan, SETTLE, SLACK};
 use crate::net::name;
+use crate::watch::AT_ONCE;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,86 @@
+//! What tests expect of a LAN, and watch over a time.
+
+use super::agents::Life;
+use super::lan::{FIGURE, Lan};
+use super::net::name;
+use std::time::{Duration, Instant};
+
+/// A leader whose process ended, or who hands over, is followed long before its silence could be noticed (562 ms).
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// A leader who is silent is followed after this at the latest: 3 intervals, a question, a canvass, and the slack.
+pub(crate) const SILENCE: Duration = Duration::from_millis(750 + 190 + 190 + 500);
+
+impl Lan {
+    /// With which status an agent ended by itself.
+    pub(crate) fn exit_status(&self, machine: usize) -> Option<i32> {
+        self.machines[machine - 1].agent.ended.and_then(|status| status.code())
+    }
+
+    /// How often an agent has told such an event since a moment.
+    pub(crate) fn times_told(&self, machine: usize, event: &str, since: Instant) -> usize {
+        self.told.iter().filter(|told| told.0 >= since && told.1 == machine && told.2 == event).count()
+    }
+
+    /// Whether it has told one.
+    pub(crate) fn has_told(&self, machine: usize, event: &str, since: Instant) -> bool {
+        self.times_told(machine, event, since) > 0
+    }
+
+    /// Waits until an agent has logged an event so often since a moment: also one of its start, before anybody listens.
+    pub(crate) async fn logs(&mut self, machine: usize, event: &str, times: usize, since: Instant, within: Duration) {
+        let what = format!("{} logged {event} {times} times", name(machine));
+        let one = |log: &&(Instant, usize, String)| log.0 >= since && log.1 == machine && log.2 == event;
+        self.until(within, &what, async |lan| (lan.logged.iter().filter(one).count() == times).then_some(())).await;
+    }
+
+    /// Waits until an agent has told such an event since a moment.
+    pub(crate) async fn hears(&mut self, machine: usize, event: &str, since: Instant, within: Duration) {
+        let what = format!("{} told {event}", name(machine));
+        self.until(within, &what, async |lan| lan.has_told(machine, event, since).then_some(())).await;
+    }
+
+    /// Takes in what happens for a while.
+    pub(crate) async fn pass(&mut self, during: Duration) {
+        let end = tokio::time::Instant::now() + during;
+        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
+            self.take_in(news);
+        }
+    }
+
+    /// Takes in what happens for a while, in which nobody may change the leader.
+    pub(crate) async fn quiet(&mut self, during: Duration) {
+        let before: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
+        let end = tokio::time::Instant::now() + during;
+        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
+            self.take_in(news);
+            let after: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
+            assert_eq!(before, after, "the leader changed without a cause");
+        }
+    }
+
+    /// Says something in the table at the end.
+    pub(crate) fn say(&mut self, what: &str) {
+        self.figures.push(format!("{FIGURE}  {what}"));
+    }
+
+    /// The reigns that began since a moment: who leads, and the epoch.
+    pub(crate) fn reigns_since(&self, at: Instant) -> Vec<(usize, u64)> {
+        self.reigns().filter(|reign| reign.0 >= at).map(|reign| (reign.1, reign.2)).collect()
+    }
+
+    /// Every reign that began: when, who leads, and the epoch.
+    pub(crate) fn reigns(&self) -> impl Iterator<Item = (Instant, usize, u64)> {
+        self.told.iter().filter(|told| told.2 == "leading").map(|told| (told.0, told.1, told.3))
+    }
+
+    /// Who began to lead since a moment, without those that led on with a higher epoch.
+    pub(crate) fn leaders_since(&self, at: Instant) -> Vec<usize> {
+        self.begun_to_lead.iter().filter(|begun| begun.0 >= at).map(|begun| begun.1).collect()
+    }
+
+    /// What has become of an agent.
+    pub(crate) fn life(&self, machine: usize) -> Life {
+        self.machines[machine - 1].agent.life
+    }
+}
