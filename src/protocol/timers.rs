@@ -140,7 +140,11 @@ mod tests {
         assert_eq!(timers.take_due(Time(20)), None);
         timers.set(Timer::Ask, Time(1));
         timers.set(Timer::Ask, Time(90));
-        assert_eq!(timers.deadline(), Some((Time(30), "housekeeping")), "one that is put off is not the first any more");
+        assert_eq!(
+            timers.deadline(),
+            Some((Time(30), "housekeeping")),
+            "one that is put off is not the first any more"
+        );
         timers.sooner(Timer::Ask, Time(1));
         timers.clear_role();
         assert_eq!(timers.deadline(), Some((Time(30), "housekeeping")));

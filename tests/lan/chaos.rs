@@ -13,8 +13,8 @@ mod tame;
 mod wild;
 
 use crate::agents::Life;
-use crate::ground::{FIGURE, story_within};
-use crate::lan::{Lan, Reign, SETTLE, SLACK};
+use crate::ground::story_within;
+use crate::lan::{FIGURE, Lan, Reign, SETTLE, SLACK};
 use crate::told::Role;
 use nix::sys::signal::Signal;
 use rand_chacha::ChaCha8Rng;

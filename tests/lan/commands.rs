@@ -42,9 +42,3 @@ pub(crate) async fn ip(machine: Option<&str>, lines: &str) {
 pub(crate) async fn nft(machine: Option<&str>, lines: &str) -> String {
     feed(machine, "nft", &["-f", "-"], lines).await
 }
-
-/// Writes kernel settings of a machine, `name=value` a line.
-pub(crate) async fn sysctl(machine: Option<&str>, name: &str, value: &str) {
-    let path = format!("/proc/sys/{}", name.replace('.', "/"));
-    feed(machine, "tee", &[&path], value).await;
-}

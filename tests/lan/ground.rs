@@ -1,11 +1,11 @@
 //! Where a test runs: in private namespaces of its own, made by starting this program again inside `unshare`.
 
 use super::lan::{FIGURE, Lan};
-use super::way::way;
-use std::io::{Read, Write};
+use super::way::{end_with_parent, way};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Names the directory of a test to the process that runs it.
@@ -60,7 +60,7 @@ pub(crate) fn story_within(name: &str, longest: Duration, story: impl AsyncFnOnc
     let output = child.wait_with_output().expect("a child of this process");
     drop(held);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    crate::agents::thaw_all(dir.path());
+    crate::freezer::thaw_all(dir.path());
     if !output.status.success() || !out.contains(DONE) {
         panic!("{name} failed ({}):\n{out}\n{err}", output.status);
     }
@@ -75,12 +75,7 @@ fn say(text: &str) {
 }
 
 fn inside(dir: PathBuf, story: impl AsyncFnOnce(&mut Lan)) {
-    std::thread::spawn(|| {
-        let mut rest = Vec::new();
-        let _ = std::io::stdin().read_to_end(&mut rest);
-        eprintln!("the process that started this test is gone");
-        std::process::exit(1);
-    });
+    end_with_parent();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut lan = Lan::new(dir).await;

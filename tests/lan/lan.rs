@@ -55,7 +55,7 @@ pub(crate) struct Lan {
     pub(crate) net: Net,
     /// Machine `k` is at `k - 1`.
     pub(crate) machines: Vec<Machine>,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     begun: Instant,
     pub(crate) news: mpsc::Receiver<News>,
     mouth: mpsc::Sender<News>,
@@ -151,13 +151,6 @@ impl Lan {
         let at = Instant::now();
         self.machines[machine - 1].agent.signal(signal);
         at
-    }
-
-    /// Freezes an agent by the kernel's freezer. None where that cannot be had.
-    pub(crate) fn freeze(&mut self, machine: usize, frozen: bool) -> Option<Instant> {
-        self.note(&format!("freeze {}: {frozen}", name(machine)));
-        let at = Instant::now();
-        self.machines[machine - 1].agent.freeze(frozen).then_some(at)
     }
 
     /// Waits until agents have ended; every one of them had to.
@@ -264,6 +257,17 @@ impl Lan {
         }
     }
 
+    /// Takes in what happens for a while, in which nobody may change the leader.
+    pub(crate) async fn quiet(&mut self, during: Duration) {
+        let before: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
+        let end = tokio::time::Instant::now() + during;
+        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
+            self.take_in(news);
+            let after: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
+            assert_eq!(before, after, "the leader changed without a cause");
+        }
+    }
+
     /// Waits until these machines, and no others, have one leader among them, and all name it: on their event streams,
     /// and when they are asked.
     pub(crate) async fn settled(&mut self, machines: &[usize], within: Duration) -> Reign {
@@ -278,21 +282,6 @@ impl Lan {
                 }
             }
             Some(reign)
-        })
-        .await
-    }
-
-    /// Waits until all of them name one successor.
-    pub(crate) async fn successor(&mut self, machines: &[usize]) -> usize {
-        self.until(SETTLE, &format!("{machines:?} name one successor"), async |lan| {
-            let mut named = None;
-            for machine in machines {
-                let successor = lan.status(*machine).await?.successor?.name;
-                if named.get_or_insert_with(|| successor.clone()) != &successor {
-                    return None;
-                }
-            }
-            machines.iter().copied().find(|machine| Some(name(*machine)) == named)
         })
         .await
     }

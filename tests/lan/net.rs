@@ -24,7 +24,7 @@ pub(crate) struct Net {
     /// So many of a hundred datagrams are lost.
     loss: u32,
     /// So many of a hundred packets of every kind are lost.
-    loss_of_all: u32,
+    pub(crate) loss_of_all: u32,
 }
 
 impl Net {
@@ -62,12 +62,6 @@ impl Net {
         self.cables.push((machine, device.to_owned()));
     }
 
-    /// Pulls a cable out of the switch, or puts it back: the machine sees it by the carrier.
-    pub(crate) async fn plugged(&self, machine: usize, device: &str, plugged: bool) {
-        let state = if plugged { "up" } else { "down" };
-        ip(None, &format!("link set {} {state}\n", port(machine, device))).await;
-    }
-
     /// Cuts, or mends, what goes from some machines to others.
     pub(crate) async fn cut(&mut self, from: &[usize], to: &[usize], cut: bool) {
         for pair in from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))) {
@@ -100,14 +94,8 @@ impl Net {
         self.filter().await;
     }
 
-    /// Loses so many of a hundred packets of every kind on their way through the switches.
-    pub(crate) async fn lose_all(&mut self, percent: u32) {
-        self.loss_of_all = percent;
-        self.filter().await;
-    }
-
     /// Writes the filter anew, in one transaction.
-    async fn filter(&self) {
+    pub(crate) async fn filter(&self) {
         let mut lines = String::from("flush chain bridge lan forward\n");
         for (which, loss) in [("meta l4proto udp ", self.loss), ("", self.loss_of_all)] {
             if loss > 0 {

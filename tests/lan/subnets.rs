@@ -1,6 +1,6 @@
 //! Two subnets with a router between them: broadcast does not pass, configured peers do.
 
-use crate::commands::sysctl;
+use crate::commands::feed;
 use crate::ground::story;
 use crate::lan::{Lan, SETTLE, SLACK};
 use crate::net::name;
@@ -91,4 +91,10 @@ fn a_peer_whose_name_is_known_later_is_greeted_then() {
         lan.settled(&[1, 2, 3], Duration::from_secs(20) + SETTLE).await;
         lan.figure("two subnets were joined after the peer's name was known", at.elapsed());
     });
+}
+
+/// Writes kernel settings of a machine, `name=value` a line.
+async fn sysctl(machine: Option<&str>, name: &str, value: &str) {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    feed(machine, "tee", &[&path], value).await;
 }

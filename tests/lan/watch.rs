@@ -1,8 +1,9 @@
 //! What tests expect of a LAN, and watch over a time.
 
 use super::agents::Life;
-use super::lan::{FIGURE, Lan};
-use super::net::name;
+use super::commands::ip;
+use super::lan::{FIGURE, Lan, SETTLE};
+use super::net::{Net, name, port};
 use std::time::{Duration, Instant};
 
 /// A leader whose process ended, or who hands over, is followed long before its silence could be noticed (562 ms).
@@ -12,6 +13,13 @@ pub(crate) const AT_ONCE: Duration = Duration::from_millis(500);
 pub(crate) const SILENCE: Duration = Duration::from_millis(750 + 190 + 190 + 500);
 
 impl Lan {
+    /// Freezes an agent by the kernel's freezer. None where that cannot be had.
+    pub(crate) fn freeze(&mut self, machine: usize, frozen: bool) -> Option<Instant> {
+        self.note(&format!("freeze {}: {frozen}", name(machine)));
+        let at = Instant::now();
+        self.machines[machine - 1].agent.freeze(frozen).then_some(at)
+    }
+
     /// With which status an agent ended by itself.
     pub(crate) fn exit_status(&self, machine: usize) -> Option<i32> {
         self.machines[machine - 1].agent.ended.and_then(|status| status.code())
@@ -48,17 +56,6 @@ impl Lan {
         }
     }
 
-    /// Takes in what happens for a while, in which nobody may change the leader.
-    pub(crate) async fn quiet(&mut self, during: Duration) {
-        let before: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
-        let end = tokio::time::Instant::now() + during;
-        while let Ok(Some(news)) = tokio::time::timeout_at(end, self.news.recv()).await {
-            self.take_in(news);
-            let after: Vec<_> = self.machines.iter().map(|m| (m.view.leader.clone(), m.view.epoch)).collect();
-            assert_eq!(before, after, "the leader changed without a cause");
-        }
-    }
-
     /// Says something in the table at the end.
     pub(crate) fn say(&mut self, what: &str) {
         self.figures.push(format!("{FIGURE}  {what}"));
@@ -82,5 +79,34 @@ impl Lan {
     /// What has become of an agent.
     pub(crate) fn life(&self, machine: usize) -> Life {
         self.machines[machine - 1].agent.life
+    }
+
+    /// Waits until all of them name one successor.
+    pub(crate) async fn successor(&mut self, machines: &[usize]) -> usize {
+        self.until(SETTLE, &format!("{machines:?} name one successor"), async |lan| {
+            let mut named = None;
+            for machine in machines {
+                let successor = lan.status(*machine).await?.successor?.name;
+                if named.get_or_insert_with(|| successor.clone()) != &successor {
+                    return None;
+                }
+            }
+            machines.iter().copied().find(|machine| Some(name(*machine)) == named)
+        })
+        .await
+    }
+}
+
+impl Net {
+    /// Pulls a cable out of the switch, or puts it back: the machine sees it by the carrier.
+    pub(crate) async fn plugged(&self, machine: usize, device: &str, plugged: bool) {
+        let state = if plugged { "up" } else { "down" };
+        ip(None, &format!("link set {} {state}\n", port(machine, device))).await;
+    }
+
+    /// Loses so many of a hundred packets of every kind on their way through the switches.
+    pub(crate) async fn lose_all(&mut self, percent: u32) {
+        self.loss_of_all = percent;
+        self.filter().await;
     }
 }

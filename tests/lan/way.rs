@@ -1,5 +1,6 @@
 //! How private namespaces are made here.
 
+use std::io::Read;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -37,4 +38,14 @@ pub(crate) fn way() -> &'static Result<Vec<&'static str>, String> {
         }
         Err(format!("no LAN can be made of network namespaces here: {why}"))
     })
+}
+
+/// Ends this process when the other end of its standard input closes, however the process there dies.
+pub(crate) fn end_with_parent() {
+    std::thread::spawn(|| {
+        let mut rest = Vec::new();
+        let _ = std::io::stdin().read_to_end(&mut rest);
+        eprintln!("the process that started this one is gone");
+        std::process::exit(1);
+    });
 }
