@@ -154,7 +154,7 @@ pub(crate) fn run() -> Result<(), String> {
     for name in names.filter(|name| scene::wanted(name)) {
         figures.extend(scene::started(name)?);
     }
-    let found = Found(figures);
+    let found = Found::new(figures);
     let mut text = machine::described("cargo bench --bench failover");
     text.push_str(&format!("\n{}\n{}\n{}\n{}", found.rows(), found.stages(), found.ratios(), found.error()));
     docs::part("failover", &text)?;
@@ -165,6 +165,10 @@ pub(crate) fn run() -> Result<(), String> {
 pub(crate) struct Found(Vec<Figure>);
 
 impl Found {
+    pub(crate) fn new(figures: Vec<Figure>) -> Self {
+        Self(figures)
+    }
+
     pub(crate) fn sample(&self, of: &str, what: &str) -> Option<Sample> {
         let same = |figure: &&Figure| figure.of == of && figure.what == what;
         Sample::new(self.0.iter().filter(same).map(|figure| figure.value).collect())

@@ -59,8 +59,8 @@ impl Stage {
             all.iter().for_each(|machine| lan.flags(*machine, &[&flags[0], &flags[1]]));
         }
         lan.start(&all);
-        let interval = interval.unwrap_or(Duration::from_millis(250));
-        let mut stage = Self { lan, plug: Plug::new(), on: all, interval };
+        let mut stage = Self::of_running(lan);
+        stage.interval = interval.unwrap_or(stage.interval);
         let (reign, _) = stage.ready().await;
         if off > 0 {
             let leaves: Vec<usize> = stage.lan.but(&[reign.leader]).split_off(machines - 1 - off);
@@ -75,9 +75,15 @@ impl Stage {
         stage
     }
 
+    /// An office that runs already, by default settings.
+    pub(crate) fn of_running(lan: Lan) -> Self {
+        let on = lan.all();
+        Self { lan, plug: Plug::new(), on, interval: Duration::from_millis(250) }
+    }
+
     /// Waits until all that are on follow one leader, know one another alive and name one successor, and then for a
     /// random part of an interval, so that faults come at any moment between two heartbeats.
-    async fn ready(&mut self) -> (Reign, usize) {
+    pub(crate) async fn ready(&mut self) -> (Reign, usize) {
         let on = self.on.clone();
         let reign = self.lan.settled(&on, LONG).await;
         let heir = self

@@ -20,15 +20,20 @@ pub(crate) mod told;
 #[path = "../../tests/lan/way.rs"]
 pub(crate) mod way;
 
+mod cost;
+mod crowd;
 mod docs;
 mod ears;
 mod failover;
 mod faults;
+mod idle;
+mod local;
 mod machine;
 mod numbers;
 mod peers;
 mod picture;
 mod plug;
+mod scale;
 mod scene;
 mod table;
 
@@ -37,8 +42,12 @@ use std::process::ExitCode;
 /// Runs a benchmark, or one scene of it when this is the process inside.
 pub(crate) fn main(name: &str) -> ExitCode {
     let done = match (name, scene::inside()) {
-        (_, Some(scene)) => failover::inside(&scene),
-        (_, None) => failover::run(),
+        ("failover", Some(scene)) => failover::inside(&scene),
+        ("failover", None) => failover::run(),
+        ("idle", Some(scene)) => idle::inside(&scene),
+        ("idle", None) => idle::run(),
+        (_, Some(scene)) => scale::inside(&scene),
+        (_, None) => scale::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
