@@ -1,9 +1,11 @@
 //! The store on a thread of its own: a disk that works, stalls or fails never holds up the loop.
 
+use super::clock;
 use crate::ident::Ticket;
 use crate::protocol::{Input, Reign, ReunionReport, Write};
 use crate::store::{Store, StoreError};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many writes and questions wait for the disk; a write beyond that fails at once.
@@ -11,6 +13,10 @@ const QUEUE: usize = 1024;
 
 /// How many adjacent writes share one transaction and so one sync.
 const MERGE: usize = 64;
+
+/// A write that nothing waits for waits so long for others to share a sync with. Otherwise the end of a reign would be
+/// on its way to the disk when the claim that follows it comes, and an election would wait for two syncs.
+const SOON: Duration = Duration::from_millis(20);
 
 /// How many reports of the disk wait for the loop.
 pub(super) const REPORTS: usize = 256;
@@ -101,54 +107,127 @@ impl History {
 const ENDED: &str = "the store's thread has ended";
 
 fn work(mut store: Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) {
-    let mut next = queue.recv().ok();
-    while let Some(job) = next.take() {
+    let mut met = None;
+    while let Some(job) = met.take().or_else(|| queue.recv().ok()) {
         match job {
-            Job::Persist(ticket, writes) => next = persist(&mut store, queue, reports, ticket, writes),
+            Job::Persist(ticket, writes) => {
+                let mut batch = Batch::default();
+                batch.add(ticket, writes);
+                met = batch.gather(queue);
+                batch.commit(&mut store, reports);
+            }
             Job::Reigns(limit, reply) => drop(reply.send(store.reigns(limit).map_err(|e| e.to_string()))),
             Job::Reunions(limit, reply) => drop(reply.send(store.reunions(limit).map_err(|e| e.to_string()))),
-        }
-        if next.is_none() {
-            next = queue.recv().ok();
         }
     }
 }
 
-/// One transaction for this write and those that wait right behind it. Gives back the job that was met after them.
-fn persist(
-    store: &mut Store,
-    queue: &Receiver<Job>,
-    reports: &mpsc::Sender<Input>,
-    ticket: Ticket,
-    mut writes: Vec<Write>,
-) -> Option<Job> {
-    let mut tickets = vec![ticket];
-    let mut met = None;
-    while tickets.len() < MERGE {
-        match queue.try_recv() {
-            Ok(Job::Persist(ticket, more)) => {
-                tickets.push(ticket);
-                writes.extend(more);
+/// Adjacent writes, which become one transaction.
+#[derive(Default)]
+struct Batch {
+    /// At most [`MERGE`].
+    tickets: Vec<Ticket>,
+    /// All of theirs, in order; bounded by [`MERGE`] writes of the core.
+    writes: Vec<Write>,
+    urgent: bool,
+}
+
+impl Batch {
+    fn add(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        self.urgent |= writes.iter().any(urgent);
+        self.tickets.push(ticket);
+        self.writes.extend(writes);
+    }
+
+    /// Takes in what waits right behind, and as long as nothing is urgent also what comes soon. Gives back the job that
+    /// was met after them.
+    fn gather(&mut self, queue: &Receiver<Job>) -> Option<Job> {
+        let end = clock::time() + SOON;
+        while self.tickets.len() < MERGE {
+            let next = match self.urgent {
+                true => queue.try_recv().ok(),
+                false => queue.recv_timeout(end.since(clock::time())).ok(),
+            };
+            match next {
+                Some(Job::Persist(ticket, writes)) => self.add(ticket, writes),
+                other => return other,
             }
-            Ok(other) => {
-                met = Some(other);
-                break;
-            }
-            Err(_) => break,
+        }
+        None
+    }
+
+    fn commit(self, store: &mut Store, reports: &mpsc::Sender<Input>) {
+        let done = store.apply(&self.writes).map_err(|e| match e {
+            // What the core makes of it says the rest.
+            StoreError::Io(e) => e.to_string(),
+            other => other.to_string(),
+        });
+        for ticket in self.tickets {
+            let report = match &done {
+                Ok(()) => Input::Persisted { ticket },
+                Err(why) => Input::NotPersisted { ticket, why: why.clone() },
+            };
+            // Nobody to tell any more: the agent is ending, and what was begun is done all the same.
+            let _ = reports.blocking_send(report);
         }
     }
-    let done = store.apply(&writes).map_err(|e| match e {
-        // What the core makes of it says the rest.
-        StoreError::Io(e) => e.to_string(),
-        other => other.to_string(),
-    });
-    for ticket in tickets {
-        let report = match &done {
-            Ok(()) => Input::Persisted { ticket },
-            Err(why) => Input::NotPersisted { ticket, why: why.clone() },
-        };
-        // Nobody to tell any more: the agent is ending, and what was begun is done all the same.
-        let _ = reports.blocking_send(report);
+}
+
+/// Whether something waits for this write: an election waits for epochs, and nothing for what is only remembered.
+fn urgent(write: &Write) -> bool {
+    match write {
+        Write::Promised(_) | Write::Shown(_) | Write::Identity(_) => true,
+        Write::Reign(_) | Write::Reunion(_) | Write::Member(_) | Write::Forget(_) => false,
     }
-    met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claim::Claim;
+    use crate::ident::{BootId, Node, NodeId};
+    use crate::time::Wall;
+
+    fn forget() -> Vec<Write> {
+        vec![Write::Forget(NodeId(uuid::Uuid::from_u128(7)))]
+    }
+
+    fn shown() -> Vec<Write> {
+        let node = Node { id: NodeId(uuid::Uuid::from_u128(1)), boot: BootId(1) };
+        vec![Write::Shown(Claim { epoch: 1, at: Wall(1), node })]
+    }
+
+    fn batch(ticket: u64, writes: Vec<Write>) -> Batch {
+        let mut batch = Batch::default();
+        batch.add(Ticket(ticket), writes);
+        batch
+    }
+
+    #[test]
+    fn what_nothing_waits_for_goes_with_the_urgent_write_behind_it() {
+        let (jobs, queue) = sync_channel(QUEUE);
+        jobs.try_send(Job::Persist(Ticket(2), shown())).expect("room");
+        jobs.try_send(Job::Persist(Ticket(3), forget())).expect("room");
+        let (reply, _answer) = oneshot::channel();
+        jobs.try_send(Job::Reigns(1, reply)).expect("room");
+        let mut batch = batch(1, forget());
+        assert!(matches!(batch.gather(&queue), Some(Job::Reigns(1, _))), "a question is answered after the writes");
+        assert_eq!(batch.tickets, [Ticket(1), Ticket(2), Ticket(3)]);
+        assert_eq!(batch.writes, [forget(), shown(), forget()].concat());
+    }
+
+    #[test]
+    fn only_what_nothing_waits_for_waits() {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let took = |writes| {
+            let begun = clock::time();
+            assert!(batch(1, writes).gather(&queue).is_none());
+            clock::time().since(begun)
+        };
+        assert!(took(forget()) >= SOON);
+        // Whatever else keeps this machine busy: once at least it did not wait.
+        assert!((0..100).any(|_| took(shown()) < SOON));
+        drop(jobs);
+        assert!((0..100).any(|_| took(forget()) < SOON), "nobody can send anything any more");
+    }
 }
