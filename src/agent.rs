@@ -49,7 +49,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::io("the agent cannot start", &e, "allow more open files"))?;
-    let done = Ground::prepare(config, journal).and_then(|ground| runtime.block_on(ground.run()));
+    let done = Ground::prepare(config, journal).and_then(|ground| runtime.block_on(as_task(ground)));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
     // The thread ends when all is written. A reader that stopped reading cannot hold this up for long: the end has its
@@ -58,6 +58,14 @@ pub fn run(options: Options) -> Result<(), Failure> {
         let _ = log.join();
     }
     done
+}
+
+/// The loop as one task among the others: what wakes the future that a runtime blocks on costs a system call more.
+async fn as_task(ground: Ground) -> Result<(), Failure> {
+    match tokio::spawn(ground.run()).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
 }
 
 /// One open file a connection: as many as the system lets this user have.

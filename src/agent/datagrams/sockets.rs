@@ -5,7 +5,7 @@ use crate::agent::clock::pause;
 use crate::agent::journal::Ignored;
 use crate::wire::DATAGRAM_MAX;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt::Ipv4PacketInfo};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
@@ -56,7 +56,11 @@ pub(super) fn home(setup: &Setup) -> io::Result<Vec<UdpSocket>> {
         match setup.bind {
             Some(IpAddr::V4(_)) => socket.set_freebind_v4(true)?,
             Some(IpAddr::V6(_)) => socket.set_freebind_v6(true)?,
-            None if ip.is_ipv4() => setsockopt(&socket, Ipv4PacketInfo, &true)?,
+            None if ip.is_ipv4() => {
+                setsockopt(&socket, Ipv4PacketInfo, &true)?;
+                // A kernel that cannot filter wakes this agent for nothing, and that is all.
+                let _ = socket.attach_filter(&only_addressed());
+            }
             None => {}
         }
         socket.bind(&SocketAddr::new(ip, setup.port).into())?;
@@ -74,6 +78,23 @@ pub(super) fn home(setup: &Setup) -> io::Result<Vec<UdpSocket>> {
         Err(e) => return Err(e),
     }
     Ok(sockets)
+}
+
+/// Lets the kernel keep what came by a broadcast frame from a socket on all interfaces: the sockets on the interfaces
+/// in use hear that, and every heartbeat would wake this agent for a second copy of it. Loads the kind of frame; passes
+/// all of one that was addressed to this machine, and nothing of any other.
+fn only_addressed() -> [SockFilter; 4] {
+    use nix::libc::{
+        BPF_ABS, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, PACKET_HOST, SKF_AD_OFF, SKF_AD_PKTTYPE,
+    };
+    let code = |code: u32| u16::try_from(code).unwrap_or_default();
+    let kind = (SKF_AD_OFF + SKF_AD_PKTTYPE).cast_unsigned();
+    [
+        SockFilter::new(code(BPF_LD | BPF_B | BPF_ABS), 0, 0, kind),
+        SockFilter::new(code(BPF_JMP | BPF_JEQ | BPF_K), 0, 1, u32::from(PACKET_HOST)),
+        SockFilter::new(code(BPF_RET | BPF_K), 0, 0, u32::MAX),
+        SockFilter::new(code(BPF_RET | BPF_K), 0, 0, 0),
+    ]
 }
 
 pub(super) fn tokio(socket: Socket) -> io::Result<UdpSocket> {
