@@ -232,6 +232,8 @@ impl Node {
         match &mut self.role {
             Role::Listening(_) => self.listen(Listening::default()),
             Role::Following(_) => {
+                // What was not heard or answered without a link says nothing about the leader.
+                self.count_anew();
                 self.hello();
                 self.greet = 2;
                 self.doubt(Doubt::Unanswered);
