@@ -344,7 +344,8 @@ impl Node {
         let known = Known { claim, name: name.to_owned(), address: from, direct: true };
         let promised = self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn);
         let target = Target { confirmed: promised, successor, followers, ..Target::told(known, None) };
-        let won = self.has_won();
+        // Who was asked to take over goes on with it: the one who asked decides about others.
+        let own = self.has_won() || self.canvass.as_ref().is_some_and(|c| c.abdicate.is_some());
         match &mut self.role {
             Role::Leading(_) => self.other_leader(target.known, None, from),
             Role::Listening(_) => self.follow(target),
@@ -366,7 +367,7 @@ impl Node {
                 self.follow(target);
             }
             Role::Following(_) => self.heard_other(target.known, from, None),
-            Role::Electing(_) if won => {}
+            Role::Electing(_) if own => {}
             Role::Electing(e) => {
                 match &e.lost {
                     Some(lost) if lost.claim == claim => {
