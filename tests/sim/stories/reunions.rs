@@ -20,10 +20,13 @@ story! {
         lan.run_until(s(3), "another leads", |lan| lan.leaders().len() == 2);
         let new = *lan.leaders().iter().find(|m| **m != old).expect("there are two");
         lan.watch();
+        lan.listen();
         lan.heal_all();
         lan.run(s(10));
         lan.expect_leader(new);
         lan.expect_not_deposed(new);
+        // The connection that they met on has become a session, and stays one.
+        lan.expect_no_event(old, Kind::LeaderSuspected);
     }
 }
 
