@@ -21,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::task::JoinHandle;
 
 /// So many machines.
 const MACHINES: usize = 5;
@@ -67,6 +68,8 @@ struct Chaos<'a> {
     lan: &'a mut Lan,
     dice: ChaCha8Rng,
     begun: Instant,
+    /// Handovers that were asked for since the last calm. At most one a fault.
+    handovers: Vec<JoinHandle<()>>,
     /// What is broken now, and until when.
     broken: Vec<(Instant, End)>,
     /// How many leaders the faults of this wild part may have made.
@@ -95,8 +98,8 @@ impl<'a> Chaos<'a> {
         let dice = ChaCha8Rng::seed_from_u64(seed);
         let address = (1..=MACHINES as u8).collect();
         let (begun, addresses) = (Instant::now(), MACHINES as u8);
-        let (broken, faults) = (Vec::new(), Vec::new());
-        Self { lan, dice, begun, broken, allowed: 0, addresses, address, faults, counted: (0, 0) }
+        let (broken, handovers, faults) = (Vec::new(), Vec::new(), Vec::new());
+        Self { lan, dice, begun, handovers, broken, allowed: 0, addresses, address, faults, counted: (0, 0) }
     }
 
     async fn run(&mut self, during: Duration) {
@@ -219,10 +222,10 @@ impl<'a> Chaos<'a> {
     fn hand_over(&mut self, asked: usize) {
         self.fault(&format!("pc-{asked} is asked for a handover"));
         let client = self.lan.client(asked);
-        tokio::spawn(async move {
+        self.handovers.push(tokio::spawn(async move {
             // Refusals have their reasons here.
             let _ = tokio::time::timeout(2 * SETTLE, client.handover(None)).await;
-        });
+        }));
     }
 
     /// Mends one thing.
@@ -281,6 +284,10 @@ impl<'a> Chaos<'a> {
         self.lan.note("everything is mended");
         let at = Instant::now();
         let all = self.lan.all();
+        // One that is still under way may make a leader yet, or begin a reign anew when it fails.
+        let handovers = std::mem::take(&mut self.handovers);
+        let done = async |_: &Lan| handovers.iter().all(JoinHandle::is_finished).then_some(());
+        self.lan.until(SETTLE + SLACK, "every handover is done or refused", done).await;
         let reign = self.lan.settled(&all, SETTLE + SLACK).await;
         let last = all.iter().filter_map(|machine| self.lan.view(*machine).since).max().expect("all told");
         if self.allowed > 0 {

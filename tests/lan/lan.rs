@@ -65,6 +65,8 @@ pub(crate) struct Lan {
     pub(crate) figures: Vec<String>,
     /// Every event that was told: when, by whom, which, and the epoch that it showed.
     pub(crate) told: Vec<(Instant, usize, String, u64)>,
+    /// Every line that was logged and is no event: when, by whom, which.
+    pub(crate) lines: Vec<(Instant, usize, String)>,
     /// Every event that was logged: when, by whom, which.
     pub(crate) logged: Vec<(Instant, usize, String)>,
     /// When who began to lead that did not lead before, and with which epoch.
@@ -86,6 +88,7 @@ impl Lan {
             transcript: VecDeque::new(),
             figures: Vec::new(),
             told: Vec::new(),
+            lines: Vec::new(),
             logged: Vec::new(),
             begun_to_lead: Vec::new(),
         }
@@ -227,7 +230,7 @@ impl Lan {
                 machine.view.role = Role::Listening;
             }
             What::Noted(event) => self.logged.push((news.at, news.machine, event)),
-            What::Logged(_) => {}
+            What::Logged(line) => self.lines.push((news.at, news.machine, line)),
         }
     }
 

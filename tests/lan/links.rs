@@ -204,6 +204,37 @@ fn a_second_link_takes_over() {
     });
 }
 
+/// All lose their IPv4 addresses in one moment, and have those left that IPv6 gives itself: nobody loses the leader, and a
+/// handover and a kill take milliseconds there too.
+#[test]
+fn ipv4_goes_away() {
+    story("links::ipv4_goes_away", async |lan| {
+        lan.office(3).await;
+        let all = lan.all();
+        lan.start(&all);
+        let reign = lan.settled(&all, SETTLE + SLACK).await;
+        lan.quiet(Duration::from_secs(2)).await;
+        lan.note("there is no IPv4 any more");
+        for machine in lan.all() {
+            lan.ip(machine, "-4 addr flush dev eth0").await;
+        }
+        lan.quiet(Duration::from_secs(7)).await;
+        assert_eq!(lan.settled(&all, SETTLE).await, reign);
+        lan.successor(&all).await;
+        let third = lan.but(&[reign.leader])[1];
+        let at = Instant::now();
+        let told = lan.client(third).handover(None).await.expect("it hands over");
+        let next = lan.settled(&all, SETTLE).await;
+        assert_eq!((name(next.leader), next.cause.as_str()), (told.name, "handover"));
+        lan.figure("handover by link-local addresses", at.elapsed());
+        lan.successor(&all).await;
+        let at = lan.signal(next.leader, Signal::SIGKILL);
+        let survivors = lan.but(&[next.leader]);
+        let (_, took) = lan.failover(("kill -9, link-local", at), &survivors, &next, SETTLE + SLACK).await;
+        assert!(took < AT_ONCE, "{took:?} after a kill");
+    });
+}
+
 /// No IPv4 anywhere: all is well over the addresses that IPv6 gives itself.
 #[test]
 fn ipv6_only() {

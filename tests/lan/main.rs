@@ -22,6 +22,7 @@ mod crowd;
 mod cuts;
 mod deaths;
 mod elections;
+mod floods;
 mod freezer;
 mod ground;
 mod lan;

@@ -1,9 +1,11 @@
 //! What tests expect of a LAN, and watch over a time.
 
-use super::agents::Life;
+use super::agents::{Agent, Life};
 use super::commands::ip;
 use super::lan::{FIGURE, Lan, SETTLE};
 use super::net::{Net, name, port};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A leader whose process ended, or who hands over, is followed long before its silence could be noticed (562 ms).
@@ -95,6 +97,27 @@ impl Lan {
         })
         .await
     }
+
+    /// Where an agent's local interface is.
+    pub(crate) fn socket(&self, machine: usize) -> PathBuf {
+        self.machines[machine - 1].agent.socket()
+    }
+
+    /// An agent's resident memory in KiB.
+    pub(crate) fn resident(&self, machine: usize) -> u64 {
+        self.machines[machine - 1].agent.resident()
+    }
+
+    /// How many lines of one kind an agent has logged since a moment, of that kind which it logged most, and one of them.
+    /// Of one kind are lines that differ in numbers only.
+    pub(crate) fn most_lines(&self, machine: usize, since: Instant) -> (usize, String) {
+        let mut kinds: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        for (_, _, line) in self.lines.iter().filter(|line| line.0 >= since && line.1 == machine) {
+            let kind: String = line.chars().filter(|c| !c.is_ascii_digit()).collect();
+            kinds.entry(kind).or_insert_with(|| (0, line.clone())).0 += 1;
+        }
+        kinds.into_values().max().unwrap_or_default()
+    }
 }
 
 impl Net {
@@ -108,5 +131,28 @@ impl Net {
     pub(crate) async fn lose_all(&mut self, percent: u32) {
         self.loss_of_all = percent;
         self.filter().await;
+    }
+}
+
+impl Agent {
+    /// Where its local interface is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join("sock")
+    }
+
+    /// Its resident memory in KiB, by whatever number the mounted /proc knows it.
+    pub(crate) fn resident(&self) -> u64 {
+        let state = self.dir.join("state");
+        let state = state.to_str().expect("plain text");
+        let processes = std::fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
+        let is_it = |process: &PathBuf| {
+            let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0);
+            words.clone().nth(1) == Some(b"agent") && words.any(|word| word == state.as_bytes())
+        };
+        let process = processes.filter(|path| path.join("status").exists()).find(is_it).expect("it runs");
+        let status = std::fs::read_to_string(process.join("status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
