@@ -87,7 +87,7 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
 pub(crate) fn run() -> Result<(), String> {
     let mut figures = Vec::new();
     for size in SIZES {
-        figures.extend(scene::started(&name(size))?);
+        scene::started(&name(size), &mut figures)?;
     }
     let mut columns = Vec::new();
     for size in SIZES {

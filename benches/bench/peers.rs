@@ -130,32 +130,34 @@ pub(crate) async fn play(peer: Peer, mut lan: Lan) -> Result<(), String> {
     }
     for (what, signal) in [(KILLED, Signal::SIGKILL), (STOPPED, Signal::SIGTERM)] {
         for _ in 0..times(peer.interval() < Duration::from_millis(50)) {
-            let leader = group.ready().await;
+            let leader = group.ready().await?;
             let at = Instant::now();
             group.signal(leader, signal);
-            let took = group.known(at, leader, true).await;
+            let took = group.known(at, leader, true).await?;
             say(what, took);
             group.ended(leader).await?;
             group.start(leader)?;
         }
     }
     for _ in 0..times(false) {
-        let leader = group.ready().await;
+        let leader = group.ready().await?;
         let at = Instant::now();
         plug.silent(leader, true);
-        let took = group.known(at, leader, true).await;
+        let took = group.known(at, leader, true).await?;
         say(SILENT, took);
         plug.silent(leader, false);
     }
     if peer.has_handover() {
         for _ in 0..times(true) {
-            let leader = group.ready().await;
+            let leader = group.ready().await?;
             let to = MACHINES[leader % MACHINES.len()];
             let at = Instant::now();
             let asked = tokio::spawn(etcd::move_leader(leader, etcd::id(&group.dir, to)?));
-            let took = group.known(at, leader, false).await;
-            asked.await.map_err(|e| e.to_string())??;
-            say(HANDOVER, took);
+            match group.known(at, leader, false).await {
+                Ok(took) => say(HANDOVER, took),
+                // It may have lost the role by itself meanwhile, and refuses.
+                Err(why) => eprintln!("{of}: {HANDOVER}: {why}: {:?}", asked.await),
+            }
         }
     }
     Ok(())
@@ -209,17 +211,17 @@ impl Group {
         }
     }
 
-    async fn until(&mut self, found: impl Fn(&Group) -> Option<usize>) -> usize {
-        let found = async {
-            loop {
-                if let Some(leader) = found(self) {
-                    return leader;
-                }
-                let says = self.news.recv().await.expect("this group has a mouth");
-                self.take_in(says);
+    async fn until(&mut self, found: impl Fn(&Group) -> Option<usize>) -> Result<usize, String> {
+        let end = tokio::time::Instant::now() + LONG;
+        loop {
+            if let Some(leader) = found(self) {
+                return Ok(leader);
             }
-        };
-        tokio::time::timeout(LONG, found).await.expect("the peer has a leader in time")
+            match tokio::time::timeout_at(end, self.news.recv()).await {
+                Ok(Some(says)) => self.take_in(says),
+                _ => return Err(format!("{} has no leader: {:?}", self.peer.name(), self.view)),
+            }
+        }
     }
 
     /// The leader that all who are asked name; with VRRP only the leader itself knows.
@@ -239,8 +241,8 @@ impl Group {
     }
 
     /// Waits until there is one leader, and then at least an interval more.
-    async fn ready(&mut self) -> usize {
-        let leader = self.until(|group| group.agreed(&MACHINES)).await;
+    async fn ready(&mut self) -> Result<usize, String> {
+        let leader = self.until(|group| group.agreed(&MACHINES)).await?;
         let random = f64::from(getrandom::u32().expect("randomness")) / f64::from(u32::MAX);
         let calm = self.peer.interval() * 4 + Duration::from_millis(100);
         let end = tokio::time::Instant::now() + calm + self.peer.interval().mul_f64(random);
@@ -248,17 +250,17 @@ impl Group {
             self.take_in(says);
         }
         match self.agreed(&MACHINES) {
-            Some(same) if same == leader => leader,
+            Some(same) if same == leader => Ok(leader),
             _ => Box::pin(self.ready()).await,
         }
     }
 
     /// The time from a moment until the others name another leader.
-    async fn known(&mut self, at: Instant, leader: usize, gone: bool) -> Duration {
+    async fn known(&mut self, at: Instant, leader: usize, gone: bool) -> Result<Duration, String> {
         let asked: Vec<usize> = MACHINES.into_iter().filter(|machine| !gone || *machine != leader).collect();
-        let next = self.until(|group| group.agreed(&asked).filter(|next| *next != leader)).await;
+        let next = self.until(|group| group.agreed(&asked).filter(|next| *next != leader)).await?;
         let told = |machine: &usize| self.view.get(machine).filter(|view| view.0 == Some(next)).map(|view| view.1);
-        asked.iter().filter_map(told).max().expect("it was told").saturating_duration_since(at)
+        Ok(asked.iter().filter_map(told).max().expect("it was told").saturating_duration_since(at))
     }
 
     /// Ends all, forgets all, and starts all.
@@ -274,7 +276,7 @@ impl Group {
         while self.news.try_recv().is_ok() {}
         let at = Instant::now();
         MACHINES.into_iter().try_for_each(|machine| self.start(machine))?;
-        let leader = self.until(|group| group.agreed(&MACHINES)).await;
+        let leader = self.until(|group| group.agreed(&MACHINES)).await?;
         let told = self.view.values().filter(|view| view.0 == Some(leader)).map(|view| view.1).max();
         Ok(told.expect("it was told").saturating_duration_since(at))
     }

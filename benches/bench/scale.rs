@@ -33,13 +33,17 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
 pub(crate) fn run() -> Result<(), String> {
     let mut text = machine::described("cargo bench --bench scale");
     if scene::wanted(LOCAL) {
-        text.push_str(&asked(&Found::new(scene::started(LOCAL)?)));
+        let mut figures = Vec::new();
+        scene::started(LOCAL, &mut figures)?;
+        text.push_str(&asked(&Found::new(figures)));
     }
     if scene::wanted(CROWD) {
         let neighbours = Neighbours::raise()?;
-        let figures = scene::started(CROWD);
+        let mut figures = Vec::new();
+        let played = scene::started(CROWD, &mut figures);
         drop(neighbours);
-        text.push_str(&crowded(&Found::new(figures?)));
+        played?;
+        text.push_str(&crowded(&Found::new(figures)));
     }
     docs::part("scale", &text)
 }

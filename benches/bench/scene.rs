@@ -15,7 +15,7 @@ const DIR: &str = "TANIST_BENCH_DIR";
 const FIGURE: &str = "figure ";
 
 /// A scene that takes longer is ended, in seconds.
-const LONGEST: &str = "3600";
+const LONGEST: &str = "7200";
 
 /// One figure: of whom, of what, how much.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,19 +78,19 @@ pub(crate) fn wanted(scene: &str) -> bool {
 /// Plays a scene in a process and namespaces of its own, and gathers its figures.
 ///
 /// # Errors
-/// When no LAN can be made here, or the scene ended badly: what it said is on standard error already. The figures that
-/// it printed before are lost with it.
-pub(crate) fn started(name: &str) -> Result<Vec<Figure>, String> {
+/// When no LAN can be made here, or the scene ended badly: what it said is on standard error already, and what it
+/// measured before is in `figures`.
+pub(crate) fn started(name: &str, figures: &mut Vec<Figure>) -> Result<(), String> {
     let way = way().as_ref().map_err(Clone::clone)?;
     let dir = tempfile::tempdir().map_err(|e| format!("no directory: {e}"))?;
     let mut command = Command::new("timeout");
     command.args(["--signal=KILL", LONGEST, "unshare"]).args(way);
     command.arg(std::env::current_exe().map_err(|e| e.to_string())?);
-    command.env(SCENE, name).env(DIR, dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.env(SCENE, name).env(DIR, dir.path()).env("RUST_BACKTRACE", "0");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("timeout: {e}"))?;
     let held = child.stdin.take();
     let out = child.stdout.take().ok_or("no output")?;
-    let mut figures = Vec::new();
     for line in BufReader::new(out).lines() {
         let line = line.map_err(|e| e.to_string())?;
         match line.strip_prefix(FIGURE).map(serde_json::from_str) {
@@ -100,5 +100,5 @@ pub(crate) fn started(name: &str) -> Result<Vec<Figure>, String> {
     }
     let status = child.wait().map_err(|e| e.to_string())?;
     drop(held);
-    if status.success() { Ok(figures) } else { Err(format!("the scene `{name}` ended with {status}")) }
+    if status.success() { Ok(()) } else { Err(format!("the scene `{name}` ended with {status}")) }
 }
