@@ -17,6 +17,7 @@ use crate::event::{self, Event, Kind, Value};
 use crate::protocol::{Durable, Node, Start};
 use crate::store::{Opened, Store};
 use crate::wire::Wire;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,20 @@ impl Ground {
         Event { kind: Kind::Started, level: event::Level::Info, at, epoch, cause: None, text, fields }
     }
 
+    /// What the core is made from.
+    fn node(&self, peers: Vec<SocketAddr>) -> Start {
+        Start {
+            node: self.found.node,
+            name: self.config.name.clone(),
+            port: self.config.port,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: self.config.settings.clone(),
+            peers,
+            seed: self.seed,
+            durable: self.durable.clone(),
+        }
+    }
+
     fn facts(&self) -> Facts {
         Facts {
             cluster: self.config.cluster.clone(),
@@ -127,21 +142,9 @@ impl Ground {
         let stop = signals::follow(self.config.socket.clone()).map_err(|e| threads(&e))?;
 
         let (events, facts) = (self.events(), self.facts());
+        let node = Node::new(self.node(peers.addresses()), clock::now());
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
         let (sessions, reports) = Sessions::new(listener, wire.clone(), Dialer { from: bind }, counts.clone());
-        let node = Node::new(
-            Start {
-                node: self.found.node,
-                name: self.config.name,
-                port,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                settings: self.config.settings,
-                peers: peers.addresses(),
-                seed: self.seed,
-                durable: self.durable,
-            },
-            clock::now(),
-        );
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);
