@@ -252,17 +252,19 @@ fn whatever_is_in_its_place_is_set_aside_and_kept() {
 #[test]
 fn damaged_stores_do_not_pile_up_and_the_newest_stay() {
     let dir = TempDir::new().expect("a directory");
-    let aside: Vec<_> = (0..DAMAGED_MAX + 3)
-        .map(|n| {
-            fs::write(dir.path().join("tanist.redb"), format!("damaged {n}")).expect("written");
-            Store::open(dir.path()).expect("opens").set_aside.expect("set aside")
-        })
-        .collect();
-    let kept = aside.iter().filter(|path| path.exists()).count();
-    assert_eq!(kept, DAMAGED_MAX);
-    let last = fs::read_to_string(aside.last().expect("some")).expect("the newest is there");
-    assert_eq!(last, format!("damaged {}", DAMAGED_MAX + 2));
-    assert!(!aside[0].exists(), "the oldest went first");
+    for n in 0..DAMAGED_MAX + 3 {
+        let damaged = format!("damaged {n}");
+        fs::write(dir.path().join("tanist.redb"), &damaged).expect("written");
+        let aside = Store::open(dir.path()).expect("opens").set_aside.expect("set aside");
+        assert_eq!(fs::read_to_string(aside).expect("the newest is there"), damaged);
+    }
+    let all = fs::read_dir(dir.path()).expect("a directory").flatten();
+    let kept = all.filter(|entry| entry.file_name().to_string_lossy().contains("damaged"));
+    let mut kept: Vec<_> = kept.map(|entry| fs::read_to_string(entry.path()).expect("kept")).collect();
+    kept.sort();
+    // Two that were moved in the same tick of the file system's clock have no order.
+    assert_eq!((kept.len(), kept.last()), (DAMAGED_MAX, Some(&format!("damaged {}", DAMAGED_MAX + 2))), "{kept:?}");
+    assert_ne!(kept[0], "damaged 0");
 }
 
 /// A filled store as bytes: after a clean end, and as a process that died leaves it.

@@ -217,7 +217,7 @@ mod tests {
         let (_journal, heard, queue) = heard(Level::Info);
         let logger = Logger(heard);
         for level in [log::Level::Error, log::Level::Warn, log::Level::Info] {
-            logger.log(&log::Record::builder().level(level).target("redb").args(format_args!("torn")).build());
+            logger.log(&log::Record::builder().level(level).target("redb").args(format_args!("torn {level}")).build());
         }
         let lines: Vec<_> = queue.try_iter().collect();
         assert_eq!(lines.iter().map(|l| l.level).collect::<Vec<_>>(), [Level::Error, Level::Warn]);
