@@ -22,6 +22,7 @@
 mod attack_tests;
 mod base;
 mod canvass;
+mod clone;
 mod conns;
 mod directory;
 mod discovery;

@@ -66,6 +66,8 @@ pub(super) struct Base {
     writes: BTreeMap<Ticket, (Time, Then)>,
     /// Writes that found no room in this step. Bound: one step's.
     pub(super) refused: Vec<Then>, // bound: WRITES
+    /// How often others have caused an event of a kind, and since when that is counted.
+    told: BTreeMap<Kind, (Time, u32)>, // bound: the words of KIND
     last_ticket: u64,
     last_nonce: u64,
     pub(super) beat_seq: u64,
@@ -80,6 +82,7 @@ impl Base {
             // Whichever start it has now, it will say.
             let node = Node { id: m.id, boot: crate::ident::BootId(0) };
             let mut entry = Entry::new(node, m.name, m.address, now.time);
+            entry.met = true;
             entry.kept = Some((m.address, now.time));
             // Its silence counts from the last sign, however often this agent starts.
             let silent = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));
@@ -109,6 +112,7 @@ impl Base {
             seniority: (Duration::ZERO, now.time),
             writes: BTreeMap::new(),
             refused: Vec::new(),
+            told: BTreeMap::new(),
             last_ticket: 0,
             last_nonce: 0,
             beat_seq: 0,
@@ -226,8 +230,30 @@ impl Base {
     // ---- what users are told
 
     pub(super) fn tell(&mut self, kind: Kind, level: Level, cause: Option<Cause>, text: String, fields: Fields) {
+        if !self.may_tell(kind) {
+            return;
+        }
         let epoch = self.shown_epoch();
         self.out.push(Output::Event(Event { kind, level, at: self.wall, epoch, cause, text, fields }));
+    }
+
+    /// What others can cause as often as they like is told so often and no more, until a second is over.
+    fn may_tell(&mut self, kind: Kind) -> bool {
+        use Kind::{
+            ClaimBacked, ClaimRefused, CloneDetected, ClusterFull, IntruderIgnored, LeaderAnswered, LeaderSuspected,
+        };
+        let others =
+            [ClaimBacked, ClaimRefused, CloneDetected, ClusterFull, IntruderIgnored, LeaderAnswered, LeaderSuspected];
+        if !others.contains(&kind) {
+            return true;
+        }
+        let now = self.now;
+        let (since, count) = self.told.entry(kind).or_insert((now, 0));
+        if now.since(*since) >= limits::HOUSE {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= limits::TOLD
     }
 
     pub(super) fn info(&mut self, kind: Kind, text: String, fields: Fields) {
@@ -338,7 +364,8 @@ impl Base {
 
     /// Enters or refreshes a member that was heard from `address`. A new member or a new boot of a known one comes back
     /// as its former boot.
-    pub(super) fn heard(&mut self, from: &Sender, address: Option<SocketAddr>) -> Option<Node> {
+    /// `met`: a connection has said it.
+    pub(super) fn heard(&mut self, from: &Sender, address: Option<SocketAddr>, met: bool) -> Option<Node> {
         if from.node.id == self.me.node.id {
             return None;
         }
@@ -348,12 +375,14 @@ impl Base {
             if let Some(address) = address {
                 let mut entry = Entry::new(from.node, from.name.clone(), address, now);
                 entry.heard = Some(now);
+                entry.met = met;
                 self.members.insert(entry);
             }
             return None;
         };
         let former = (entry.node.boot != from.node.boot).then_some(entry.node);
         entry.node = from.node;
+        entry.met |= met;
         if entry.name != from.name {
             entry.name.clone_from(&from.name);
         }

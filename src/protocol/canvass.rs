@@ -105,22 +105,23 @@ impl Node {
         let alive = |e: &directory::Entry| {
             listed && e.state == MemberState::Alive
                 || answered.contains(&e.node.id)
-                || e.heard_within(limits::SILENT, now)
+                // Where there is a list, a stranger is asked and not awaited: it may be nobody at all.
+                || e.heard_within(limits::SILENT, now) && (e.met || !listed)
         };
         let members: Vec<_> = self.base.members.reachable().filter(|e| e.state != MemberState::Left).collect();
         let mut views: Vec<_> = members.iter().map(|e| e.to_member(now)).collect();
         for v in &mut views {
             v.state = MemberState::Alive;
         }
-        let order: Vec<NodeId> = directory::line(views.iter(), None).into_iter().map(|(id, _)| id).collect();
-        let rank = |id: NodeId| order.iter().position(|o| *o == id).unwrap_or(usize::MAX);
-        let mut all: Vec<(NodeId, bool)> =
-            members.iter().map(|e| (e.node.id, Some(e.node.id) != dead && alive(e))).collect();
-        all.sort_by_key(|(id, awaited)| (!awaited, rank(*id), *id));
-        for (_, awaited) in all.iter_mut().skip(limits::AWAITED) {
-            *awaited = false;
-        }
-        all
+        let order: BTreeMap<NodeId, usize> =
+            directory::line(views.iter(), None).into_iter().enumerate().map(|(i, (id, _))| (id, i)).collect();
+        let rank = |id: NodeId| order.get(&id).copied().unwrap_or(usize::MAX);
+        let mut all: Vec<(bool, bool, usize, NodeId)> = members
+            .iter()
+            .map(|e| (Some(e.node.id) == dead || !alive(e), !e.met, rank(e.node.id), e.node.id))
+            .collect();
+        all.sort_unstable();
+        all.into_iter().enumerate().map(|(i, (not, _, _, id))| (id, !not && i < limits::AWAITED)).collect()
     }
 
     fn ask_voice(&mut self, id: NodeId, awaited: bool, canvass: Canvass) {

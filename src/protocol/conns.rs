@@ -1,5 +1,6 @@
 //! The connections of an agent, direct ones and those that go through another member (protocol §6).
 
+use super::limits::{PIPES, PIPES_EACH};
 use crate::ident::{ConnId, Node, NodeId};
 use crate::message::{Frame, Sender};
 use crate::time::Time;
@@ -172,7 +173,10 @@ impl Conns {
         std::mem::take(&mut state.held)
     }
 
-    pub(super) fn piped(&self) -> usize {
-        self.all.values().filter(|c| c.purpose == Purpose::Piped).count()
+    /// Whether one more pipe fits, for who is at the other end of this connection.
+    pub(super) fn pipe_fits(&self, conn: ConnId) -> bool {
+        let Some(ip) = self.all.get(&conn).map(|c| c.address.ip()) else { return false };
+        let piped = || self.all.values().filter(|c| c.purpose == Purpose::Piped);
+        piped().count() < PIPES && piped().filter(|c| c.address.ip() == ip).count() < PIPES_EACH
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub(super) via: Option<NodeId>,
     /// It has been in this cluster's list for `.0` already at `.1`.
     pub(super) seniority: (Duration, Time),
+    /// A connection with it, or a leader's list, has vouched for it: otherwise it is a stranger.
+    pub(super) met: bool,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
     /// When it was last heard from `address`.
@@ -47,6 +49,7 @@ impl Entry {
             rtt_us: None,
             via: None,
             seniority: (Duration::ZERO, now),
+            met: false,
             heard: None,
             address_heard: now,
             kept: None,
@@ -156,16 +159,40 @@ impl Directory {
         self.all.len()
     }
 
-    /// Enters a member; false when the list is full of others.
+    /// Enters a member; false when the list is full of others. A stranger never takes the place of one that was met.
     pub(super) fn insert(&mut self, entry: Entry) -> bool {
-        if self.all.len() >= limits::MEMBERS - 1 && !self.all.contains_key(&entry.node.id) {
-            // The one that was not heard for the longest makes room, unless all are there.
-            let gone = self.all.values().filter(|e| e.state != MemberState::Alive);
-            let Some(oldest) = gone.min_by_key(|e| e.heard.unwrap_or(Time(0))).map(|e| e.node.id) else { return false };
-            self.all.remove(&oldest);
+        if !self.all.contains_key(&entry.node.id) {
+            let ip = entry.address.ip();
+            let stranger = |e: &Entry| !e.met;
+            let there = |e: &Entry| e.address.ip() == ip && (!e.met || e.state != MemberState::Alive);
+            let at_ip = self.all.values().filter(|e| e.address.ip() == ip).count();
+            let strangers = self.all.values().filter(|e| stranger(e)).count();
+            let room = (ip.is_unspecified() || at_ip < limits::SAME_ADDRESS || self.drop_oldest(there))
+                && (entry.met || strangers < limits::STRANGERS || self.drop_oldest(stranger))
+                && (self.all.len() < limits::MEMBERS - 1
+                    || self.drop_oldest(stranger)
+                    || entry.met && self.drop_oldest(|e| e.state != MemberState::Alive));
+            if !room {
+                return false;
+            }
         }
         self.all.insert(entry.node.id, entry);
         true
+    }
+
+    /// Drops the one of these that was not heard for the longest; false when there is none.
+    fn drop_oldest(&mut self, which: impl Fn(&Entry) -> bool) -> bool {
+        let those = self.all.values().filter(|e| which(e));
+        let Some(oldest) = those.min_by_key(|e| e.heard.unwrap_or(Time(0))).map(|e| e.node.id) else { return false };
+        self.all.remove(&oldest).is_some()
+    }
+
+    /// The next of these after `last`, in turn.
+    pub(super) fn in_turn(&self, last: NodeId, which: impl Fn(&Entry) -> bool) -> impl Iterator<Item = &Entry> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let after = self.all.range((Excluded(last), Unbounded));
+        let rest = self.all.range((Unbounded, Included(last)));
+        after.chain(rest).map(|(_, e)| e).filter(move |e| which(e))
     }
 
     pub(super) fn remove(&mut self, id: NodeId) -> Option<Entry> {
@@ -177,7 +204,7 @@ impl Directory {
     pub(super) fn reachable(&self) -> impl Iterator<Item = &Entry> {
         let mut holders: BTreeMap<SocketAddr, &Entry> = BTreeMap::new(); // bound: MEMBERS
         for e in self.all.values().filter(|e| !e.address.ip().is_unspecified()) {
-            let rank = |e: &Entry| (e.state == MemberState::Alive, e.heard);
+            let rank = |e: &Entry| (e.state == MemberState::Alive, e.met, e.heard);
             match holders.get(&e.address) {
                 Some(other) if rank(other) >= rank(e) => {}
                 _ => drop(holders.insert(e.address, e)),
@@ -203,11 +230,11 @@ impl Directory {
         }
     }
 
-    /// What is to be written down about members heard since the last time: those whose address changed, are new, or
+    /// What is to be written down about members that were met, and heard since the last time: those whose address changed, are new, or
     /// were written down long ago.
     pub(super) fn unwritten(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
         let mut rows = Vec::new();
-        for e in self.all.values_mut() {
+        for e in self.all.values_mut().filter(|e| e.met) {
             let Some(heard) = e.heard.filter(|_| !e.address.ip().is_unspecified()) else { continue };
             let due = match e.kept {
                 None => true,

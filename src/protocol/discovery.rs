@@ -1,15 +1,13 @@
 //! Finding one another: Hello, Hi, Welcome, and what every other datagram means to each role (protocol §5).
 
 use super::base::localised;
-use super::conns::{Purpose, Route};
 use super::role::{Doubt, Listening, PendingHi, Phase, Role};
 use super::timers::Timer;
 use super::{Node, To, limits};
-use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::{Cause, Kind};
 use crate::ident::{ConnId, Node as Ident, NodeId};
-use crate::message::{Cast, Datagram, Frame, Goodbye, Heartbeat, Hello, Hi, Join, Known, MemberState, Welcome};
+use crate::message::{Cast, Datagram, Goodbye, Heartbeat, Hello, Hi, Known, MemberState, Welcome};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -87,7 +85,11 @@ impl Node {
         let lately = self.base.settings.silence();
         let now = self.base.now;
         let mut one: BTreeSet<SocketAddr> = self.base.peers.iter().copied().collect();
-        one.extend(self.base.members.iter().filter(|e| !e.heard_within(lately, now)).map(|e| e.address));
+        // Strangers are not greeted: a datagram may have named any address for them.
+        let quiet = |e: &super::directory::Entry| e.met && !e.heard_within(lately, now);
+        let those: Vec<_> = self.base.members.in_turn(self.greeted, quiet).take(limits::GREETED).collect();
+        self.greeted = those.last().map_or(self.greeted, |e| e.node.id);
+        one.extend(those.into_iter().map(|e| e.address));
         for address in one.into_iter().filter(|a| !a.ip().is_unspecified()) {
             let cast = hello(&self.base, false);
             self.base.cast(To::One(address), cast);
@@ -114,7 +116,7 @@ impl Node {
         if sender.node == self.base.me.node {
             return;
         }
-        let former = self.base.heard(&sender, Some(from));
+        let former = self.base.heard(&sender, Some(from), false);
         if let Some(e) = self.base.members.get_mut(sender.node.id)
             && e.state == MemberState::Left
             && !matches!(cast, Cast::Goodbye(_))
@@ -144,45 +146,6 @@ impl Node {
                 }
             }
             Cast::Answer(a) => self.datagram_answers(sender.node, &a, from),
-        }
-    }
-
-    /// A leader serves this agent under the id that it has: what others say of that id is the leaders' matter (§4).
-    fn in_session(&self) -> bool {
-        matches!(&self.role, Role::Following(f) if f.settled && f.session.is_some())
-    }
-
-    /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
-    /// Two leaders meet instead.
-    pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
-        let now = self.base.now;
-        let lately = self.clone_asked.is_some_and(|at| now.since(at) < limits::PING);
-        if lately || matches!(self.role, Role::Leading(_)) {
-            return;
-        }
-        self.clone_asked = Some(now);
-        // What the last question left open has had its time.
-        let old: Vec<ConnId> =
-            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Clone).map(|(id, _)| id).collect();
-        for conn in old {
-            self.base.close(conn);
-        }
-        let direct = (!from.ip().is_unspecified()).then_some(Route { to, hop: from, via: None });
-        let routes =
-            [direct, relay.and_then(|r| self.base.members.get(r)).map(|e| Route { to, hop: e.address, via: relay })];
-        // Whose the id is does not depend on any reign.
-        let claim = Claim { epoch: 0, at: crate::time::Wall(0), node: to };
-        let join = Join {
-            claim,
-            shown: None,
-            priority: self.base.settings.priority,
-            version: self.base.version.clone(),
-            holding: Holding::default(),
-            via: None,
-        };
-        for route in routes.into_iter().flatten() {
-            let join = Join { via: route.via, ..join.clone() };
-            self.base.dial(route, Purpose::Clone, Frame::Join(join));
         }
     }
 
@@ -293,13 +256,13 @@ impl Node {
             }
             return;
         }
-        let won = self.has_won();
+        let (won, insists) = (self.has_won(), self.insists());
         match &mut self.role {
             Role::Listening(l) => {
                 l.answered.insert(node.id);
                 self.follow(Target::told(known, relay));
             }
-            Role::Electing(_) if won => {}
+            Role::Electing(_) if won || insists => {}
             Role::Electing(e) => match &e.lost {
                 Some(lost) if lost.claim == known.claim => {
                     if known.direct {
@@ -346,6 +309,7 @@ impl Node {
         let target = Target { confirmed: promised, successor, followers, ..Target::told(known, None) };
         // Who was asked to take over goes on with it: the one who asked decides about others.
         let own = self.has_won() || self.canvass.as_ref().is_some_and(|c| c.abdicate.is_some());
+        let insists = self.insists();
         match &mut self.role {
             Role::Leading(_) => self.other_leader(target.known, None, from),
             Role::Listening(_) => self.follow(target),
@@ -363,11 +327,13 @@ impl Node {
                 self.heard_other(target.known, from, None);
             }
             Role::Following(f) if f.released == Some(claim) => self.follow(target),
-            Role::Following(f) if !f.settled && !f.confirmed && (followers, claim) > (f.followers, f.claim) => {
+            Role::Following(f)
+                if !insists && !f.settled && !f.confirmed && (followers, claim) > (f.followers, f.claim) =>
+            {
                 self.follow(target);
             }
             Role::Following(_) => self.heard_other(target.known, from, None),
-            Role::Electing(_) if own => {}
+            Role::Electing(_) if own || insists => {}
             Role::Electing(e) => {
                 match &e.lost {
                     Some(lost) if lost.claim == claim => {
@@ -388,7 +354,7 @@ impl Node {
         if claim.node != node || claim.epoch > self.base.highest().saturating_add(limits::EPOCH_LEAP) {
             return;
         }
-        if claim.epoch <= self.base.highest() {
+        if claim.epoch <= self.base.highest() || self.insists() {
             return;
         }
         let until = self.base.now + self.base.settings.after_canvass();

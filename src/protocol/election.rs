@@ -5,7 +5,7 @@ use super::conns::Purpose;
 use super::discovery::Target;
 use super::role::{Electing, Lost, Phase, Role};
 use super::timers::Timer;
-use super::{Node, directory};
+use super::{Node, directory, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind};
 use crate::ident::{ConnId, Node as Ident, NodeId};
@@ -26,6 +26,24 @@ pub(super) struct Veto {
 }
 
 impl Node {
+    /// Counts how long nobody leads (§7.2): a leader that was only heard by datagram is none.
+    pub(super) fn count_leaderless(&mut self) {
+        let led = match &self.role {
+            Role::Leading(_) => true,
+            Role::Following(f) => f.settled,
+            // Before there is a link, or while the disk is stuck, nobody can be elected here.
+            Role::Listening(_) | Role::Electing(_) => !self.base.linked() || self.base.store_stuck(),
+        };
+        self.leaderless = if led { None } else { self.leaderless.or(Some(self.base.now)) };
+    }
+
+    /// Nobody has led for so long that somebody may be keeping it so: what others only say is heard no more, and this
+    /// agent asks for voices itself.
+    pub(super) fn insists(&self) -> bool {
+        let long = self.base.settings.after_canvass() * limits::WAITS;
+        self.may_lead() && self.leaderless.is_some_and(|since| self.base.now.since(since) > long)
+    }
+
     fn electing(&mut self, lost: Option<Lost>) {
         (self.tries, self.higher) = (0, 0);
         self.role = Role::Electing(Electing {

@@ -254,9 +254,11 @@ impl Node {
         let leader = matches!(&self.role, Role::Following(f) if f.claim.node.id == m.node.id);
         let known = self.base.members.get(m.node.id).is_some();
         if !known {
-            self.base.members.insert(Entry::new(m.node, m.name.clone(), m.address, now));
+            let entry = Entry { met: true, ..Entry::new(m.node, m.name.clone(), m.address, now) };
+            self.base.members.insert(entry);
         }
         let Some(entry) = self.base.members.get_mut(m.node.id) else { return };
+        entry.met = true;
         let was = if known { entry.state } else { MemberState::Silent };
         // Where the leader is the session knows, and it may have more than one address.
         let relay = matches!(&self.role, Role::Following(f) if f.relay == Some(m.node.id));

@@ -62,7 +62,7 @@ impl Node {
             (entry.address, entry.address_heard) = (super::base::with_port(address, port), self.base.now);
             entry.heard = Some(self.base.now);
         }
-        let former = self.base.heard(&open.from, (!relayed).then_some(address));
+        let former = self.base.heard(&open.from, (!relayed).then_some(address), true);
         self.new_boot(former, open.from.node);
     }
 
@@ -119,7 +119,7 @@ impl Node {
         let address = leader.or(other.map(|(k, _, _)| k.address)).or_else(|| fresh(via.to));
         let first = self.base.conns.get(conn).is_some_and(|c| c.peer.is_none() && c.purpose == Purpose::Incoming);
         match address {
-            Some(to) if first && self.base.conns.piped() < limits::PIPES => {
+            Some(to) if first && self.base.conns.pipe_fits(conn) => {
                 if let Some(state) = self.base.conns.get_mut(conn) {
                     state.purpose = Purpose::Piped;
                 }

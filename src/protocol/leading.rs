@@ -100,7 +100,7 @@ impl Node {
     /// Configured and remembered members without a session are announced to in turn.
     fn next_without_session(&mut self) -> Option<SocketAddr> {
         let Role::Leading(l) = &mut self.role else { return None };
-        let without = |e: &&directory::Entry| !l.sessions.contains_key(&e.node.id);
+        let without = |e: &&directory::Entry| e.met && !l.sessions.contains_key(&e.node.id);
         let count = self.base.members.reachable().filter(without).count();
         let peers = self.base.peers.iter().copied();
         let known =

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// Members that a list holds; whoever comes beyond follows by heartbeat alone.
 pub const MEMBERS: usize = 2048;
+/// Of them, those that were only ever heard by datagram: whoever is on the LAN can invent these.
+pub const STRANGERS: usize = 256;
+/// Of them, those at one IP address.
+pub const SAME_ADDRESS: usize = 64;
+/// Members that one Hello is sent to one by one, in turn.
+pub const GREETED: usize = 64;
 /// Sessions that a leader serves.
 pub const SESSIONS: usize = 1024;
 /// Connections in all; an accepted one beyond is closed.
@@ -22,6 +28,16 @@ pub const OTHERS: usize = 64;
 pub const HIS: usize = 256;
 /// Handovers that users wait for.
 pub const REQUESTS: usize = 64;
+/// Claims of others that are backed in quick succession.
+pub const BACKS: u32 = 32;
+/// How many more are backed in a second.
+pub const BACKS_A_SECOND: u32 = 8;
+/// So many waits for another's claim without a leader, and nothing but voices ends the own canvass.
+pub const WAITS: u32 = 16;
+/// Pipes that one address asks for.
+pub const PIPES_EACH: usize = 8;
+/// Events of one kind that others can cause, in a second; further ones are not told.
+pub const TOLD: u32 = 32;
 /// How far above the own epoch another's is believed.
 pub const EPOCH_LEAP: u64 = 1 << 32;
 /// Times a claim is made again at once after `Higher`.

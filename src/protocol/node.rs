@@ -20,6 +20,12 @@ pub struct Node {
     /// Hellos that wait for their answer. Bound: [`limits::HIS`].
     pub(super) his: BTreeMap<NodeId, PendingHi>,
     pub(super) stopping: bool,
+    /// The member that was the last to be greeted by itself.
+    pub(super) greeted: NodeId,
+    /// Since when nobody leads whom this agent has heard on a connection.
+    pub(super) leaderless: Option<Time>,
+    /// Claims of others that may still be backed, and when that was counted.
+    pub(super) backs: (u32, Time),
     /// Hellos that are still to be said after a change of address.
     pub(super) greet: u32,
     /// The store was told to be stuck.
@@ -58,6 +64,9 @@ impl Node {
             role: Role::Listening(Listening::default()),
             his: BTreeMap::new(),
             stopping: false,
+            greeted: NodeId(uuid::Uuid::nil()),
+            leaderless: None,
+            backs: (limits::BACKS, now.time),
             greet: 0,
             stuck: false,
             trouble: None,
@@ -83,6 +92,7 @@ impl Node {
         if let Some(planned) = self.planned {
             self.own_gap(self.base.now.since(planned));
         }
+        self.count_leaderless();
         self.input(input);
         for round in 0.. {
             assert!(round < DUE, "timers are set in the past without end");
@@ -335,7 +345,8 @@ impl Node {
         let leader = self.leader().map(|n| n.id);
         let named = self.successor().map(|n| n.id);
         let line = directory::line(all.iter().filter(|m| Some(m.node.id) != leader), named);
-        let rank = |id: NodeId| line.iter().position(|(l, _)| *l == id);
+        let places: BTreeMap<NodeId, usize> = line.iter().enumerate().map(|(i, (id, _))| (*id, i)).collect();
+        let rank = |id: NodeId| places.get(&id).copied();
         all.sort_by_key(|m| (Some(m.node.id) != leader, rank(m.node.id).unwrap_or(usize::MAX), m.node.id));
         all.into_iter()
             .map(|member| {

@@ -1,11 +1,10 @@
 //! A follower's session to its leader: its dials, its pings, and the ways to the leader (protocol §6).
 
-use super::base::Then;
 use super::conns::{Conn, Purpose, Route};
 use super::discovery::Target;
 use super::role::{Doubt, Listening, ROUTES, Role, Session};
 use super::timers::Timer;
-use super::{Closed, Node, Write, limits};
+use super::{Closed, Node, limits};
 use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Kind;
@@ -43,19 +42,6 @@ impl Node {
             routes.extend(others.into_iter().filter_map(|id| self.base.through(to, id)).take(ROUTES - 2));
         }
         routes
-    }
-
-    /// Where the leader is, as the session to it shows: no datagram can say otherwise for as long as that stands.
-    pub(super) fn session_address(&self) -> Option<SocketAddr> {
-        let Role::Following(f) = &self.role else { return None };
-        let conn = self.base.conns.get(f.session.as_ref().filter(|s| s.via.is_none())?.conn)?;
-        Some(super::base::with_port(conn.address, conn.peer.as_ref()?.port))
-    }
-
-    /// The leader was heard from another address than `own` last.
-    pub(super) fn leader_moved(&self, own: SocketAddr) -> bool {
-        let Role::Following(f) = &self.role else { return false };
-        self.base.members.get(f.claim.node.id).is_some_and(|e| e.address != own)
     }
 
     /// A dial for a session has had its time, or it is time for the next.
@@ -330,35 +316,7 @@ impl Node {
         self.follow(Target { moved: true, ..Target::told(known, None) });
     }
 
-    /// Another living agent has this id (§4). False when this one took a new id lately: that has no double.
-    pub(super) fn cloned(&mut self) -> bool {
-        let now = self.base.now;
-        if self.renamed.is_some_and(|at| now.since(at) < limits::NEW_ID) {
-            let text = "another agent says again that it has this machine's id, which is new: it is not believed";
-            self.base.warn(Kind::IntruderIgnored, text.to_owned(), vec![]);
-            return false;
-        }
-        self.renamed = Some(now);
-        let old = self.base.me.node.id;
-        let id = self.base.random_id();
-        self.base.me.node.id = id;
-        self.base.persist(vec![Write::Identity(id)], Then::Nothing);
-        let text = format!("another living agent has the id {}: this one takes a new one", old.short());
-        self.base.warn(Kind::CloneDetected, text, vec![("id", id.to_string().into()), ("was", old.to_string().into())]);
-        // Whoever is at the other end of these was told the old id.
-        let told: Vec<ConnId> =
-            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Incoming).map(|(id, _)| id).collect();
-        for conn in told {
-            self.base.close(conn);
-        }
-        // The promises of the old id stay promises; its own claims are nobody's now.
-        if !matches!(self.role, Role::Leading(_)) {
-            self.listen_anew();
-        }
-        true
-    }
-
-    fn listen_anew(&mut self) {
+    pub(super) fn listen_anew(&mut self) {
         self.leave_role(&[]);
         self.listen(Listening::default());
     }

@@ -113,9 +113,11 @@ impl Node {
             let relayed = self.base.conns.get(conn).is_some_and(|c| c.via().is_some());
             let ip = if relayed { std::net::Ipv4Addr::UNSPECIFIED.into() } else { address.ip() };
             let address = SocketAddr::new(ip, peer.port);
-            self.base.members.insert(Entry::new(peer.node, peer.name.clone(), address, now));
+            let entry = Entry { met: true, ..Entry::new(peer.node, peer.name.clone(), address, now) };
+            self.base.members.insert(entry);
         }
         if let Some(entry) = self.base.members.get_mut(peer.node.id) {
+            entry.met = true;
             entry.node = peer.node;
             entry.priority = join.priority;
             entry.version.clone_from(&join.version);
@@ -130,7 +132,8 @@ impl Node {
         if !l.joining.contains_key(&conn) || l.clones.contains_key(&conn) {
             return;
         }
-        let mut members: Vec<Member> = self.base.members.iter().map(|e| e.to_member(self.base.now)).collect();
+        let mut members: Vec<Member> =
+            self.base.members.iter().filter(|e| e.met).map(|e| e.to_member(self.base.now)).collect();
         members.push(self.myself());
         members.truncate(limits::MEMBERS);
         let joined = Joined { claim: l.claim, story: l.story.clone(), successor: l.successor, members };
@@ -403,9 +406,9 @@ impl Node {
         let serving = |id: NodeId| matches!(&self.role, Role::Leading(l) if l.sessions.contains_key(&id));
         for id in self.base.members.forgotten(after, self.base.now, serving) {
             let name = self.base.name(id);
-            self.base.members.remove(id);
+            let kept = self.base.members.remove(id).is_some_and(|e| e.kept.is_some());
             self.base.info(Kind::MemberLeft, format!("{name} is forgotten: not heard for long"), vec![]);
-            if self.base.disk_has_room() {
+            if kept && self.base.disk_has_room() {
                 self.base.persist(vec![Write::Forget(id)], super::base::Then::Nothing);
             }
             if let Role::Leading(l) = &mut self.role {

@@ -3,7 +3,7 @@
 use super::base::Then;
 use super::role::{Following, Role};
 use super::timers::Timer;
-use super::{Node, Promise};
+use super::{Node, Promise, limits};
 use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Kind;
@@ -78,6 +78,9 @@ impl Node {
         if canvass.claim.node != peer || !self.base.believe(canvass.claim) || !self.base.disk_has_room() {
             return;
         }
+        if self.insists() && self.canvassing() {
+            return;
+        }
         let stuck = self.base.store_stuck();
         match &mut self.role {
             Role::Leading(l) => {
@@ -140,6 +143,9 @@ impl Node {
 
     /// Backs a claim: durable before it is said.
     fn back(&mut self, conn: ConnId, claim: Claim) {
+        if !self.may_back() {
+            return;
+        }
         let own = self.base.promised.filter(|p| p.claim.node == self.base.me.node && p.claim != claim && !p.withdrawn);
         if let Some(own) = own {
             self.base.withdrawn = Some(own.claim);
@@ -156,9 +162,11 @@ impl Node {
         self.base.promise(Promise { claim, withdrawn: false }, Then::Say { conn, voice });
         let text = format!("this machine backs {name} for epoch {}", claim.epoch);
         self.base.info(Kind::ClaimBacked, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
-        let pause = self.base.settings.after_canvass();
+        let (pause, insists) = (self.base.settings.after_canvass(), self.insists());
         match &mut self.role {
+            Role::Electing(_) if insists => self.wait(pause / limits::WAITS, "nobody has led for long"),
             Role::Electing(_) => self.wait(pause, "another's claim is backed"),
+            Role::Listening(_) if insists => {}
             Role::Listening(l) => {
                 let until = self.base.now + pause;
                 l.awaits = Some(until);
@@ -167,6 +175,21 @@ impl Node {
             // It stays with its leader until the claim beats (§7.3).
             Role::Following(Following { .. }) | Role::Leading(_) => {}
         }
+    }
+
+    /// Each voice is a durable write: there are some at once, and then a few a second.
+    fn may_back(&mut self) -> bool {
+        let now = self.base.now;
+        let (left, at) = self.backs;
+        let more =
+            u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX) * u64::from(limits::BACKS_A_SECOND) / 1000;
+        if more > 0 {
+            let left = u64::from(left).saturating_add(more).min(u64::from(limits::BACKS));
+            self.backs = (u32::try_from(left).unwrap_or(limits::BACKS), now);
+        }
+        let may = self.backs.0 > 0;
+        self.backs.0 = self.backs.0.saturating_sub(1);
+        may
     }
 
     pub(super) fn say(&mut self, conn: ConnId, claim: Claim, says: Says) {

@@ -7,8 +7,22 @@ use super::role::Role;
 use super::timers::Timer;
 use crate::ident::ConnId;
 use crate::message::Frame;
+use std::net::SocketAddr;
 
 impl Node {
+    /// Where the leader is, as the session to it shows: no datagram can say otherwise for as long as that stands.
+    pub(super) fn session_address(&self) -> Option<SocketAddr> {
+        let Role::Following(f) = &self.role else { return None };
+        let conn = self.base.conns.get(f.session.as_ref().filter(|s| s.via.is_none())?.conn)?;
+        Some(super::base::with_port(conn.address, conn.peer.as_ref()?.port))
+    }
+
+    /// The leader was heard from another address than `own` last.
+    pub(super) fn leader_moved(&self, own: SocketAddr) -> bool {
+        let Role::Following(f) = &self.role else { return false };
+        self.base.members.get(f.claim.node.id).is_some_and(|e| e.address != own)
+    }
+
     pub(super) fn probe_closed(&mut self, conn: ConnId) {
         if let Role::Following(f) = &mut self.role
             && f.probe.is_some_and(|(c, _)| c == conn)

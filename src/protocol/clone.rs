@@ -1,0 +1,81 @@
+//! Two living agents with one id (protocol §4): asking whose it is, and taking a new one.
+
+use super::base::Then;
+use super::conns::{Purpose, Route};
+use super::role::Role;
+use super::{Node, Write, limits};
+use crate::change::Holding;
+use crate::claim::Claim;
+use crate::event::Kind;
+use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::message::{Frame, Join};
+use std::net::SocketAddr;
+
+impl Node {
+    /// A leader serves this agent under the id that it has: what others say of that id is the leaders' matter (§4).
+    pub(super) fn in_session(&self) -> bool {
+        matches!(&self.role, Role::Following(f) if f.settled && f.session.is_some())
+    }
+
+    /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
+    /// Two leaders meet instead.
+    pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
+        let now = self.base.now;
+        let lately = self.clone_asked.is_some_and(|at| now.since(at) < self.base.settings.interrogation());
+        if lately || matches!(self.role, Role::Leading(_)) {
+            return;
+        }
+        self.clone_asked = Some(now);
+        // What the last question left open has had its time.
+        let old: Vec<ConnId> =
+            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Clone).map(|(id, _)| id).collect();
+        for conn in old {
+            self.base.close(conn);
+        }
+        let direct = (!from.ip().is_unspecified()).then_some(Route { to, hop: from, via: None });
+        let routes =
+            [direct, relay.and_then(|r| self.base.members.get(r)).map(|e| Route { to, hop: e.address, via: relay })];
+        // Whose the id is does not depend on any reign.
+        let claim = Claim { epoch: 0, at: crate::time::Wall(0), node: to };
+        let join = Join {
+            claim,
+            shown: None,
+            priority: self.base.settings.priority,
+            version: self.base.version.clone(),
+            holding: Holding::default(),
+            via: None,
+        };
+        for route in routes.into_iter().flatten() {
+            let join = Join { via: route.via, ..join.clone() };
+            self.base.dial(route, Purpose::Clone, Frame::Join(join));
+        }
+    }
+
+    /// Another living agent has this id (§4). False when this one took a new id lately: that has no double.
+    pub(super) fn cloned(&mut self) -> bool {
+        let now = self.base.now;
+        if self.renamed.is_some_and(|at| now.since(at) < limits::NEW_ID) {
+            let text = "another agent says again that it has this machine's id, which is new: it is not believed";
+            self.base.warn(Kind::IntruderIgnored, text.to_owned(), vec![]);
+            return false;
+        }
+        self.renamed = Some(now);
+        let old = self.base.me.node.id;
+        let id = self.base.random_id();
+        self.base.me.node.id = id;
+        self.base.persist(vec![Write::Identity(id)], Then::Nothing);
+        let text = format!("another living agent has the id {}: this one takes a new one", old.short());
+        self.base.warn(Kind::CloneDetected, text, vec![("id", id.to_string().into()), ("was", old.to_string().into())]);
+        // Whoever is at the other end of these was told the old id.
+        let told: Vec<ConnId> =
+            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Incoming).map(|(id, _)| id).collect();
+        for conn in told {
+            self.base.close(conn);
+        }
+        // The promises of the old id stay promises; its own claims are nobody's now.
+        if !matches!(self.role, Role::Leading(_)) {
+            self.listen_anew();
+        }
+        true
+    }
+}
