@@ -396,6 +396,8 @@ impl Base {
             if entry.address == address || better || now.since(entry.address_heard) > stale {
                 entry.address = address;
                 entry.address_heard = now;
+            } else {
+                entry.also = Some((address, now));
             }
         }
         former.filter(|f| f.boot.0 != 0)

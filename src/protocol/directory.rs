@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub(super) seniority: (Duration, Time),
     /// A connection with it, or a leader's list, has vouched for it: otherwise it is a stranger.
     pub(super) met: bool,
+    /// From where else it was heard last, and when.
+    pub(super) also: Option<(SocketAddr, Time)>,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
     /// When it was last heard from `address`.
@@ -50,6 +52,7 @@ impl Entry {
             via: None,
             seniority: (Duration::ZERO, now),
             met: false,
+            also: None,
             heard: None,
             address_heard: now,
             kept: None,

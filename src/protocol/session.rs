@@ -364,7 +364,8 @@ impl Node {
         let suspicion = self.base.settings.suspicion();
         let Role::Following(f) = &mut self.role else { return };
         f.heard = now;
-        if f.successor != successor {
+        // With a session the leader says it there.
+        if f.session.is_none() && f.successor != successor {
             f.successor = successor;
             self.tell_successor();
         }

@@ -1,6 +1,6 @@
 //! Suspicion costs one question and nothing else: the interrogation of a leader (protocol §6).
 
-use super::conns::{Conn, Purpose};
+use super::conns::{Conn, Purpose, Route};
 use super::role::{Asking, Doubt, Following, Lost, ROUTES, Role};
 use super::timers::Timer;
 use super::{Closed, Node, To, limits};
@@ -99,7 +99,16 @@ impl Node {
         let Role::Following(f) = &self.role else { return };
         let Some(asking) = &f.asking else { return };
         let (nonce, node, round) = (asking.nonce, f.claim.node, asking.rounds);
-        for route in self.routes(round).into_iter().take(ROUTES) {
+        let mut routes = self.routes(round);
+        // One family of addresses may be gone, while the leader beats in the other.
+        let also = self.base.members.get(node.id).and_then(|e| e.also);
+        if let Some((hop, at)) = also
+            && self.base.now.since(at) <= limits::SILENT
+            && routes.iter().all(|r| r.hop != hop)
+        {
+            routes.insert(routes.len().min(1), Route { to: node, hop, via: None });
+        }
+        for route in routes.into_iter().take(ROUTES) {
             let conn = self.base.dial(route, Purpose::Ask, Frame::Question(Question { nonce, to: node }));
             if let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role {
                 asking.conns.push(conn);
@@ -345,7 +354,14 @@ impl Node {
     }
 
     pub(super) fn question_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {
-        let elsewhere = self.session_address().is_some_and(|own| self.leader_moved(own));
+        // While the session stands elsewhere, a datagram may have given this address for the leader's; and one where it
+        // is only heard too may be anybody's.
+        let own = self.session_address();
+        let elsewhere = own.is_some_and(|own| self.leader_moved(own));
+        let also = state.route.filter(|r| own != Some(r.hop)).is_some_and(|r| {
+            let known = self.base.members.get(r.to.id).map(|e| e.address);
+            known.is_some_and(|known| known != r.hop)
+        });
         let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role else { return };
         if !asking.conns.contains(&conn) {
             return;
@@ -355,8 +371,7 @@ impl Node {
         if how == Closed::Local || state.via().is_some() {
             return;
         }
-        // While the session stands elsewhere, a datagram may have given this address for the leader's.
-        if elsewhere {
+        if elsewhere || also {
             return;
         }
         let after = ms(self.base.now.since(asking.began));
