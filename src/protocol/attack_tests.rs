@@ -253,7 +253,7 @@ fn a_leader_that_says_cloned_again_and_again_makes_one_new_id_and_no_storm() {
 }
 
 #[test]
-fn who_has_a_session_asks_nobody_whose_its_id_is() {
+fn who_has_a_session_does_not_ask_at_once_whose_its_id_is() {
     let mut victim = Victim::following();
     let double = double(&victim);
     let claim = Claim { node: double.node, ..samples::claim(9, 9) };

@@ -8,13 +8,27 @@ use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Kind;
 use crate::ident::{ConnId, Node as Ident, NodeId};
-use crate::message::{Frame, Join};
+use crate::message::{Frame, Join, NotJoined};
 use std::net::SocketAddr;
 
 impl Node {
     /// A leader serves this agent under the id that it has: what others say of that id is the leaders' matter (§4).
     pub(super) fn in_session(&self) -> bool {
         matches!(&self.role, Role::Following(f) if f.settled && f.session.is_some())
+    }
+
+    /// A leader with this agent's id was heard. Who is in a session asks it only when it is heard for longer than the
+    /// leaders need to meet: perhaps they cannot, because the only way between them leads through this agent (§4).
+    pub(super) fn double_leads(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
+        let now = self.base.now;
+        let since = match self.double {
+            Some((since, last)) if now.since(last) <= limits::SILENT => since,
+            _ => now,
+        };
+        self.double = Some((since, now));
+        if !self.in_session() || now.since(since) >= limits::MEET.max(self.base.heartbeat() * 4) {
+            self.suspect_clone(to, from, relay);
+        }
     }
 
     /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
@@ -49,6 +63,22 @@ impl Node {
             let join = Join { via: route.via, ..join.clone() };
             self.base.dial(route, Purpose::Clone, Frame::Join(join));
         }
+    }
+
+    /// An agent with this agent's id asks to be taken in.
+    pub(super) fn joined_by_double(&mut self, conn: ConnId, address: SocketAddr) {
+        // The leader itself always lives, and so does who follows one: the other takes a new id (§4).
+        let first = match &self.role {
+            Role::Leading(_) => true,
+            Role::Following(f) => f.settled && f.session.is_some(),
+            Role::Listening(_) | Role::Electing(_) => false,
+        };
+        if !first {
+            return self.base.close(conn);
+        }
+        let text = format!("another agent at {} has this machine's id: it is told to take a new one", address.ip());
+        self.base.warn(Kind::CloneDetected, text, vec![("address", address.ip().to_string().into())]);
+        return self.base.send(conn, Frame::NotJoined(NotJoined::Cloned));
     }
 
     /// Another living agent has this id (§4). False when this one took a new id lately: that has no double.

@@ -126,7 +126,9 @@ impl Node {
         self.new_boot(former, sender.node);
         let searching = matches!(self.role, Role::Listening(_) | Role::Electing(_));
         let leads = matches!(cast, Cast::Heartbeat(_) | Cast::Welcome(_));
-        if sender.node.id == self.base.me.node.id && (searching || leads) && !self.in_session() {
+        if sender.node.id == self.base.me.node.id && leads {
+            self.double_leads(sender.node, from, None);
+        } else if sender.node.id == self.base.me.node.id && searching {
             self.suspect_clone(sender.node, from, None);
         }
         match cast {
@@ -251,8 +253,8 @@ impl Node {
             if let Role::Listening(l) = &mut self.role {
                 l.answered.insert(node.id);
             }
-            if known.claim.node != self.base.me.node && !self.in_session() {
-                self.suspect_clone(known.claim.node, known.address, relay);
+            if known.claim.node != self.base.me.node {
+                self.double_leads(known.claim.node, known.address, relay);
             }
             return;
         }

@@ -40,6 +40,8 @@ pub struct Node {
     /// When this agent last took a new id, and when it last asked whose its id is.
     pub(super) renamed: Option<Time>,
     pub(super) clone_asked: Option<Time>,
+    /// Since when a leader with this agent's id is heard, and when it was last.
+    pub(super) double: Option<(Time, Time)>,
     /// Lost canvasses in a row.
     pub(super) tries: u32,
     /// Claims made again at once after `Higher`.
@@ -75,6 +77,7 @@ impl Node {
             met_last: None,
             renamed: None,
             clone_asked: None,
+            double: None,
             tries: 0,
             higher: 0,
             stopped: false,

@@ -54,7 +54,8 @@ impl Node {
         if reporter.is_none() || known.claim != other.known.claim {
             other.known = known;
         }
-        other.reporter = reporter.or(other.reporter);
+        // One that has the other's id is no way to it: by that id it would be asked for itself.
+        other.reporter = reporter.filter(|r| *r != id).or(other.reporter);
         let due = other.dialled.map_or(now, |at| at + limits::MEET);
         self.base.timers.sooner(Timer::Meet, due);
     }

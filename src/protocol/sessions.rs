@@ -22,18 +22,7 @@ impl Node {
         let Some(state) = self.base.conns.get(conn) else { return };
         let (address, via) = (state.address, state.via().or(join.via));
         if peer.id == self.base.me.node.id {
-            // The leader itself always lives, and so does who follows one: the other takes a new id (§4).
-            let first = match &self.role {
-                Role::Leading(_) => true,
-                Role::Following(f) => f.settled && f.session.is_some(),
-                Role::Listening(_) | Role::Electing(_) => false,
-            };
-            if !first {
-                return self.base.close(conn);
-            }
-            let text = format!("another agent at {} has this machine's id: it is told to take a new one", address.ip());
-            self.base.warn(Kind::CloneDetected, text, vec![("address", address.ip().to_string().into())]);
-            return self.base.send(conn, Frame::NotJoined(NotJoined::Cloned));
+            return self.joined_by_double(conn, address);
         }
         let highest = join.shown;
         if let Some(shown) = highest

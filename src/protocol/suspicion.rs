@@ -474,20 +474,6 @@ impl Node {
         }
     }
 
-    fn probe_answered(&mut self, conn: ConnId, answer: &Answer) -> bool {
-        let Role::Following(f) = &mut self.role else { return false };
-        if !f.probe.is_some_and(|(c, nonce)| c == conn && nonce == answer.nonce) {
-            return false;
-        }
-        f.probe = None;
-        let leads = answer.standing == Standing::Leads(f.claim);
-        self.base.close(conn);
-        if leads {
-            self.direct_again();
-        }
-        true
-    }
-
     /// A question to this agent: whether it lives and leads.
     pub(super) fn questioned(&mut self, conn: ConnId, question: &Question) {
         if self.checking() {

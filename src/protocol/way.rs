@@ -6,7 +6,7 @@ use super::limits;
 use super::role::Role;
 use super::timers::Timer;
 use crate::ident::ConnId;
-use crate::message::Frame;
+use crate::message::{Answer, Frame, Standing};
 use std::net::SocketAddr;
 
 impl Node {
@@ -21,6 +21,21 @@ impl Node {
     pub(super) fn leader_moved(&self, own: SocketAddr) -> bool {
         let Role::Following(f) = &self.role else { return false };
         self.base.members.get(f.claim.node.id).is_some_and(|e| e.address != own)
+    }
+
+    /// An answer on a connection that probes the direct way; false when this is none.
+    pub(super) fn probe_answered(&mut self, conn: ConnId, answer: &Answer) -> bool {
+        let Role::Following(f) = &mut self.role else { return false };
+        if !f.probe.is_some_and(|(c, nonce)| c == conn && nonce == answer.nonce) {
+            return false;
+        }
+        f.probe = None;
+        let leads = answer.standing == Standing::Leads(f.claim);
+        self.base.close(conn);
+        if leads {
+            self.direct_again();
+        }
+        true
     }
 
     pub(super) fn probe_closed(&mut self, conn: ConnId) {
