@@ -498,3 +498,17 @@ fn one_address_has_a_few_pipes() {
     }
     assert_eq!(pipes, 8);
 }
+
+#[test]
+fn who_asks_again_to_be_taken_in_is_not_sent_the_list_again() {
+    let mut victim = Victim::leading();
+    let conn = victim.accepts(sender(3), address(3));
+    let claim = victim.node.status().shown.expect("it leads");
+    let holding = crate::change::Holding::default();
+    let join = Join { claim, shown: None, priority: 1, version: String::new(), holding, via: None };
+    for _ in 0..100 {
+        victim.frame(conn, Frame::Join(join.clone()));
+    }
+    let lists = victim.sent.iter().filter(|(_, frame)| matches!(frame, Frame::Joined(_))).count();
+    assert_eq!(lists, 1);
+}

@@ -78,7 +78,7 @@ impl Node {
         }
         let text = format!("another agent at {} has this machine's id: it is told to take a new one", address.ip());
         self.base.warn(Kind::CloneDetected, text, vec![("address", address.ip().to_string().into())]);
-        return self.base.send(conn, Frame::NotJoined(NotJoined::Cloned));
+        self.base.send(conn, Frame::NotJoined(NotJoined::Cloned));
     }
 
     /// Another living agent has this id (§4). False when this one took a new id lately: that has no double.

@@ -21,6 +21,10 @@ impl Node {
         }
         let Some(state) = self.base.conns.get(conn) else { return };
         let (address, via) = (state.address, state.via().or(join.via));
+        if matches!(state.purpose, Purpose::Served(_)) {
+            // It is answered already: the list of all members is not sent as often as somebody asks.
+            return;
+        }
         if peer.id == self.base.me.node.id {
             return self.joined_by_double(conn, address);
         }
