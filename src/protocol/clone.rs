@@ -81,15 +81,17 @@ impl Node {
         self.base.send(conn, Frame::NotJoined(NotJoined::Cloned));
     }
 
-    /// Another living agent has this id (§4). False when this one took a new id lately: that has no double.
+    /// Another living agent has this id (§4). False when this one has taken too many new ids lately.
     pub(super) fn cloned(&mut self) -> bool {
         let now = self.base.now;
-        if self.renamed.is_some_and(|at| now.since(at) < limits::NEW_ID) {
-            let text = "another agent says again that it has this machine's id, which is new: it is not believed";
+        // An image of this very machine may be started at any time, but not all the time.
+        self.renamed.retain(|at| now.since(*at) < limits::NEW_ID);
+        if self.renamed.len() >= limits::NEW_IDS {
+            let text = "another agent says again that it has this machine's id: that was so too often to be believed";
             self.base.warn(Kind::IntruderIgnored, text.to_owned(), vec![]);
             return false;
         }
-        self.renamed = Some(now);
+        self.renamed.push(now);
         let old = self.base.me.node.id;
         let id = self.base.random_id();
         self.base.me.node.id = id;

@@ -64,8 +64,10 @@ pub const HELLO: Duration = Duration::from_secs(2);
 pub const TCP_ONLY: Duration = Duration::from_secs(1);
 /// After losing its last link a follower leads itself.
 pub const LINK_LOST: Duration = Duration::from_secs(3);
-/// An agent takes a new id at most so often: one that was drawn has no double, whatever somebody says.
-pub const NEW_ID: Duration = Duration::from_secs(60);
+/// How many new ids an agent takes within [`NEW_ID`], whatever somebody says.
+pub const NEW_IDS: usize = 3;
+/// See [`NEW_IDS`].
+pub const NEW_ID: Duration = Duration::from_secs(180);
 /// An accepted connection that asked for nothing that lasts is closed after so long.
 pub const IDLE: Duration = Duration::from_secs(10);
 /// Between two looks at the store and at what is remembered.

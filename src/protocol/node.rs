@@ -37,8 +37,9 @@ pub struct Node {
     pub(super) canvass: Option<Box<super::role::Canvassing>>,
     /// The reign that yielded to this agent last.
     pub(super) met_last: Option<crate::claim::Claim>,
-    /// When this agent last took a new id, and when it last asked whose its id is.
-    pub(super) renamed: Option<Time>,
+    /// When this agent took new ids. Bound: [`limits::NEW_IDS`].
+    pub(super) renamed: Vec<Time>,
+    /// When it last asked whose its id is.
     pub(super) clone_asked: Option<Time>,
     /// Since when a leader with this agent's id is heard, and when it was last.
     pub(super) double: Option<(Time, Time)>,
@@ -75,7 +76,7 @@ impl Node {
             veto: None,
             canvass: None,
             met_last: None,
-            renamed: None,
+            renamed: Vec::new(),
             clone_asked: None,
             double: None,
             tries: 0,
