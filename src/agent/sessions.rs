@@ -21,7 +21,7 @@ use crate::wire::Wire;
 use bytes::Bytes;
 use connection::{Order, Task};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
@@ -33,6 +33,15 @@ use tokio_util::task::TaskTracker;
 /// How many connections there may be at once: the sessions of the protocol (§11), and as many again in half for
 /// questions, canvasses and dials under way.
 const CONNECTIONS: usize = 1024 + 512;
+
+/// Of these, how many one address may open: whoever has one address only cannot keep all others out.
+const FROM_ONE: usize = 256;
+
+/// Of these, how many are kept for dials: whatever others open, this agent can ask.
+const KEPT: usize = 256;
+
+/// How many connections that others opened may be in the middle of a frame of more than 64 KiB.
+const LARGE: usize = 16;
 
 /// How many frames wait to be sent on one connection.
 const FRAMES: usize = 1024;
@@ -54,6 +63,8 @@ struct Common {
     reports: mpsc::Sender<Report>, // bound: REPORTS
     counts: Arc<Counts>,
     pipes: Arc<Semaphore>,
+    /// Bounds frames under way to [`LARGE`].
+    large: Arc<Semaphore>,
     /// Those that the loop knows of, or is about to.
     tasks: TaskTracker,
 }
@@ -65,14 +76,16 @@ pub(super) struct Handle {
     /// Bytes that were given and not yet sent.
     waiting: Arc<AtomicUsize>,
     cut: CancellationToken,
+    /// Who opened it; none for a dial.
+    opened_by: Option<IpAddr>,
 }
 
 impl Handle {
-    fn new(common: Common, conn: ConnId) -> (Handle, Task) {
+    fn new(common: Common, conn: ConnId, opened_by: Option<IpAddr>) -> (Handle, Task) {
         let (orders, queue) = mpsc::channel(FRAMES);
         let (waiting, cut) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let task = Task { common, conn, queue, waiting: waiting.clone(), cut: cut.clone() };
-        (Handle { orders, waiting, cut }, task)
+        (Handle { orders, waiting, cut, opened_by }, task)
     }
 
     /// False when too much waits already. A task that has ended has said so, or is about to.
@@ -104,8 +117,8 @@ impl Sessions {
         counts: Arc<Counts>,
     ) -> (Sessions, mpsc::Receiver<Report>) {
         let (reports, inbox) = mpsc::channel(REPORTS);
-        let common =
-            Common { wire, dialer, reports, counts, pipes: Arc::new(Semaphore::new(PIPES)), tasks: TaskTracker::new() };
+        let (pipes, large) = (Arc::new(Semaphore::new(PIPES)), Arc::new(Semaphore::new(LARGE)));
+        let common = Common { wire, dialer, reports, counts, pipes, large, tasks: TaskTracker::new() };
         tokio::spawn(listen::accept(listener, common.clone()));
         (Sessions { common, table: BTreeMap::new() }, inbox)
     }
@@ -115,7 +128,8 @@ impl Sessions {
     pub(super) fn input(&mut self, report: Report) -> (Option<Input>, Option<Input>) {
         match report {
             Report::Accepted { conn, from, handle, first } => {
-                if self.table.len() >= CONNECTIONS {
+                let same = |h: &&Handle| h.opened_by == Some(from.ip());
+                if self.table.len() >= CONNECTIONS - KEPT || self.table.values().filter(same).count() >= FROM_ONE {
                     self.common.counts.ignored(Ignored::NoRoom, Some(from), "there are too many connections");
                     handle.cut();
                     return (None, None);
@@ -137,7 +151,7 @@ impl Sessions {
             self.common.counts.ignored(Ignored::NoRoom, Some(to), "there are too many connections to dial another");
             return Some(Input::Closed { conn, how: Closed::Local });
         }
-        let (handle, task) = Handle::new(self.common.clone(), conn);
+        let (handle, task) = Handle::new(self.common.clone(), conn, None);
         self.common.tasks.spawn(task.dial(to));
         self.table.insert(conn, handle);
         None

@@ -233,8 +233,8 @@ impl Directory {
         }
     }
 
-    /// What is to be written down about members that were met, and heard since the last time: those whose address changed, are new, or
-    /// were written down long ago.
+    /// What is to be written down about members that were met, and heard since the last time: those whose address
+    /// changed, are new, or were written down long ago.
     pub(super) fn unwritten(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
         let mut rows = Vec::new();
         for e in self.all.values_mut().filter(|e| e.met) {

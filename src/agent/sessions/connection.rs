@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, copy_buf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +76,10 @@ pub(super) struct Open {
     codec: LengthDelimitedCodec,
     read: BytesMut,
     write: BytesMut,
+    /// This agent dialled it.
+    dialled: bool,
+    /// A place among those that may be in the middle of a long frame.
+    large: Option<OwnedSemaphorePermit>,
 }
 
 /// What ends a round of reading and writing.
@@ -91,7 +95,21 @@ enum Turn {
 impl Open {
     fn new(stream: TcpStream, from: SocketAddr, longest: usize) -> Open {
         let codec = LengthDelimitedCodec::builder().max_frame_length(longest).new_codec();
-        Open { stream, from, codec, read: BytesMut::new(), write: BytesMut::new() }
+        let dialled = longest == FRAME_MAX;
+        Open { stream, from, codec, read: BytesMut::new(), write: BytesMut::new(), dialled, large: None }
+    }
+
+    /// Whether what was read and makes no whole frame yet may stay in memory: a few connections that others opened may
+    /// be in the middle of a long one, and any that was dialled.
+    fn fits(&mut self, common: &Common) -> bool {
+        if self.dialled || self.read.len() <= FIRST_MAX {
+            self.large = None;
+            return true;
+        }
+        if self.large.is_none() {
+            self.large = common.large.clone().try_acquire_owned().ok();
+        }
+        self.large.is_some()
     }
 
     /// The next frame of what was read; none when more must be read.
@@ -222,6 +240,10 @@ impl Task {
                     Ok(None) => break,
                     Err(how) => return Turn::Ended(how),
                 }
+            }
+            if !open.fits(&self.common) {
+                self.common.counts.ignored(Ignored::NoRoom, Some(open.from), "too many long frames are under way");
+                return Turn::Ended(Closed::Local);
             }
             let (mut reader, mut writer) = open.stream.split();
             tokio::select! {

@@ -93,7 +93,7 @@ fn begin(common: Common, conn: ConnId, stream: TcpStream, from: SocketAddr) -> A
         if dial::settle(&stream).is_err() {
             return;
         }
-        let (handle, task) = Handle::new(common, conn);
+        let (handle, task) = Handle::new(common, conn, Some(from.ip()));
         if let Some((open, first)) = task.first(stream, from).await {
             // A task of its own: from now on only the loop may end it.
             task.common.tasks.clone().spawn(task.accepted(open, from, first, handle));

@@ -155,3 +155,52 @@ async fn a_pipe_that_cannot_be_laid_says_why_and_the_connection_stays() {
     one.send(conn, &ping(3));
     assert_eq!(middle.next().await, Input::Frame { conn: other, frame: ping(3) });
 }
+
+#[tokio::test]
+async fn one_address_cannot_take_every_place() {
+    let mut host = Host::new();
+    let mut streams = Vec::new();
+    for _ in 0..FROM_ONE {
+        let mut stream = TcpStream::connect(host.at).await.expect("it listens");
+        stream.write_all(&bytes_of(&ping(1))).await.expect("sent");
+        assert!(matches!(host.next().await, Input::Accepted { .. }));
+        host.next().await;
+        streams.push(stream);
+    }
+    let mut beyond = TcpStream::connect(host.at).await.expect("it listens");
+    beyond.write_all(&bytes_of(&ping(1))).await.expect("sent");
+    let report = within(LONG, host.inbox.recv()).await.expect("something happens").expect("it lives");
+    assert_eq!(host.sessions.input(report), (None, None), "the core does not hear of it");
+    let end = within(LONG, beyond.read(&mut [0; 8])).await.expect("an end");
+    assert!(end.is_err() || end.is_ok_and(|n| n == 0));
+    assert_eq!(host.sessions.dial(ConnId(1), host.at), None, "and there is room to dial");
+}
+
+#[tokio::test]
+async fn long_frames_that_never_end_take_little_memory() {
+    let mut host = Host::new();
+    let mut streams = Vec::new();
+    for n in 0..=LARGE {
+        let mut stream = TcpStream::connect(host.at).await.expect("it listens");
+        stream.write_all(&bytes_of(&ping(1))).await.expect("sent");
+        assert!(matches!(host.next().await, Input::Accepted { .. }));
+        host.next().await;
+        let mut begun = u32::try_from(crate::wire::FRAME_MAX).expect("short").to_be_bytes().to_vec();
+        begun.resize(200 * 1024, 0);
+        // The last one may be closed while it is still sending.
+        let sent = stream.write_all(&begun).await;
+        assert!(sent.is_ok() || n == LARGE);
+        streams.push(stream);
+        // Every one but the last holds its place before the next one comes.
+        while n < LARGE && host.sessions.common.large.available_permits() > LARGE - n - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(matches!(host.next().await, Input::Closed { how: Closed::Local, .. }), "one too many");
+    // A place is free again when a connection ends.
+    streams.clear();
+    for _ in 0..LARGE {
+        assert!(matches!(host.next().await, Input::Closed { .. }));
+    }
+    assert_eq!(host.sessions.common.large.available_permits(), LARGE);
+}
