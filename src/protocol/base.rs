@@ -397,7 +397,7 @@ impl Base {
                 entry.address = address;
                 entry.address_heard = now;
             } else {
-                entry.also = Some((address, now));
+                entry.also = Some((from.node.boot, address, now));
             }
         }
         former.filter(|f| f.boot.0 != 0)

@@ -1,7 +1,7 @@
 //! The members that an agent knows, and the line of succession among them (protocol §5, §7).
 
 use super::limits;
-use crate::ident::{Node, NodeId};
+use crate::ident::{BootId, Node, NodeId};
 use crate::message::{Member, MemberState};
 use crate::time::{Time, Wall};
 use std::cmp::{Ordering, Reverse};
@@ -27,8 +27,8 @@ pub(super) struct Entry {
     pub(super) seniority: (Duration, Time),
     /// A connection with it, or a leader's list, has vouched for it: otherwise it is a stranger.
     pub(super) met: bool,
-    /// From where else it was heard last, and when.
-    pub(super) also: Option<(SocketAddr, Time)>,
+    /// From where else which start of it was heard last, and when.
+    pub(super) also: Option<(BootId, SocketAddr, Time)>,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
     /// When it was last heard from `address`.

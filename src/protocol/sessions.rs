@@ -171,10 +171,13 @@ impl Node {
         let (id, conn, via) = (served.node.id, served.conn, served.via);
         let Role::Leading(l) = &mut self.role else { return };
         let claim = l.claim;
-        // It leads no more. Its session may be the connection that the two met on, which must not be closed with the rest.
-        let met = l.others.remove(&id).map(|o| o.conns).unwrap_or_default();
-        for other in met.into_iter().filter(|c| *c != conn) {
-            self.base.close(other);
+        // It leads no more, unless that was another with its id (§4). Its session may be the connection that the two met on,
+        // which must not be closed with the rest.
+        if l.others.get(&id).is_some_and(|o| o.known.claim.node == served.node) {
+            let met = l.others.remove(&id).map(|o| o.conns).unwrap_or_default();
+            for other in met.into_iter().filter(|c| *c != conn) {
+                self.base.close(other);
+            }
         }
         let older = l.sessions.insert(id, served);
         let renewed = older.as_ref().is_none_or(|o| o.node.boot != l.sessions[&id].node.boot);

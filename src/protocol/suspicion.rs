@@ -102,7 +102,8 @@ impl Node {
         let mut routes = self.routes(round);
         // One family of addresses may be gone, while the leader beats in the other.
         let also = self.base.members.get(node.id).and_then(|e| e.also);
-        if let Some((hop, at)) = also
+        if let Some((boot, hop, at)) = also
+            && boot == node.boot
             && self.base.now.since(at) <= limits::SILENT
             && routes.iter().all(|r| r.hop != hop)
         {
