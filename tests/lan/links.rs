@@ -216,7 +216,7 @@ fn ipv4_goes_away() {
         lan.quiet(Duration::from_secs(2)).await;
         lan.note("there is no IPv4 any more");
         for machine in lan.all() {
-            lan.ip(machine, "-4 addr flush dev eth0").await;
+            lan.ip(machine, "addr flush dev eth0 scope global").await;
         }
         lan.quiet(Duration::from_secs(7)).await;
         assert_eq!(lan.settled(&all, SETTLE).await, reign);
