@@ -48,7 +48,7 @@ pub(crate) const HANDOVER: &str = "handover";
 pub(crate) const FRESH: &str = "all start together, fresh";
 
 /// What tanist is by default, and at its fastest.
-pub(crate) const DEFAULT: &str = "tanist";
+pub(crate) const DEFAULT: &str = "tanist, 250 ms (default)";
 pub(crate) const FAST: &str = "tanist, 5 ms";
 
 const OFFICES: [Office; 5] = [

@@ -168,7 +168,10 @@ pub(crate) struct Lan {
     pub(crate) machines: Vec<Machine>,
     pub(crate) net: Network,
     pub(crate) oracle: Oracle,
+    /// What arrived.
     pub(crate) tally: Tally,
+    /// What was sent: a broadcast counts once.
+    pub(crate) sent: Tally,
     pub(crate) transcript: Option<Vec<String>>,
 }
 
@@ -184,6 +187,7 @@ impl Lan {
             net: Network::new(),
             oracle: Oracle::default(),
             tally: Tally::default(),
+            sent: Tally::default(),
             transcript: crate::transcript::wanted().then(Vec::new),
         }
     }
@@ -490,9 +494,15 @@ impl Lan {
         }
         self.oracle.output(m, &output, &self.machines[m]);
         match output {
-            Output::Cast { to, cast } => self.cast(m, to, &cast),
+            Output::Cast { to, cast } => {
+                self.sent.cast(&cast);
+                self.cast(m, to, &cast);
+            }
             Output::Dial { conn, to } => self.dial(m, crate::network::Owner::Core(conn), to),
-            Output::Send { conn, frame } => self.send(m, conn, &frame),
+            Output::Send { conn, frame } => {
+                self.sent.frame(&frame);
+                self.send(m, conn, &frame);
+            }
             Output::Close { conn } => self.close(m, conn),
             Output::Pipe { conn, to } => self.pipe(m, conn, to),
             Output::Persist { ticket, writes } => self.persist(m, ticket, &writes),

@@ -12,6 +12,7 @@ mod future;
 mod lan;
 mod network;
 mod oracle;
+mod scale;
 mod script;
 mod store_crash;
 mod stories;

@@ -1,0 +1,96 @@
+//! Many members: they settle, fail over and reunite, and what is sent grows with their number, never with its square.
+//!
+//! `TANIST_MEMBERS=2000 cargo test --release --test sim scale -- --nocapture` prints what it came to.
+
+use crate::lan::Lan;
+use crate::network::M;
+use crate::script::{ms, s};
+use std::collections::BTreeMap;
+
+/// How many members, where the user does not say.
+const MEMBERS: usize = 120;
+
+/// Up to 2,000 members settle within twice the time of 50 (§11).
+const SETTLE: u64 = s(10);
+
+/// How much more of one message twice as many members may send: twice is their number, four times its square.
+const GROWTH: f64 = 3.0;
+
+/// Answers to a Hello come after a pause of at most a third of the join wait, and whoever hears one keeps its own to itself:
+/// those that are on their way by then are more, the more members share that pause.
+const CROSSING: &str = "Hi";
+
+/// What a phase took in virtual time, and what was sent in it: a broadcast once, however many hear it.
+struct Phase {
+    name: &'static str,
+    microseconds: u64,
+    sent: BTreeMap<&'static str, u64>,
+}
+
+/// Measures one phase.
+fn phase(lan: &mut Lan, name: &'static str, happen: impl FnOnce(&mut Lan)) -> Phase {
+    let (began, before) = (lan.now, lan.sent.messages.clone());
+    happen(lan);
+    let sent = lan.sent.messages.iter().map(|(word, n)| (*word, n - before.get(word).copied().unwrap_or(0)));
+    Phase { name, microseconds: lan.now - began, sent: sent.filter(|(_, n)| *n > 0).collect() }
+}
+
+/// Waits until one leads and all name it, then until all that follows from it is said.
+fn settle(lan: &mut Lan) {
+    lan.settle_within(SETTLE);
+    lan.run(s(2));
+}
+
+fn life(members: usize) -> Vec<Phase> {
+    let mut lan = Lan::dark(u64::try_from(members).expect("small"), members);
+    let mut phases = Vec::new();
+    phases.push(phase(&mut lan, "all are switched on within a second", |lan| {
+        lan.boot_all_within(s(1));
+        settle(lan);
+    }));
+    phases.push(phase(&mut lan, "the leader is killed", |lan| {
+        lan.kill_leader();
+        settle(lan);
+    }));
+    let half: Vec<M> = (0..members / 2).collect();
+    phases.push(phase(&mut lan, "the office is cut in two halves", |lan| {
+        let other: Vec<M> = lan.running().into_iter().filter(|m| *m >= members / 2).collect();
+        let half: Vec<M> = lan.running().into_iter().filter(|m| half.contains(m)).collect();
+        lan.split(&half);
+        let end = lan.now + SETTLE;
+        while lan.one_among(&half).and(lan.one_among(&other)).is_err() && lan.now < end {
+            lan.run(ms(20));
+        }
+        lan.expect_one_among(&half);
+        lan.expect_one_among(&other);
+        lan.run(s(4));
+    }));
+    phases.push(phase(&mut lan, "both halves meet", |lan| {
+        lan.heal_all();
+        settle(lan);
+    }));
+    phases
+}
+
+#[test]
+fn scale() {
+    let members = std::env::var("TANIST_MEMBERS").ok().and_then(|n| n.parse().ok()).unwrap_or(MEMBERS);
+    let (few, many) = (life(members / 2), life(members));
+    let mut squares = Vec::new();
+    for (few, many) in few.iter().zip(&many) {
+        println!("{}, then 2 s: {:.3} s with {members} members", many.name, many.microseconds as f64 / 1e6);
+        for (word, n) in &many.sent {
+            let half = few.sent.get(word).copied().unwrap_or(0);
+            let growth = *n as f64 / half.max(1) as f64;
+            println!(
+                "  {word:<20} {half:>9} with half as many, {n:>9}: {growth:.2} times, {:.2} each",
+                *n as f64 / members as f64
+            );
+            // What all hear once more or once less is chance, and no square of anything.
+            if growth > GROWTH && *n > 4 * u64::try_from(members).expect("small") && *word != CROSSING {
+                squares.push(format!("{}: {word}: {half}, then {n}", many.name));
+            }
+        }
+    }
+    assert!(squares.is_empty(), "these grow with the square of the members: {squares:?}");
+}
