@@ -157,6 +157,7 @@ pub(crate) fn run() -> Result<(), String> {
     }
     let found = Found::new(figures);
     let mut text = machine::described("cargo bench --bench failover");
+    text.push_str("\n![Failover times of tanist, keepalived and etcd](img/failover.svg)\n");
     text.push_str(&format!("\n{}\n{}\n{}\n{}", found.rows(), found.stages(), found.ratios(), found.error()));
     docs::part("failover", &text)?;
     docs::picture("failover.svg", &picture::drawn(&found)).and(failed)

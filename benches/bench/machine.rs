@@ -4,6 +4,8 @@ use std::fs;
 
 /// One paragraph: processors, memory, kernel, the day, and the command.
 pub(crate) fn described(command: &str) -> String {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let only = if words.is_empty() { String::new() } else { format!(", only {}", words.join(" and ")) };
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let model = model.trim_start_matches([' ', '\t', ':']);
@@ -20,7 +22,7 @@ pub(crate) fn described(command: &str) -> String {
     let now = tanist::view::Stamp(tanist::agent::clock::now().wall).to_string();
     let day = now.split('T').next().unwrap_or_default();
     format!(
-        "{day}, {count} × {model}, {} GiB of memory, Linux {}, load {load} when it ended: `{command}`\n",
+        "{day}, {count} × {model}, {} GiB of memory, Linux {}, load {load} when it ended: `{command}`{only}\n",
         kib.div_ceil(1 << 20),
         kernel.trim()
     )

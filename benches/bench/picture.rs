@@ -55,7 +55,7 @@ pub(crate) fn drawn(found: &Found) -> String {
     let height = y + 12.0;
     let mut out = format!(
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height:.0}' font-family='sans-serif'>\n\
-         <!-- made by: TANIST_BENCH_WRITE=1 cargo bench --bench failover -->\n\
+         <desc>Made by: TANIST_BENCH_WRITE=1 cargo bench --bench failover</desc>\n\
          <style>.b{{font-size:13px;font-weight:bold}}.n{{font-size:11px}}.t{{font-size:13px}}text{{fill:#1f2937}}\
          .g{{stroke:#9ca3af;stroke-width:.5}}.w{{stroke:#1f2937;stroke-width:1}}</style>\n\
          <rect width='100%' height='100%' fill='#ffffff'/>\n"
