@@ -75,6 +75,8 @@ pub(crate) enum Illness {
     None,
     /// It beats, and takes in nothing of what arrives.
     Deaf,
+    /// It takes in datagrams, and nothing of what arrives on connections.
+    Streamless,
 }
 
 /// A running agent.
@@ -375,7 +377,11 @@ impl Lan {
 
     fn take(&mut self, m: M, work: Work) {
         let Some(process) = &self.machines[m].process else { return };
-        let deaf = process.illness == Illness::Deaf;
+        let deaf = match (process.illness, &work) {
+            (Illness::None, _) => false,
+            (Illness::Deaf, _) => true,
+            (Illness::Streamless, work) => !matches!(work, Work::Datagram { .. }),
+        };
         match work {
             Work::Input(input) => self.step(m, input),
             _ if deaf => {}

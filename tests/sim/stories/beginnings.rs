@@ -194,6 +194,24 @@ story! {
 }
 
 story! {
+    /// A newcomer is welcomed by two leaders at once, who do not reach each other: it goes to the one with more followers.
+    a_newcomer_goes_to_the_leader_with_more_followers |seed| {
+        let mut lan = Lan::dark(seed, 6);
+        lan.split(&[0, 1]);
+        lan.boot_all_within(s(1));
+        lan.run(s(8));
+        lan.expect_one_among(&[0, 1]);
+        let larger = lan.expect_one_among(&[2, 3, 4, 5]);
+        let m = lan.add(Settings::default(), &[0]);
+        lan.net.weather.delay = (ms(2), ms(3));
+        lan.boot(m);
+        lan.run_until(ms(100), "the newcomer follows", |lan| lan.status(m).is_some_and(|s| s.leader.is_some()));
+        let leader = lan.status(m).and_then(|s| s.leader).expect("it follows");
+        assert_eq!(lan.machine_of(leader.node.id), Some(larger));
+    }
+}
+
+story! {
     /// Two subnets with a router between them and configured peers: no broadcast passes, and one leads for all.
     configured_peers_join_two_subnets |seed| {
         let mut lan = Lan::new(seed);

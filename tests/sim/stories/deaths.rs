@@ -221,6 +221,17 @@ story! {
 }
 
 story! {
+    /// A black hole of a fifth kind: it beats and answers by datagram, but takes nothing in by TCP. An answer by datagram
+    /// explains a silence, and not a ping that is not answered.
+    a_black_hole_that_answers_by_datagram_only |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let leader = lan.leader();
+        lan.machines[leader].process.as_mut().expect("it runs").illness = Illness::Streamless;
+        another_leads(&mut lan, leader, s(12));
+    }
+}
+
+story! {
     /// A leader's disk fails: it hands over and says why.
     a_leader_whose_store_fails_hands_over |seed| {
         let mut lan = Lan::office(seed, 4);

@@ -228,6 +228,31 @@ story! {
     }
 }
 
+story! {
+    /// The leader gets a new address that the others do not hear of for a while, and somebody else has its old one: whoever
+    /// asks there is told nothing about the leader, which stays.
+    somebody_else_has_the_leaders_address |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let leader = lan.leader();
+        let m = lan.add(Settings::default(), &[0]);
+        lan.boot(m);
+        lan.run(s(5));
+        lan.watch();
+        for n in 0..4 {
+            lan.cut_one_way(leader, n);
+        }
+        let old = lan.address_of(leader).ip();
+        lan.new_address(leader);
+        lan.machines[m].nics[0].address = old;
+        lan.links_changed(m);
+        lan.run(ms(700));
+        lan.heal_all();
+        lan.run(s(10));
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+    }
+}
+
 /// A laptop leaves ten times and returns; the other machines keep the leader that they have meanwhile.
 fn laptop(seed: u64, members: usize, as_leader: bool) {
     let mut lan = if as_leader { Lan::office_of_first(seed, members) } else { Lan::office(seed, members) };

@@ -198,6 +198,32 @@ story! {
 }
 
 story! {
+    /// The router between two subnets is gone for a minute, and each side has a leader. No broadcast passes, so they meet
+    /// because leaders announce themselves in turn to remembered members without a session.
+    two_subnets_meet_again_when_their_router_is_back |seed| {
+        let mut lan = Lan::new(seed);
+        for m in 0..4 {
+            lan.add(tanist::settings::Settings::default(), &[u8::from(m >= 2)]);
+        }
+        lan.net.routed = true;
+        let peers = [lan.address_of(0), lan.address_of(2)];
+        for m in 0..4 {
+            lan.machines[m].peers = peers.to_vec();
+        }
+        lan.boot_all_within(s(1));
+        lan.run(s(8));
+        lan.expect_one_leader();
+        lan.split(&[0, 1]);
+        lan.run(s(60));
+        lan.expect_one_among(&[0, 1]);
+        lan.expect_one_among(&[2, 3]);
+        lan.heal_all();
+        lan.run(s(8));
+        lan.expect_one_leader();
+    }
+}
+
+story! {
     /// One leader's epoch is poisoned by a far claim of a group that it meets: epochs grow, and stay bounded.
     a_reunion_raises_the_epoch_above_both |seed| {
         let mut lan = Lan::dark(seed, 3);
