@@ -34,7 +34,7 @@ impl PartialOrd for Claim {
 
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "e{}@{}by{:?}", self.epoch, self.at.0 / 1000 % 10_000_000, self.node)
+        write!(f, "e{}@{}by{:?}", self.epoch, self.at.0 % 10_000_000_000, self.node)
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) enum Then {
 }
 
 /// See the module.
+#[derive(Clone, Debug)]
 pub(super) struct Base {
     pub(super) me: Sender,
     pub(super) version: String,

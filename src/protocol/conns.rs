@@ -46,7 +46,7 @@ pub(super) struct Route {
 }
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conn {
     /// Who is at the other end, once it has said so.
     pub(super) peer: Option<Sender>,
@@ -79,7 +79,7 @@ impl Conn {
 }
 
 /// All of them.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Conns {
     /// Bound: [`super::limits::CONNS`].
     all: BTreeMap<ConnId, Conn>,

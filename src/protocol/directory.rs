@@ -135,7 +135,7 @@ fn decided_by(m: &Member, other: &Member) -> String {
 }
 
 /// All known members, this agent left out.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Directory {
     /// Bound: [`limits::MEMBERS`].
     all: BTreeMap<NodeId, Entry>,

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The last `LeaderAlive` that this agent was given.
+#[derive(Clone, Debug)]
 pub(super) struct Veto {
     /// The reign that it named.
     pub(super) claim: Claim,

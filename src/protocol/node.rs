@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The protocol of one agent, pure. See [`crate::protocol`] for the contracts.
+#[derive(Clone, Debug)]
 pub struct Node {
     pub(super) base: Base,
     pub(super) role: Role,

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// The role of an agent (protocol §1).
+#[derive(Clone, Debug)]
 pub(super) enum Role {
     /// Just started or just woke.
     Listening(Listening),
@@ -37,7 +38,7 @@ impl Role {
 }
 
 /// Hears, claims nothing.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Listening {
     /// Hellos sent.
     pub(super) hellos: u32,
@@ -50,6 +51,7 @@ pub(super) struct Listening {
 }
 
 /// Follows.
+#[derive(Clone, Debug)]
 pub(super) struct Following {
     /// The reign.
     pub(super) claim: Claim,
@@ -118,6 +120,7 @@ impl Following {
 pub(super) const ROUTES: usize = 4;
 
 /// A session to the leader that has been answered.
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) conn: ConnId,
     pub(super) via: Option<NodeId>,
@@ -151,6 +154,7 @@ pub(super) enum Doubt {
 }
 
 /// An interrogation (§6).
+#[derive(Clone, Debug)]
 pub(super) struct Asking {
     pub(super) doubt: Doubt,
     pub(super) began: Time,
@@ -167,7 +171,7 @@ pub(super) struct Asking {
 }
 
 /// A leader that is no more.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Lost {
     pub(super) claim: Claim,
     pub(super) name: String,
@@ -182,6 +186,7 @@ pub(super) struct Lost {
 }
 
 /// Looks for a new leader.
+#[derive(Clone, Debug)]
 pub(super) struct Electing {
     pub(super) lost: Option<Lost>,
     pub(super) phase: Phase,
@@ -196,6 +201,7 @@ pub(super) struct Electing {
 }
 
 /// Where an election stands.
+#[derive(Clone, Debug)]
 pub(super) enum Phase {
     /// Telling the line of succession, one after the other.
     Tell {
@@ -216,6 +222,7 @@ pub(super) enum Phase {
 }
 
 /// A canvass under way.
+#[derive(Clone, Debug)]
 pub(super) struct Canvassing {
     pub(super) claim: Claim,
     pub(super) began: Time,
@@ -234,6 +241,7 @@ pub(super) struct Canvassing {
 }
 
 /// A member that was asked for its voice.
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) conn: Option<ConnId>,
     pub(super) awaited: bool,
@@ -245,6 +253,7 @@ pub(super) struct Asked {
 }
 
 /// Leads.
+#[derive(Clone, Debug)]
 pub(super) struct Leading {
     pub(super) claim: Claim,
     pub(super) story: Story,
@@ -283,6 +292,7 @@ pub(super) struct Leading {
 }
 
 /// A follower as its leader sees it.
+#[derive(Clone, Debug)]
 pub(super) struct Served {
     pub(super) conn: ConnId,
     pub(super) node: Node,
@@ -297,6 +307,7 @@ pub(super) struct Served {
 }
 
 /// Another leader.
+#[derive(Clone, Debug)]
 pub(super) struct Other {
     pub(super) known: Known,
     pub(super) heard: Time,
@@ -308,6 +319,7 @@ pub(super) struct Other {
 }
 
 /// A new reign of the same leader on its way to the disk.
+#[derive(Clone, Debug)]
 pub(super) struct Renewing {
     pub(super) claim: Claim,
     pub(super) story: Story,
@@ -318,6 +330,7 @@ pub(super) struct Renewing {
 }
 
 /// A handover under way.
+#[derive(Clone, Debug)]
 pub(super) struct Handing {
     /// The reign that ends.
     pub(super) claim: Claim,
@@ -336,6 +349,7 @@ pub(super) struct Handing {
 }
 
 /// A check after a stall.
+#[derive(Clone, Debug)]
 pub(super) struct Checking {
     /// Bound: four.
     pub(super) asked: Vec<ConnId>, // bound: ROUTES
@@ -344,6 +358,7 @@ pub(super) struct Checking {
 }
 
 /// A Hello that waits for its Hi.
+#[derive(Clone, Debug)]
 pub(super) struct PendingHi {
     pub(super) due: Time,
     pub(super) broadcast: bool,

@@ -61,7 +61,7 @@ timers! {
 }
 
 /// When each timer is due. Bounded by the number of timers.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timers {
     at: [Option<Time>; Timer::ALL.len()],
     /// The earliest of them; it is asked for several times in every step.
