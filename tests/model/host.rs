@@ -1,0 +1,771 @@
+//! Three members, their disks and what travels between them, as one value that can be copied, compared and stepped.
+//!
+//! Each member has a clock of its own that moves only when a timer of its fires: all clocks may run at any rate, and all
+//! messages may take any time.
+
+use crate::canon::{Names, Print, canonical};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use tanist::claim::Claim;
+use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
+use tanist::message::{Cast, Datagram, Frame, Hello, Says, Sender};
+use tanist::protocol::{Closed, Durable, Input, Link, Node, Output, Promise, Remembered, RoleName, Start, Write};
+use tanist::settings::Settings;
+use tanist::time::{Now, Time, Wall};
+use uuid::Uuid;
+
+pub(crate) const N: usize = 3;
+const PORT: u16 = 8264;
+
+/// A member, by number.
+pub(crate) type M = usize;
+
+/// A running process.
+#[derive(Clone)]
+struct Process {
+    node: Node,
+    now: Time,
+    next_accepted: u64,
+    /// Begun and not durable yet, in order. bound: the core's own
+    writes: VecDeque<(Ticket, Vec<Write>)>,
+}
+
+/// A member with its disk, and what it is held to.
+#[derive(Clone)]
+pub(crate) struct Member {
+    process: Option<Process>,
+    durable: Durable,
+    boots: u64,
+    /// Claims that it made, and timers that fired, since the start of the search.
+    pub(crate) claims: u32,
+    pub(crate) timers: u32,
+    /// Every claim whose promise was durable. bound: the claims of a run
+    promises: BTreeSet<Claim>,
+    /// What it said that it backs, by epoch. bound: the claims of a run
+    said: BTreeMap<u64, Claim>,
+    last_shown: Option<Claim>,
+    names: Names,
+    print: u128,
+}
+
+/// One end of a connection, as its core knows it.
+#[derive(Clone, Copy)]
+struct End {
+    m: M,
+    id: ConnId,
+    /// Its core has not closed it and was not told that it ended.
+    open: bool,
+}
+
+/// A connection: end 0 dialled.
+#[derive(Clone)]
+struct Conn {
+    ends: [End; 2],
+    accepted: bool,
+    /// What travels to each end. bound: the core's own
+    queues: [VecDeque<Rc<Frame>>; 2],
+    /// Nothing was ever sent on it.
+    silent: bool,
+    /// A process at its other end died: who hears of it hears it at any time, or never.
+    dead: bool,
+}
+
+/// What the network and the disks may do. Every number is a bound of the search.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) quorum: u32,
+    pub(crate) claims: u32,
+    /// Timers that fire, for each member.
+    pub(crate) timers: [u32; N],
+    pub(crate) crashes: u32,
+    /// Only this one crashes.
+    pub(crate) victim: Option<M>,
+    pub(crate) breaks: u32,
+    pub(crate) handovers: u32,
+    /// Answers arrive as soon as they are given, and a session stands as soon as a leader is followed; only what asks
+    /// for a voice, a handover or a sign of life travels at its own pace.
+    pub(crate) prompt: bool,
+    /// Heartbeats and notices arrive, any number of times; otherwise all of them are lost, by TCP too.
+    pub(crate) heard: bool,
+    /// A disk that forgets promises, to see that this is found out.
+    pub(crate) forgets: bool,
+}
+
+/// One thing that can happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    /// The next message of a connection arrives at an end, or the news that it ended.
+    Frame {
+        conn: usize,
+        end: usize,
+    },
+    /// A datagram arrives, for the first time or again. One that never does is lost.
+    Cast {
+        cast: usize,
+        to: M,
+    },
+    /// The oldest write is durable.
+    Disk {
+        m: M,
+    },
+    /// The next timer that matters fires.
+    Timer {
+        m: M,
+    },
+    /// A process dies, and what it had not made durable is gone.
+    Crash {
+        m: M,
+    },
+    Restart {
+        m: M,
+    },
+    /// A connection breaks, and what travelled on it is lost.
+    Break {
+        conn: usize,
+    },
+    /// A user of the leader asks for a handover.
+    Handover {
+        m: M,
+    },
+}
+
+/// The three.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) members: [Rc<Member>; N],
+    conns: Vec<Rc<Conn>>,
+    /// Heartbeats and notices that were ever sent, in order of their text. bound: the claims of a run
+    casts: Vec<(M, Rc<Datagram>, u128)>,
+    /// Claims that won by a canvass. bound: the claims of a run
+    pub(crate) won: BTreeSet<Claim>,
+    pub(crate) bounds: Bounds,
+    crashes: u32,
+    breaks: u32,
+    handovers: u32,
+    /// A claim too many was made: what follows is not looked at.
+    beyond: bool,
+}
+
+fn address(m: M) -> SocketAddr {
+    ([10, 0, 0, u8::try_from(m).expect("small") + 1], PORT).into()
+}
+
+fn id(m: M) -> NodeId {
+    NodeId(Uuid::from_u128((m as u128 + 1) << 112))
+}
+
+fn wall(m: M) -> Wall {
+    Wall(1_000_000_000 + 1_000_000 * m as u64)
+}
+
+/// What fires without being an action of its own: it changes nothing that a promise depends on.
+fn boring(reason: &str) -> bool {
+    matches!(
+        reason,
+        "say hello"
+            | "answer a hello"
+            | "ping the leader"
+            | "no broadcast is heard"
+            | "heartbeat"
+            | "look through the sessions"
+            | "send the member list"
+            | "a reunion goes on"
+            | "housekeeping"
+    )
+}
+
+/// Small talk of a session is heard at once.
+fn small_talk(frame: &Frame) -> bool {
+    matches!(frame, Frame::Ping(_) | Frame::Pong(_) | Frame::Members(_) | Frame::Named(_))
+}
+
+/// What can be prompt: answers, and the opening of a session to a leader that has been found.
+fn can_be_prompt(frame: &Frame) -> bool {
+    matches!(
+        frame,
+        Frame::Voice(_)
+            | Frame::Answer(_)
+            | Frame::Told(_)
+            | Frame::Join(_)
+            | Frame::Joined(_)
+            | Frame::NotJoined(_)
+            | Frame::Beat(_)
+    )
+}
+
+impl World {
+    /// Three that remember one another, switched off; the first led them once, and all have shown its reign.
+    fn dark(bounds: Bounds) -> Self {
+        let former = Claim { epoch: 1, at: wall(0), node: Ident { id: id(0), boot: BootId(1 << 48) } };
+        let member = |m: M| {
+            let others = (0..N).filter(|n| *n != m);
+            let remembered =
+                |n: M| Remembered { id: id(n), name: format!("pc-{n}"), address: address(n), heard: wall(m) };
+            let promised = Some(Promise { claim: former, withdrawn: false });
+            let durable = Durable { shown: Some(former), promised, members: others.map(remembered).collect() };
+            Rc::new(Member {
+                process: None,
+                durable,
+                boots: 1,
+                claims: 0,
+                timers: 0,
+                promises: BTreeSet::from([former]),
+                said: BTreeMap::new(),
+                last_shown: Some(former),
+                names: Names::default(),
+                print: 0,
+            })
+        };
+        Self {
+            members: [member(0), member(1), member(2)],
+            conns: Vec::new(),
+            casts: Vec::new(),
+            won: BTreeSet::new(),
+            bounds,
+            crashes: 0,
+            breaks: 0,
+            handovers: 0,
+            beyond: false,
+        }
+    }
+
+    /// All three have just started and heard one another's Hello: they await one another's voices.
+    pub(crate) fn cold(bounds: Bounds) -> Self {
+        let mut world = Self::dark(bounds);
+        (0..N).for_each(|m| world.boot(m));
+        for m in 0..N {
+            for from in (0..N).filter(|n| *n != m) {
+                let cast = Cast::Hello(Hello { broadcast: true, version: String::new(), priority: 100 });
+                let sender = world.members[from].process.as_ref().expect("it runs").node.sender().clone();
+                let datagram = Datagram { from: sender, cast };
+                world.step(m, Input::Datagram { from: address(from), datagram });
+            }
+        }
+        world
+    }
+
+    /// The first leads, the others follow it, one of them is its successor, and nothing is under way.
+    pub(crate) fn settled(bounds: Bounds) -> Self {
+        let mut world = Self::cold(Bounds { heard: true, timers: [9; N], claims: 9, ..bounds });
+        world = world.after(Action::Timer { m: 0 }).expect("the join wait ends").calm();
+        for cast in 0..world.casts.len() {
+            for to in 1..N {
+                world = world.after(Action::Cast { cast, to }).expect("it is heard").calm();
+            }
+        }
+        let roles = [0, 1, 2].map(|m| world.role(m));
+        assert_eq!(roles, [RoleName::Leading, RoleName::Following, RoleName::Following].map(Some));
+        world.bounds = bounds;
+        world.casts.retain(|_| bounds.heard);
+        for m in 0..N {
+            (world.member(m).claims, world.member(m).timers) = (0, 0);
+        }
+        world.won.clear();
+        world
+    }
+
+    /// Everything under way arrives and is durable.
+    fn calm(mut self) -> Self {
+        let at_once = |a: &Action| matches!(a, Action::Frame { .. } | Action::Disk { .. });
+        while let Some(action) = self.actions().into_iter().find(at_once) {
+            self = self.after(action).expect("within the bounds");
+        }
+        self
+    }
+
+    // ---- what can happen
+
+    pub(crate) fn actions(&self) -> Vec<Action> {
+        let mut all = Vec::new();
+        for (i, conn) in self.conns.iter().enumerate() {
+            all.extend((0..2).filter(|end| self.arrives(conn, *end)).map(|end| Action::Frame { conn: i, end }));
+        }
+        for m in 0..N {
+            let Some(process) = &self.members[m].process else {
+                all.push(Action::Restart { m });
+                continue;
+            };
+            if !process.writes.is_empty() {
+                all.push(Action::Disk { m });
+            }
+            let mine = |(from, _, _): &&(M, Rc<Datagram>, u128)| *from != m;
+            all.extend((0..).zip(&self.casts).filter(|(_, c)| mine(c)).map(|(cast, _)| Action::Cast { cast, to: m }));
+            if self.members[m].timers < self.bounds.timers[m] {
+                all.push(Action::Timer { m });
+            }
+            if self.crashes < self.bounds.crashes && self.bounds.victim.is_none_or(|v| v == m) {
+                all.push(Action::Crash { m });
+            }
+            if self.handovers < self.bounds.handovers && self.role(m) == Some(RoleName::Leading) {
+                all.push(Action::Handover { m });
+            }
+        }
+        if self.breaks < self.bounds.breaks {
+            let stands = |c: &Conn| c.ends[0].open && (c.ends[1].open || !c.accepted);
+            all.extend((0..).zip(&self.conns).filter(|(_, c)| stands(c)).map(|(conn, _)| Action::Break { conn }));
+        }
+        all
+    }
+
+    fn arrives(&self, conn: &Conn, end: usize) -> bool {
+        if end == 1 && !conn.accepted {
+            return !conn.queues[1].is_empty();
+        }
+        conn.ends[end].open && (!conn.queues[end].is_empty() || conn.dead && !conn.ends[1 - end].open)
+    }
+
+    /// Does it, and everything that follows without a choice. None when it changes nothing, or leads beyond the bounds.
+    pub(crate) fn after(&self, action: Action) -> Option<World> {
+        let mut next = self.clone();
+        match action {
+            Action::Frame { conn, end } => next.frame(conn, end),
+            Action::Cast { cast, to } => {
+                let (from, datagram, _) = &self.casts[cast];
+                next.step(to, Input::Datagram { from: address(*from), datagram: (**datagram).clone() });
+            }
+            Action::Disk { m } => next.disk(m),
+            Action::Timer { m } => next.timer(m)?,
+            Action::Crash { m } => next.crash(m),
+            Action::Restart { m } => next.boot(m),
+            Action::Break { conn } => next.break_(conn),
+            Action::Handover { m } => {
+                next.handovers += 1;
+                next.step(m, Input::Handover { request: 1, to: None });
+            }
+        }
+        next.tidy();
+        (!next.beyond).then_some(next)
+    }
+
+    /// An action in words.
+    pub(crate) fn name(&self, action: Action) -> String {
+        match action {
+            Action::Frame { conn, end } => {
+                let c = &self.conns[conn];
+                format!("pc-{} hears pc-{}: {:?}", c.ends[end].m, c.ends[1 - end].m, c.queues[end])
+            }
+            Action::Cast { cast, to } => {
+                format!("pc-{to} hears pc-{} say {:?}", self.casts[cast].0, self.casts[cast].1.cast)
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn role(&self, m: M) -> Option<RoleName> {
+        self.members[m].process.as_ref().map(|p| p.node.status().role)
+    }
+
+    fn member(&mut self, m: M) -> &mut Member {
+        let member = Rc::make_mut(&mut self.members[m]);
+        member.print = 0;
+        member
+    }
+
+    // ---- processes
+
+    fn boot(&mut self, m: M) {
+        let quorum = self.bounds.quorum;
+        let member = self.member(m);
+        member.boots += 1;
+        let mut settings = Settings::default();
+        settings.quorum = quorum;
+        let start = Start {
+            node: Ident { id: id(m), boot: BootId(member.boots << 48) },
+            name: format!("pc-{m}"),
+            port: PORT,
+            version: String::new(),
+            settings,
+            peers: Vec::new(),
+            seed: m as u64,
+            durable: member.durable.clone(),
+        };
+        let now = Time(100_000_000);
+        let node = Node::new(start, Now { time: now, wall: wall(m) });
+        member.process = Some(Process { node, now, next_accepted: ConnId::FIRST_ACCEPTED, writes: VecDeque::new() });
+        let link = Link { name: "eth0".to_owned(), addresses: vec![address(m).ip()] };
+        self.step(m, Input::Links(vec![link]));
+    }
+
+    fn crash(&mut self, m: M) {
+        self.crashes += 1;
+        let forgets = self.bounds.forgets;
+        let member = self.member(m);
+        member.process = None;
+        if forgets {
+            member.durable.promised = None;
+            member.said.clear();
+        }
+        for conn in &mut self.conns {
+            for end in 0..2 {
+                if conn.ends[end].m == m && (conn.ends[end].open || end == 0 && !conn.accepted) {
+                    let conn = Rc::make_mut(conn);
+                    conn.ends[end].open = false;
+                    conn.queues[end].clear();
+                    conn.dead = true;
+                    if !conn.accepted {
+                        conn.queues[1].clear();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The oldest write is durable, and the core hears of it.
+    fn disk(&mut self, m: M) {
+        let member = self.member(m);
+        let Some((ticket, writes)) = member.process.as_mut().and_then(|p| p.writes.pop_front()) else { return };
+        for write in writes {
+            match write {
+                Write::Shown(claim) => member.durable.shown = Some(claim),
+                Write::Promised(promise) => {
+                    let before = member.durable.promised.map_or(0, |p| p.claim.epoch);
+                    assert!(
+                        promise.claim.epoch >= before,
+                        "P3: pc-{m} promises {:?} after epoch {before}",
+                        promise.claim
+                    );
+                    member.durable.promised = Some(promise);
+                    member.promises.insert(promise.claim);
+                }
+                _ => {}
+            }
+        }
+        self.step(m, Input::Persisted { ticket });
+    }
+
+    /// Time passes at one member until a timer that matters fires.
+    fn timer(&mut self, m: M) -> Option<()> {
+        self.member(m).timers += 1;
+        // A leader that hands nothing over would beat for ever.
+        let most = if self.role(m) == Some(RoleName::Leading) { 6 } else { 60 };
+        for _ in 0..most {
+            let member = self.member(m);
+            let process = member.process.as_mut()?;
+            let (at, reason) = process.node.deadline()?;
+            process.now = process.now.max(at);
+            let (roles, outputs) = self.step(m, Input::Tick);
+            self.tidy();
+            let repeats = reason == "an interrogation goes on" && !roles && !outputs;
+            if !boring(reason) && !repeats {
+                return Some(());
+            }
+            if self.beyond {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// One step of the core and its outputs. Says whether the role changed, and whether anything was begun that others
+    /// notice.
+    fn step(&mut self, m: M, input: Input) -> (bool, bool) {
+        let member = self.member(m);
+        let Some(process) = member.process.as_mut() else { return (false, false) };
+        let before = process.node.status().role;
+        let outputs = process.node.step(Now { time: process.now, wall: wall(m) }, input);
+        let changed = process.node.status().role != before;
+        let sender = process.node.sender().clone();
+        let mut noticed = false;
+        for output in outputs {
+            noticed |= matches!(output, Output::Dial { .. } | Output::Send { .. } | Output::Persist { .. });
+            self.perform(m, &sender, output);
+        }
+        self.judge(m);
+        (changed, noticed)
+    }
+
+    fn perform(&mut self, m: M, sender: &Sender, output: Output) {
+        match output {
+            Output::Cast { cast: cast @ (Cast::Heartbeat(_) | Cast::Notice(_)), .. } => {
+                self.says_own(m, sender, &cast);
+                if self.bounds.heard {
+                    self.cast(m, sender, cast);
+                }
+            }
+            Output::Dial { conn, to } => {
+                let to = (0..N).find(|n| address(*n) == to).expect("one of the three");
+                let ends = [End { m, id: conn, open: true }, End { m: to, id: ConnId(0), open: false }];
+                let queues = [VecDeque::new(), VecDeque::new()];
+                self.conns.push(Rc::new(Conn { ends, accepted: false, queues, silent: true, dead: false }));
+            }
+            Output::Send { conn, frame } => {
+                self.says(m, sender, &frame);
+                if matches!(frame, Frame::Beat(_)) && !self.bounds.heard {
+                    return;
+                }
+                if let Some((conn, end)) = self.conn(m, conn) {
+                    conn.silent = matches!(frame, Frame::Via(_));
+                    conn.queues[1 - end].push_back(Rc::new(frame));
+                }
+            }
+            Output::Close { conn } => {
+                if let Some((conn, end)) = self.conn(m, conn) {
+                    conn.ends[end].open = false;
+                    conn.queues[end].clear();
+                }
+            }
+            Output::Persist { ticket, writes } => self.persist(m, sender, ticket, writes),
+            Output::Pipe { .. } | Output::Stopped => unreachable!("nobody goes through another, nobody stops"),
+            Output::Cast { .. } | Output::Event(_) | Output::Reply { .. } => {}
+        }
+    }
+
+    fn conn(&mut self, m: M, id: ConnId) -> Option<(&mut Conn, usize)> {
+        let mine = |e: &End| e.m == m && e.id == id && e.open;
+        let (i, end) = (0..self.conns.len())
+            .find_map(|i| (0..2).find(|end| mine(&self.conns[i].ends[*end])).map(|end| (i, end)))?;
+        Some((Rc::make_mut(&mut self.conns[i]), end))
+    }
+
+    fn cast(&mut self, from: M, sender: &Sender, cast: Cast) {
+        let mut print = Print::default();
+        let mut text = Vec::new();
+        canonical(&format!("{cast:?}"), Time(0), &Names::default(), &mut text);
+        print.add(from as u128);
+        print.text(&text);
+        let at = self.casts.partition_point(|(_, _, p)| *p < print.value());
+        if self.casts.get(at).is_none_or(|(_, _, p)| *p != print.value()) {
+            self.casts.insert(at, (from, Rc::new(Datagram { from: sender.clone(), cast }), print.value()));
+        }
+    }
+
+    fn persist(&mut self, m: M, sender: &Sender, ticket: Ticket, writes: Vec<Write>) {
+        let me = sender.node;
+        if let [Write::Shown(claim)] = writes[..]
+            && claim.node == me
+        {
+            self.wins(claim);
+        }
+        let most = self.bounds.claims;
+        let member = self.member(m);
+        let own = |w: &Write| matches!(w, Write::Promised(p) if p.claim.node == me && !p.withdrawn);
+        if writes.iter().any(own) {
+            member.claims += 1;
+            self.beyond |= self.members[m].claims > most;
+        }
+        self.member(m).process.as_mut().expect("it runs").writes.push_back((ticket, writes));
+    }
+
+    // ---- connections
+
+    fn frame(&mut self, i: usize, end: usize) {
+        let m = self.conns[i].ends[end].m;
+        if !self.conns[i].accepted && end == 1 {
+            if self.members[m].process.is_none() {
+                Rc::make_mut(&mut self.conns[i]).queues[1].clear();
+                return self.ends(i, 0, Closed::Refused);
+            }
+            let process = self.member(m).process.as_mut().expect("looked at");
+            let id = ConnId(process.next_accepted);
+            process.next_accepted += 1;
+            let conn = Rc::make_mut(&mut self.conns[i]);
+            conn.accepted = true;
+            conn.ends[1] = End { m, id, open: true };
+            let (from, dialled) = (conn.ends[0].m, conn.ends[0].id);
+            self.step(m, Input::Accepted { conn: id, from: SocketAddr::new(address(from).ip(), 40_000) });
+            self.step(from, Input::Connected { conn: dialled });
+        }
+        let id = self.conns[i].ends[end].id;
+        // Who speaks and what it says come together.
+        while self.conns[i].ends[end].open {
+            let queue = &mut Rc::make_mut(&mut self.conns[i]).queues[end];
+            let Some(frame) = queue.pop_front() else { return self.ends(i, end, Closed::Reset) };
+            let more = matches!(*frame, Frame::Open(_)) && !queue.is_empty();
+            self.step(m, Input::Frame { conn: id, frame: (*frame).clone() });
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// One end hears that the connection is over.
+    fn ends(&mut self, i: usize, end: usize, how: Closed) {
+        let conn = Rc::make_mut(&mut self.conns[i]);
+        if !conn.ends[end].open {
+            return;
+        }
+        conn.ends[end].open = false;
+        conn.queues[end].clear();
+        if !conn.accepted {
+            conn.queues[1].clear();
+        }
+        let End { m, id, .. } = conn.ends[end];
+        self.step(m, Input::Closed { conn: id, how });
+    }
+
+    fn break_(&mut self, i: usize) {
+        self.breaks += 1;
+        let how = if self.conns[i].accepted { Closed::Reset } else { Closed::Local };
+        for queue in &mut Rc::make_mut(&mut self.conns[i]).queues {
+            queue.clear();
+        }
+        self.ends(i, 0, how);
+        self.ends(i, 1, how);
+    }
+
+    /// What follows without a choice: small talk is heard, a connection that was closed is closed at both ends, what
+    /// needs a third member (a way through it, a reunion) fails, and a write that no promise depends on is durable.
+    fn tidy(&mut self) {
+        loop {
+            if let Some(m) = (0..N).find(|m| self.idle_write(*m)) {
+                self.disk(m);
+            } else if let Some(i) = self.conns.iter().position(|c| c.silent && c.ends[0].open && !c.accepted) {
+                self.ends(i, 0, Closed::Local);
+            } else if let Some((i, end)) = self.heard_at_once() {
+                self.frame(i, end);
+            } else if let Some((i, end)) = self.closed_at_once() {
+                self.ends(i, end, Closed::Reset);
+            } else {
+                break;
+            }
+        }
+        self.conns.retain(|c| c.ends.iter().any(|e| e.open) || !c.accepted && !c.queues[1].is_empty());
+    }
+
+    fn idle_write(&self, m: M) -> bool {
+        let counts = |w: &Write| matches!(w, Write::Shown(_) | Write::Promised(_));
+        let first = self.members[m].process.as_ref().and_then(|p| p.writes.front());
+        first.is_some_and(|(_, writes)| !writes.iter().any(counts))
+    }
+
+    fn heard_at_once(&self) -> Option<(usize, usize)> {
+        // An answer comes behind its speaker's first words.
+        let prompt = |c: &Conn, end: usize| {
+            let said = c.queues[end].iter().find(|f| !matches!(***f, Frame::Open(_)));
+            said.is_some_and(|f| small_talk(f) || self.bounds.prompt && can_be_prompt(f))
+        };
+        let there =
+            |c: &Conn, end: usize| c.ends[end].open || !c.accepted && self.members[c.ends[1].m].process.is_some();
+        let talk = |c: &Conn, end: usize| there(c, end) && prompt(c, end);
+        (0..self.conns.len()).find_map(|i| (0..2).find(|end| talk(&self.conns[i], *end)).map(|end| (i, end)))
+    }
+
+    fn closed_at_once(&self) -> Option<(usize, usize)> {
+        let over = |c: &Conn, end: usize| {
+            c.accepted && !c.dead && c.ends[end].open && !c.ends[1 - end].open && c.queues[end].is_empty()
+        };
+        (0..self.conns.len()).find_map(|i| (0..2).find(|end| over(&self.conns[i], *end)).map(|end| (i, end)))
+    }
+
+    // ---- what is promised
+
+    /// P8, its first half: in an epoch at most one claim wins, with a quorum of two. With one, no two are equal.
+    fn wins(&mut self, claim: Claim) {
+        let rival = self.won.iter().find(|w| w.epoch == claim.epoch);
+        assert!(rival.is_none() || self.bounds.quorum == 1, "P8: {claim:?} wins after {rival:?}");
+        assert!(rival != Some(&claim), "P3: {claim:?} wins twice");
+        self.won.insert(claim);
+    }
+
+    fn says_own(&self, m: M, sender: &Sender, cast: &Cast) {
+        if let Cast::Heartbeat(beat) = cast {
+            self.announces(m, sender, beat.claim);
+        }
+    }
+
+    fn announces(&self, m: M, sender: &Sender, claim: Claim) {
+        if claim.node == sender.node {
+            let member = &self.members[m];
+            let shown = member.durable.shown.map_or(0, |c| c.epoch);
+            assert!(member.promises.contains(&claim), "durable before said: pc-{m} announces {claim:?} unpromised");
+            assert!(
+                shown >= claim.epoch,
+                "durable before said: pc-{m} announces {claim:?}, and its disk shows {shown}"
+            );
+        }
+    }
+
+    fn says(&mut self, m: M, sender: &Sender, frame: &Frame) {
+        match frame {
+            Frame::Beat(beat) => self.announces(m, sender, beat.claim),
+            Frame::Joined(joined) => self.announces(m, sender, joined.claim),
+            Frame::Reigns(reigns) => self.announces(m, sender, reigns.claim),
+            Frame::Voice(voice) if matches!(voice.says, Says::Backed(_)) => {
+                let (claim, me) = (voice.claim, sender.node.id);
+                let member = self.member(m);
+                assert!(member.promises.contains(&claim), "durable before said: pc-{m} backs {claim:?} unpromised");
+                let other = member.said.insert(claim.epoch, claim).filter(|other| *other != claim);
+                let other = other.filter(|other| other.node.id != me);
+                assert!(other.is_none(), "one claim per epoch: pc-{m} backs {claim:?} after {other:?}");
+            }
+            _ => {}
+        }
+    }
+
+    /// P3 after each step.
+    fn judge(&mut self, m: M) {
+        let member = self.member(m);
+        let process = member.process.as_ref().expect("it runs");
+        let shown = process.node.status().shown;
+        if shown == member.last_shown {
+            return;
+        }
+        let (Some(claim), Some(last)) = (shown, member.last_shown) else { panic!("P3: pc-{m} shows {shown:?}") };
+        assert!(claim.epoch > last.epoch, "P3: pc-{m} shows {claim:?} after {last:?}");
+        let durable = member.durable.shown.map_or(0, |c| c.epoch);
+        assert!(durable >= claim.epoch, "durable before shown: pc-{m} shows {claim:?}, and its disk {durable}");
+        member.last_shown = shown;
+    }
+
+    // ---- the fingerprint
+
+    /// What tells this world from others.
+    pub(crate) fn print(&mut self) -> u128 {
+        let mut print = Print::default();
+        for m in 0..N {
+            if self.members[m].print == 0 {
+                let (value, names) = self.members[m].fingerprint();
+                let member = Rc::make_mut(&mut self.members[m]);
+                (member.print, member.names) = (value, names);
+            }
+            print.add(self.members[m].print);
+        }
+        let mut conns: Vec<(M, usize, &Conn)> =
+            self.conns.iter().map(|c| (c.ends[0].m, self.rank(c, 0), &**c)).collect();
+        conns.sort_by_key(|(m, rank, _)| (*m, *rank));
+        let (mut text, mut out) = (String::new(), Vec::new());
+        for (m, rank, conn) in conns {
+            let state =
+                (m, rank, conn.ends[1].m, self.rank(conn, 1), conn.ends.map(|e| e.open), conn.accepted, conn.dead);
+            text.clear();
+            write!(text, "{state:?}{:?}", conn.queues).expect("memory");
+            canonical(&text, Time(0), &self.members[m].names, &mut out);
+        }
+        print.text(&out);
+        self.casts.iter().for_each(|(_, _, p)| print.add(*p));
+        let counts = (self.crashes, self.breaks, self.handovers);
+        print.text(format!("{counts:?}{:?}", self.won).as_bytes());
+        print.value()
+    }
+
+    fn rank(&self, conn: &Conn, end: usize) -> usize {
+        let end = conn.ends[end];
+        self.members[end.m].names.conn(end.id.0)
+    }
+}
+
+impl Member {
+    fn fingerprint(&self) -> (u128, Names) {
+        let mut print = Print::default();
+        let mut names = Names::default();
+        let mut out = Vec::new();
+        let kept = (&self.durable.shown, &self.durable.promised, self.boots, self.claims, self.timers);
+        canonical(&format!("{kept:?}{:?}{:?}", self.said, self.promises), Time(0), &names, &mut out);
+        if let Some(process) = &self.process {
+            let text = format!("{:?}", process.node);
+            names = Names::of(&text);
+            canonical(&text, process.now, &names, &mut out);
+            for (_, writes) in &process.writes {
+                for write in writes.iter().filter(|w| matches!(w, Write::Shown(_) | Write::Promised(_))) {
+                    out.extend_from_slice(format!("{write:?}").as_bytes());
+                }
+                out.push(b';');
+            }
+        }
+        print.text(&out);
+        // Zero says that it is not known.
+        (print.value() | 1, names)
+    }
+}
