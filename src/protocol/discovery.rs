@@ -315,7 +315,11 @@ impl Node {
         match &mut self.role {
             Role::Leading(_) => self.other_leader(target.known, None, from),
             Role::Listening(_) => self.follow(target),
-            Role::Following(f) if f.claim == claim => self.leader_beats(successor),
+            Role::Following(f) if f.claim == claim => {
+                // Who heard of it from another member does not know yet.
+                f.followers = followers;
+                self.leader_beats(successor);
+            }
             Role::Following(f) if f.claim.node == claim.node => {
                 // Another reign of the same leader: the session tells, or a new one does.
                 f.heard = self.base.now;

@@ -195,7 +195,7 @@ story! {
 
 story! {
     /// A newcomer is welcomed by two leaders at once, who do not reach each other: it goes to the one with more followers.
-    a_newcomer_goes_to_the_leader_with_more_followers |seed| {
+    a_newcomer_goes_to_the_leader_with_more_followers 100 |seed| {
         let mut lan = Lan::dark(seed, 6);
         lan.split(&[0, 1]);
         lan.boot_all_within(s(1));

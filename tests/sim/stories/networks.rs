@@ -245,9 +245,13 @@ story! {
         lan.new_address(leader);
         lan.machines[m].nics[0].address = old;
         lan.links_changed(m);
-        lan.run(ms(700));
+        lan.listen();
+        lan.run_until(ms(800), "somebody asks", |lan| (1..4).any(|n| lan.heard((leader + n) % 4, Kind::LeaderSuspected)));
+        lan.run(ms(50));
         lan.heal_all();
         lan.run(s(10));
+        let dead = lan.oracle.told.iter().find(|(_, _, kind, text)| *kind == Kind::LeaderLost && text.contains("refused"));
+        assert!(dead.is_none(), "taken for dead: {dead:?}");
         lan.expect_no_leader_change();
         lan.expect_leader(leader);
     }
