@@ -94,6 +94,10 @@ impl Node {
     pub(super) fn dial_session(&mut self) {
         let Role::Following(f) = &self.role else { return };
         if f.full || !f.dials.is_empty() {
+            if f.session.is_none() && !self.base.timers.is_set(Timer::Redial) {
+                // A dial for the direct way may be all that is left: it is given up in time like any other.
+                self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
+            }
             return;
         }
         let (now, patience) = (self.base.now, self.base.settings.unanswered());

@@ -349,7 +349,7 @@ impl Node {
                 Role::Following(f) if f.turned_away.is_some_and(|at| now.since(at) < limits::PING) => {
                     self.base.timers.set(Timer::Redial, now + limits::PING);
                 }
-                _ => self.dial_session(),
+                _ => self.dial_anew(),
             }
         }
     }

@@ -46,21 +46,6 @@ impl Node {
         }
     }
 
-    /// An answer to the question on the direct way.
-    pub(super) fn probe_answered(&mut self, conn: ConnId, answer: &Answer) -> bool {
-        let Role::Following(f) = &mut self.role else { return false };
-        if !f.probe.is_some_and(|(c, nonce)| c == conn && nonce == answer.nonce) {
-            return false;
-        }
-        f.probe = None;
-        let leads = answer.standing == Standing::Leads(f.claim);
-        self.base.close(conn);
-        if leads {
-            self.direct_again();
-        }
-        true
-    }
-
     /// Whoever goes through another asks the leader directly too (§6).
     pub(super) fn probe_due(&mut self) {
         let nonce = self.base.nonce();
