@@ -279,3 +279,20 @@ story! {
         assert!(lan.shown(leader).epoch < 1 << 33, "a datagram was believed");
     }
 }
+
+story! {
+    /// Somebody claims epoch 1000 by datagram, and nothing more is heard of it: the next claim is one above the present.
+    a_notice_raises_no_epoch |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let before = lan.shown(lan.leader()).epoch;
+        let node = Node { id: NodeId::from_random(lan.dice.uuid_bits()), boot: BootId(lan.dice.bits()) };
+        let claim = Claim { epoch: 1000, at: Wall(0), node };
+        let sender = Sender { node, name: "intruder".to_owned(), port: PORT };
+        let bytes = Wire::new("office").datagram(&sender, &Cast::Notice(Notice { claim }));
+        lan.inject(lan.followers()[0], To::Everyone, bytes);
+        lan.run(s(2));
+        lan.kill_leader();
+        lan.settle_within(s(5));
+        assert_eq!(lan.shown(lan.leader()).epoch, before + 1, "a datagram was believed");
+    }
+}
