@@ -37,7 +37,7 @@ async fn client(data: &[u8]) {
     // The first byte says how the agent stands.
     let (role, data) = data.split_first().map_or((0, data), |(role, rest)| (*role, rest));
     let node = super::play::in_role(role);
-    let (_status, watched) = watch::channel(Arc::new(node.status()));
+    let (status, watched) = watch::channel(Arc::new(node.status()));
     let (events, _) = broadcast::channel(8);
     let (commands, asked) = mpsc::channel(4);
     let facts = Facts {
@@ -54,7 +54,7 @@ async fn client(data: &[u8]) {
     let stop = CancellationToken::new();
     let (near, far) = UnixStream::pair().expect("a socket");
     let served = tokio::spawn(api::client(far, api::router(shared, stop.clone()), stop.clone()));
-    tokio::spawn(answer(node, asked));
+    tokio::spawn(answer(node, status, asked));
     let (mut reads, mut writes) = near.into_split();
     let heard = tokio::spawn(async move {
         let mut heard = Vec::new();
@@ -72,7 +72,7 @@ async fn client(data: &[u8]) {
 }
 
 /// The loop, as far as the API knows it.
-async fn answer(node: Node, mut asked: mpsc::Receiver<Command>) {
+async fn answer(node: Node, shows: watch::Sender<Arc<Status>>, mut asked: mpsc::Receiver<Command>) {
     let status: Status = node.status();
     while let Some(command) = asked.recv().await {
         match command {
@@ -80,7 +80,12 @@ async fn answer(node: Node, mut asked: mpsc::Receiver<Command>) {
                 let now = Now::default();
                 let _ = reply.send(Snapshot { status: status.clone(), members: node.members(now), made: now.time });
             }
-            Command::Handover { to, reply } => drop(reply.send(to.map_or(Ok(()), Err))),
+            // Who names nobody gets what it asked for, at once: the API waits until another reign is shown.
+            Command::Handover { to: None, reply } if status.leader.is_some() => {
+                let _ = reply.send(Ok(()));
+                shows.send_replace(Arc::new(Status { shown: None, ..status.clone() }));
+            }
+            Command::Handover { to, reply } => drop(reply.send(Err(to.unwrap_or_default()))),
         }
     }
 }
