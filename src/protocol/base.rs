@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::time::{Now, Time, Wall};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(super) struct Base {
     pub(super) shown: Option<Claim>,
     /// The reign of `shown` as history has it, until it ends.
     pub(super) reign: Option<Reign>,
+    /// The last reigns that ended: what the disk could not take is given to it again when it can.
+    pub(super) past: VecDeque<Reign>, // bound: PAST
     /// What was promised: given to the disk before it is acted on, durable before it is said.
     pub(super) promised: Option<Promise>,
     pub(super) promised_at: Time,
@@ -100,6 +102,7 @@ impl Base {
             out: Vec::new(),
             shown,
             reign: None,
+            past: VecDeque::new(),
             promised,
             promised_at: Time(0),
             withdrawn: promised.filter(|p| p.withdrawn).map(|p| p.claim),
@@ -289,6 +292,10 @@ impl Base {
     pub(super) fn end_reign(&mut self) -> Vec<Write> {
         let Some(mut old) = self.reign.take() else { return Vec::new() };
         old.ended = Some(self.wall);
+        if self.past.len() >= limits::PAST {
+            self.past.pop_front();
+        }
+        self.past.push_back(old.clone());
         vec![Write::Reign(old)]
     }
 

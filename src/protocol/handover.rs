@@ -73,6 +73,13 @@ impl Node {
         }
     }
 
+    /// What was asked on a session that is no more is not answered any more.
+    pub(super) fn requests_lost(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        let requests = std::mem::take(&mut f.requests);
+        self.refuse(requests, "the connection to the leader broke meanwhile; see 'tanist status'");
+    }
+
     /// Begins one. False when there is nothing to do.
     fn begin_handover(&mut self, to: Option<&str>) -> Result<bool, String> {
         let target = self.find_target(to)?;

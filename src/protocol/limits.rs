@@ -9,7 +9,7 @@ pub const STRANGERS: usize = 256;
 /// Of them, those at one IP address.
 pub const SAME_ADDRESS: usize = 64;
 /// Members that one Hello is sent to one by one, in turn.
-pub const GREETED: usize = 64;
+pub const GREETED: usize = 16;
 /// Sessions that a leader serves.
 pub const SESSIONS: usize = 1024;
 /// Connections in all; an accepted one beyond is closed.
@@ -26,6 +26,8 @@ pub const WRITES: usize = 1024;
 pub const OTHERS: usize = 64;
 /// Hellos that wait for their answer.
 pub const HIS: usize = 256;
+/// Reigns that ended and are written again after a disk that could not be written.
+pub const PAST: usize = 8;
 /// Handovers that users wait for.
 pub const REQUESTS: usize = 64;
 /// Claims of others that are backed in quick succession.

@@ -212,8 +212,9 @@ impl Node {
         for entry in self.base.members.iter_mut() {
             entry.kept = None;
         }
-        if let Some(reign) = self.base.reign.clone() {
-            self.base.persist(vec![super::Write::Reign(reign)], Then::Nothing);
+        let reigns: Vec<_> = self.base.past.iter().chain(&self.base.reign).cloned().map(super::Write::Reign).collect();
+        if !reigns.is_empty() {
+            self.base.persist(reigns, Then::Nothing);
         }
     }
 

@@ -335,7 +335,8 @@ impl Node {
                     f.session = None;
                     self.base.timers.clear(Timer::Ping);
                     self.base.timers.clear(Timer::Pong);
-                    return self.doubt(Doubt::Broken);
+                    self.doubt(Doubt::Broken);
+                    return self.requests_lost();
                 }
                 if !dialled || f.session.is_some() || !f.dials.is_empty() {
                     return;

@@ -342,6 +342,7 @@ impl Node {
                 && let Some(session) = f.session.take()
             {
                 self.base.close(session.conn);
+                self.requests_lost();
             }
             self.base.timers.clear(Timer::Pong);
             // One that lives and takes nobody in is not dialled as fast as it says so.

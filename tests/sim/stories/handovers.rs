@@ -198,3 +198,18 @@ story! {
         }
     }
 }
+
+story! {
+    /// A handover is asked for where the cable to the leader has just been cut: the question never arrives, the follower goes
+    /// through a neighbour, and whoever asked is told so instead of waiting.
+    what_was_asked_on_a_session_that_is_lost_is_refused |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        let m = lan.followers().into_iter().find(|m| *m != successor).expect("four machines");
+        lan.cut(leader, m);
+        lan.handover(m, 1, None);
+        lan.run(s(4));
+        assert!(lan.reply(1).flatten().is_some(), "{:?}", lan.reply(1));
+        lan.expect_leader(leader);
+    }
+}
