@@ -84,6 +84,7 @@ impl Node {
         let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
         self.withdraw(claim, "this process stood still meanwhile");
         self.end_canvass();
+        self.drop_renewal(claim);
         self.pause(self.base.settings.join_wait(true), "this process stood still");
     }
 
@@ -326,10 +327,18 @@ impl Node {
     }
 
     fn claim_not_kept(&mut self, claim: crate::claim::Claim) {
-        match &mut self.role {
-            _ if self.canvass.as_ref().is_some_and(|c| c.claim == claim) => self.canvass_slept(),
-            Role::Leading(l) if l.renewing.as_ref().is_some_and(|r| r.claim == claim) => l.renewing = None,
-            _ => {}
+        if self.canvass.as_ref().is_some_and(|c| c.claim == claim) {
+            self.canvass_slept();
+        }
+        self.drop_renewal(claim);
+    }
+
+    /// A new reign of this leader does not come: what waits for it asks again.
+    fn drop_renewal(&mut self, claim: crate::claim::Claim) {
+        if let Role::Leading(l) = &mut self.role
+            && l.renewing.as_ref().is_some_and(|r| r.claim == claim)
+        {
+            l.renewing = None;
         }
     }
 
