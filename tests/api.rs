@@ -240,6 +240,8 @@ async fn history_tells_why_each_leader_changed() {
     told(&one, "first", &["there was no leader", "nobody else was there to ask"]).await;
     let mut two = lan.start(2).await;
     successor_is_named(&one).await;
+    // Named is one thing, following by the book another: that waits for its own disk.
+    two.client().leader(Some(Duration::from_secs(20))).await.expect("it follows");
     two.client().handover(None).await.expect("it takes over");
     for agent in [&one, &two] {
         told(agent, "handover", &["pc-1 handed over to pc-2; ", " ms from the first sign to the new leader"]).await;

@@ -87,9 +87,8 @@ impl Base {
             let mut entry = Entry::new(node, m.name, m.address, now.time);
             entry.met = true;
             entry.kept = Some((m.address, now.time));
-            // Its silence counts from the last sign, however often this agent starts.
-            let silent = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));
-            entry.seniority.1 = now.time - silent;
+            // Its silence counts from the last sign, however often this agent, or this machine with its clock, starts.
+            entry.silent_before = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));
             directory.insert(entry);
         }
         Self {

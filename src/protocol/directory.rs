@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) met: bool,
     /// From where else which start of it was heard last, and when.
     pub(super) also: Option<(BootId, SocketAddr, Time)>,
+    /// How long it had been silent when this agent started.
+    pub(super) silent_before: Duration,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
     /// When it was last heard from `address`.
@@ -53,6 +55,7 @@ impl Entry {
             seniority: (Duration::ZERO, now),
             met: false,
             also: None,
+            silent_before: Duration::ZERO,
             heard: None,
             address_heard: now,
             kept: None,
@@ -218,7 +221,11 @@ impl Directory {
 
     /// Members whose last sign is older than `after`.
     pub(super) fn forgotten(&self, after: Duration, now: Time, keep: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
-        let old = |e: &&Entry| now.since(e.heard.unwrap_or(e.seniority.1)) > after && !keep(e.node.id);
+        let silent = |e: &Entry| match e.heard {
+            Some(heard) => now.since(heard),
+            None => now.since(e.seniority.1) + e.silent_before,
+        };
+        let old = |e: &&Entry| silent(e) > after && !keep(e.node.id);
         self.all.values().filter(old).map(|e| e.node.id).collect()
     }
 

@@ -380,9 +380,8 @@ impl Node {
         let direct = served.via.is_none();
         let from = self.base.conns.get(conn).map(|c| c.address);
         let reporter = (known.direct && direct).then_some(id);
-        if let Some(from) = from
-            && self.base.believe(known.claim)
-        {
+        // It may come from a datagram: nothing is believed before the two have met.
+        if let Some(from) = from {
             self.other_leader(known, reporter, from);
         }
     }

@@ -194,6 +194,27 @@ story! {
 }
 
 story! {
+    /// A member is gone, and the others are switched off and on again, so that their clocks begin anew: the silence before
+    /// counts all the same.
+    a_power_cut_does_not_begin_the_count_of_silence_anew |seed| {
+        let mut lan = Lan::new(seed);
+        for _ in 0..3 {
+            let mut settings = Settings::default();
+            settings.forget_after = Duration::from_secs(60);
+            lan.add(settings, &[0]);
+        }
+        lan.boot_all_within(s(1));
+        lan.run(s(8));
+        lan.power_cut_all();
+        lan.run(s(40));
+        (0..2).for_each(|m| lan.boot(m));
+        lan.run(s(40));
+        let leader = lan.expect_one_leader();
+        assert_eq!(lan.status(leader).map(|s| s.members), Some(2));
+    }
+}
+
+story! {
     /// A newcomer is welcomed by two leaders at once, who do not reach each other: it goes to the one with more followers.
     a_newcomer_goes_to_the_leader_with_more_followers 100 |seed| {
         let mut lan = Lan::dark(seed, 6);
