@@ -71,9 +71,9 @@ async fn a_service_manager_is_told_the_role_and_that_the_agent_lives() {
         assert!(last.elapsed() < WATCHDOG, "a sign of life came after {:?}", last.elapsed());
         last = Instant::now();
     }
-    let two = lan.start(2).await;
+    let _two = lan.start(2).await;
     ear.hears("STATUS=leading, epoch 1, successor pc-2");
-    two.client().handover(None).await.expect("it takes over");
+    one.client().handover(None).await.expect("it takes over");
     ear.hears("STATUS=following pc-2, epoch 2");
     signal(&one, Signal::SIGTERM);
     ear.hears("STOPPING=1");
