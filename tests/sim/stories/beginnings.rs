@@ -318,6 +318,29 @@ story! {
 }
 
 story! {
+    /// The image of the leader is started where it cannot be heard, and leads there alone. When the two meet, one yields and
+    /// takes a new id first; the other keeps its own.
+    two_leaders_with_one_id_meet |seed| {
+        let mut lan = Lan::office(seed, 3);
+        let leader = lan.leader();
+        let id = lan.status(leader).expect("it runs").node.id;
+        let m = lan.add(Settings::default(), &[0]);
+        lan.machines[m].disk = lan.machines[leader].disk.copy();
+        lan.machines[m].machine_id = lan.machines[leader].machine_id.clone();
+        lan.oracle.copied(leader, m);
+        lan.isolate(m);
+        lan.boot(m);
+        lan.run(s(10));
+        lan.expect_one_among(&[m]);
+        lan.heal_all();
+        lan.run(s(15));
+        lan.expect_leader(leader);
+        assert_eq!(lan.status(leader).expect("it runs").node.id, id);
+        assert_ne!(lan.status(m).expect("it runs").node.id, id);
+    }
+}
+
+story! {
     /// An image is started on another machine: it makes a new id before it says a word, and nobody finds a clone.
     an_image_on_another_machine_has_a_new_id |seed| {
         let mut lan = Lan::office(seed, 3);

@@ -351,3 +351,20 @@ story! {
         }
     }
 }
+
+story! {
+    /// The successor stands still in the middle of its claim, for longer than others wait: it has lost, and says so.
+    a_claimant_that_stands_still_has_lost |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        lan.listen();
+        // Its disk takes its time, so that the claim is under way for a while.
+        lan.machines[successor].sync = (20_000, 40_000);
+        lan.kill(leader);
+        lan.run_until(s(2), "it claims", |lan| lan.role(successor) == Some(RoleName::Claiming));
+        lan.freeze(successor, ms(2500));
+        lan.run(s(8));
+        lan.expect_event(successor, Kind::ClaimWithdrawn);
+        lan.expect_one_leader();
+    }
+}

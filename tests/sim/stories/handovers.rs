@@ -213,3 +213,18 @@ story! {
         lan.expect_leader(leader);
     }
 }
+
+story! {
+    /// Told to stop twice, an agent stops at once, whatever it waits for.
+    told_twice_it_stops_at_once |seed| {
+        let mut lan = Lan::office(seed, 3);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        lan.freeze(successor, s(10));
+        lan.stop(leader);
+        lan.run(ms(1));
+        assert!(lan.machines[leader].on(), "it hands over first");
+        lan.stop(leader);
+        lan.run(ms(50));
+        assert!(lan.machines[leader].process.is_none(), "the second time ends it");
+    }
+}

@@ -325,3 +325,39 @@ story! {
         assert!((0..5).all(|m| lan.role(m) != Some(RoleName::Claiming)));
     }
 }
+
+story! {
+    /// A follower's only link is gone for a while: that it cannot even ask is no refusal, and no verdict on the leader.
+    an_error_of_ones_own_side_is_no_answer |seed| {
+        let mut lan = Lan::office(seed, 3);
+        let leader = lan.leader();
+        let m = lan.followers()[0];
+        lan.listen();
+        lan.watch();
+        for _ in 0..5 {
+            lan.link_down(m, 0);
+            let out = lan.dice.between(ms(200), ms(2500));
+            lan.run(out);
+            lan.link_up(m, 0);
+            lan.run(s(6));
+        }
+        lan.expect_no_event(m, Kind::LeaderLost);
+        lan.expect_no_leader_change();
+        lan.expect_leader(leader);
+    }
+}
+
+story! {
+    /// Nothing that a follower says reaches its leader any more: it is counted silent after 3 s, and no longer named.
+    a_follower_that_is_not_heard_is_silent |seed| {
+        let mut lan = Lan::office(seed, 3);
+        let (leader, m) = (lan.leader(), lan.successor());
+        lan.listen();
+        lan.freeze(m, s(20));
+        lan.run(ms(1900));
+        lan.expect_no_event(leader, Kind::MemberSilent);
+        lan.run(ms(1200));
+        lan.expect_event(leader, Kind::MemberSilent);
+        assert_ne!(lan.status(leader).and_then(|s| s.successor).map(|w| w.node.id), lan.status(m).map(|s| s.node.id));
+    }
+}
