@@ -31,11 +31,15 @@ mod following;
 mod frames;
 mod guard;
 mod handover;
+#[cfg(test)]
+mod hosted;
 mod leading;
 pub mod limits;
 mod node;
 mod reunion;
 mod role;
+#[cfg(test)]
+mod rules_tests;
 mod session;
 mod sessions;
 mod suspicion;

@@ -1,203 +1,23 @@
 //! What somebody on the LAN who means ill can do to an agent of a cluster without a key, and cannot (protocol §12).
 
+use super::hosted::{Hosted, address, beat, sender};
 use super::*;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Goodbye, Heartbeat, Hello, Hi, Join, Joined, Known, NotJoined, Notice, Open, Sender, Standing,
-    Story, Via,
+    Answer, Canvass, Goodbye, Hello, Hi, Join, Known, NotJoined, Notice, Open, Sender, Standing, Via,
 };
-use crate::time::Now;
 use crate::wire::samples;
 use std::collections::BTreeSet;
 
-/// An agent, number 2, and a host that does everything at once.
-struct Victim {
-    node: Node,
-    now: Now,
-    accepted: u64,
-    /// Dials that were not answered yet, with where they went.
-    dials: Vec<(ConnId, SocketAddr)>,
-    /// What it sent by TCP and by datagram, and how often it wrote.
-    sent: Vec<(ConnId, Frame)>,
-    cast: Vec<(To, Cast)>,
-    told: Vec<crate::event::Kind>,
-    writes: usize,
-    dialled: usize,
-}
-
-fn sender(n: u64) -> Sender {
-    Sender { node: samples::node(n), name: format!("pc-{n}"), port: 8264 }
-}
-
-fn address(n: u64) -> SocketAddr {
-    ([192, 0, (n >> 8) as u8, n as u8], 8264).into()
-}
-
-fn beat(claim: Claim, followers: u32) -> Cast {
-    Cast::Heartbeat(Heartbeat { claim, successor: None, revision: 0, digest: 0, followers, seq: 1 })
-}
-
-fn story() -> Story {
-    Story { name: "pc-1".to_owned(), cause: Cause::First, text: String::new() }
-}
-
-impl Victim {
-    /// It has just been switched on.
-    fn listening() -> Self {
-        let now = Now { time: Time(1_000_000_000), wall: Wall(1_800_000_000_000_000) };
-        let start = Start {
-            node: samples::node(2),
-            name: "pc-2".to_owned(),
-            port: 8264,
-            version: "0.1.0".to_owned(),
-            settings: Settings::default(),
-            peers: Vec::new(),
-            seed: 7,
-            durable: Durable::default(),
-        };
-        let mut victim = Self {
-            node: Node::new(start, now),
-            now,
-            accepted: ConnId::FIRST_ACCEPTED,
-            dials: Vec::new(),
-            sent: Vec::new(),
-            cast: Vec::new(),
-            told: Vec::new(),
-            writes: 0,
-            dialled: 0,
-        };
-        let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
-        victim.step(Input::Links(vec![link]));
-        victim
-    }
-
-    /// It follows number 1, which has named number 3.
-    fn following() -> Self {
-        let mut victim = Self::listening();
-        let claim = samples::claim(7, 1);
-        victim.hears(1, beat(claim, 2));
-        let session = victim.connects(1);
-        let members = [1, 3].map(samples_member).to_vec();
-        let joined = Joined { claim, story: story(), successor: Some(samples::node(3)), members };
-        victim.frame(session, Frame::Joined(joined));
-        assert_eq!(victim.node.status().leader.map(|l| l.node), Some(samples::node(1)));
-        victim.forget();
-        victim
-    }
-
-    /// Nobody answered: it leads.
-    fn leading() -> Self {
-        let mut victim = Self::listening();
-        victim.run(Duration::from_secs(1));
-        assert_eq!(victim.node.status().role, RoleName::Leading);
-        victim.forget();
-        victim
-    }
-
-    /// What was done so far does not count.
-    fn forget(&mut self) {
-        (self.sent, self.cast, self.told, self.writes) = Default::default();
-    }
-
-    fn step(&mut self, input: Input) {
-        let mut inputs = std::collections::VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for output in self.node.step(self.now, input) {
-                match output {
-                    Output::Persist { ticket, .. } => {
-                        self.writes += 1;
-                        inputs.push_back(Input::Persisted { ticket });
-                    }
-                    Output::Dial { conn, to } => {
-                        self.dialled += 1;
-                        self.dials.push((conn, to));
-                    }
-                    Output::Close { conn } => self.dials.retain(|(c, _)| *c != conn),
-                    Output::Send { conn, frame } => self.sent.push((conn, frame)),
-                    Output::Cast { to, cast } => self.cast.push((to, cast)),
-                    Output::Event(event) => self.told.push(event.kind),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn hears(&mut self, n: u64, cast: Cast) {
-        self.hears_from(sender(n), address(n), cast);
-    }
-
-    fn hears_from(&mut self, from: Sender, address: SocketAddr, cast: Cast) {
-        self.step(Input::Datagram { from: address, datagram: Datagram { from, cast } });
-    }
-
-    fn frame(&mut self, conn: ConnId, frame: Frame) {
-        self.step(Input::Frame { conn, frame });
-    }
-
-    /// Number `n` takes the dial that goes to it.
-    fn connects(&mut self, n: u64) -> ConnId {
-        let found = self.dials.iter().position(|(_, to)| *to == address(n));
-        let (conn, _) = self.dials.remove(found.expect("it is dialled"));
-        self.step(Input::Connected { conn });
-        self.frame(conn, Frame::Open(Open { from: sender(n), via: None }));
-        conn
-    }
-
-    /// `from` connects, and says who it is.
-    fn accepts(&mut self, from: Sender, at: SocketAddr) -> ConnId {
-        let conn = ConnId(self.accepted);
-        self.accepted += 1;
-        self.step(Input::Accepted { conn, from: at });
-        self.frame(conn, Frame::Open(Open { from, via: None }));
-        conn
-    }
-
-    /// Time passes; what falls due is done.
-    fn run(&mut self, for_: Duration) {
-        let end = self.now.time + for_;
-        while let Some((at, _)) = self.node.deadline().filter(|(at, _)| *at <= end) {
-            self.at(at);
-            self.step(Input::Tick);
-        }
-        self.at(end);
-        self.step(Input::Tick);
-    }
-
-    fn at(&mut self, at: Time) {
-        let passed = u64::try_from(at.since(self.now.time).as_micros()).expect("a test is short");
-        self.now = Now { time: self.now.time.max(at), wall: Wall(self.now.wall.0 + passed) };
-    }
-
-    fn id(&self) -> NodeId {
-        self.node.sender().node.id
-    }
-}
-
-fn samples_member(n: u64) -> Member {
-    Member {
-        node: samples::node(n),
-        name: format!("pc-{n}"),
-        address: address(n),
-        version: "0.1.0".to_owned(),
-        priority: 100,
-        state: crate::message::MemberState::Alive,
-        whole: true,
-        position: 0,
-        rtt_us: Some(300),
-        seniority_ms: 1000,
-        via: None,
-    }
-}
-
 /// A leader with the victim's id and another boot.
-fn double(victim: &Victim) -> Sender {
+fn double(victim: &Hosted) -> Sender {
     let node = Ident { id: victim.id(), boot: BootId(666) };
     Sender { node, name: "pc-2".to_owned(), port: 8264 }
 }
 
 #[test]
 fn somebody_who_says_cloned_is_believed_three_times_in_three_minutes() {
-    let mut victim = Victim::listening();
+    let mut victim = Hosted::listening();
     let mut ids = BTreeSet::from([victim.id()]);
     for _ in 0..600 {
         let double = double(&victim);
@@ -216,7 +36,7 @@ fn somebody_who_says_cloned_is_believed_three_times_in_three_minutes() {
 
 #[test]
 fn a_leader_that_says_cloned_again_and_again_makes_few_new_ids_and_no_storm() {
-    let mut victim = Victim::following();
+    let mut victim = Hosted::following();
     let first = victim.id();
     let mut dials = 0;
     for round in 0..2000 {
@@ -254,7 +74,7 @@ fn a_leader_that_says_cloned_again_and_again_makes_few_new_ids_and_no_storm() {
 
 #[test]
 fn who_has_a_session_does_not_ask_at_once_whose_its_id_is() {
-    let mut victim = Victim::following();
+    let mut victim = Hosted::following();
     let double = double(&victim);
     let claim = Claim { node: double.node, ..samples::claim(9, 9) };
     victim.hears_from(double, address(9), beat(claim, 9));
@@ -266,7 +86,7 @@ fn who_has_a_session_does_not_ask_at_once_whose_its_id_is() {
 
 #[test]
 fn a_double_that_is_heard_all_the_time_takes_a_follower_from_its_leader_three_times() {
-    let mut victim = Victim::following();
+    let mut victim = Hosted::following();
     let mut ids = BTreeSet::from([victim.id()]);
     for _ in 0..600 {
         victim.hears(1, beat(samples::claim(7, 1), 2));
@@ -288,7 +108,7 @@ fn a_double_that_is_heard_all_the_time_takes_a_follower_from_its_leader_three_ti
 
 #[test]
 fn asking_whose_the_id_is_leaves_the_next_claim_as_it_was() {
-    let mut victim = Victim::listening();
+    let mut victim = Hosted::listening();
     let before = victim.node.base.heard_at;
     let double = double(&victim);
     let claim = Claim { node: double.node, ..samples::claim(9, 9) };
@@ -303,7 +123,7 @@ fn asking_whose_the_id_is_leaves_the_next_claim_as_it_was() {
 #[test]
 fn an_epoch_of_a_datagram_is_not_shown_because_somebody_says_full() {
     for (epoch, shown) in [(u64::MAX, None), (9, Some(9))] {
-        let mut victim = Victim::listening();
+        let mut victim = Hosted::listening();
         let claim = Claim { epoch, ..samples::claim(9, 1) };
         victim.hears(1, beat(claim, 1));
         let conn = victim.connects(1);
@@ -315,7 +135,7 @@ fn an_epoch_of_a_datagram_is_not_shown_because_somebody_says_full() {
 
 #[test]
 fn a_goodbye_that_was_not_the_leaders_costs_a_question_now_and_then() {
-    let mut victim = Victim::following();
+    let mut victim = Hosted::following();
     let claim = samples::claim(7, 1);
     let hello = Cast::Hello(Hello { broadcast: true, version: String::new(), priority: 1 });
     let goodbye = Cast::Goodbye(Goodbye { ends: Some(claim), leader: None });
@@ -359,13 +179,13 @@ fn hello(broadcast: bool) -> Cast {
 }
 
 /// Unicast Hellos that were said.
-fn greeted(victim: &Victim) -> usize {
+fn greeted(victim: &Hosted) -> usize {
     victim.cast.iter().filter(|(to, cast)| matches!((to, cast), (To::One(_), Cast::Hello(_)))).count()
 }
 
 #[test]
 fn thousands_of_invented_members_take_no_place_and_get_no_hello() {
-    let mut victim = Victim::following();
+    let mut victim = Hosted::following();
     for n in 0..5000 {
         victim.hears_from(invented(n), address(1000 + n), hello(false));
     }
@@ -387,7 +207,7 @@ fn thousands_of_invented_members_take_no_place_and_get_no_hello() {
 
 #[test]
 fn many_members_are_greeted_in_turn() {
-    let mut victim = Victim::listening();
+    let mut victim = Hosted::listening();
     for n in 0..500 {
         let conn = victim.accepts(invented(n), address(1000 + n));
         victim.step(Input::Closed { conn, how: Closed::Reset });
@@ -407,7 +227,7 @@ fn many_members_are_greeted_in_turn() {
 
 #[test]
 fn one_address_has_a_few_members_however_many_it_connects_as() {
-    let mut victim = Victim::leading();
+    let mut victim = Hosted::leading();
     for n in 0..1000 {
         let conn = victim.accepts(invented(n), address(9));
         if n % 2 == 0 {
@@ -425,7 +245,7 @@ fn one_address_has_a_few_members_however_many_it_connects_as() {
 
 #[test]
 fn strangers_are_not_told_to_a_follower() {
-    let mut victim = Victim::leading();
+    let mut victim = Hosted::leading();
     for n in 0..100 {
         victim.hears_from(invented(n), address(1000 + n), hello(true));
     }
@@ -443,7 +263,7 @@ fn strangers_are_not_told_to_a_follower() {
 
 /// Runs while somebody says such things every two milliseconds; true as soon as the victim leads. Whoever is dialled is
 /// not there, or says nothing.
-fn leads_in_spite_of(victim: &mut Victim, refuse: bool, seconds: u64, say: impl Fn(&mut Victim, u64)) -> bool {
+fn leads_in_spite_of(victim: &mut Hosted, refuse: bool, seconds: u64, say: impl Fn(&mut Hosted, u64)) -> bool {
     for n in 0..seconds * 500 {
         say(victim, n);
         if refuse {
@@ -461,8 +281,8 @@ fn leads_in_spite_of(victim: &mut Victim, refuse: bool, seconds: u64, say: impl 
 
 #[test]
 fn claims_that_are_only_announced_keep_nobody_waiting_for_ever() {
-    let mut victim = Victim::listening();
-    let notice = |victim: &mut Victim, n: u64| {
+    let mut victim = Hosted::listening();
+    let notice = |victim: &mut Hosted, n: u64| {
         let from = invented(n);
         let claim = Claim { node: from.node, ..samples::claim(victim.node.base.highest() + 1, 1) };
         victim.hears_from(from, address(9), Cast::Notice(Notice { claim }));
@@ -473,8 +293,8 @@ fn claims_that_are_only_announced_keep_nobody_waiting_for_ever() {
 #[test]
 fn leaders_that_are_not_there_keep_nobody_from_leading() {
     for refuse in [true, false] {
-        let mut victim = Victim::listening();
-        let leader = |victim: &mut Victim, n: u64| {
+        let mut victim = Hosted::listening();
+        let leader = |victim: &mut Hosted, n: u64| {
             let from = invented(n);
             let claim = Claim { node: from.node, ..samples::claim(100 + n, 1) };
             victim.hears_from(from, address(1000 + n % 200), beat(claim, n as u32));
@@ -485,9 +305,9 @@ fn leaders_that_are_not_there_keep_nobody_from_leading() {
 
 #[test]
 fn claims_without_end_are_neither_written_nor_waited_for_without_end() {
-    let mut victim = Victim::listening();
+    let mut victim = Hosted::listening();
     let conn = victim.accepts(sender(9), address(9));
-    let canvass = |victim: &mut Victim, _: u64| {
+    let canvass = |victim: &mut Hosted, _: u64| {
         for _ in 0..5 {
             let epoch = victim.node.base.highest() + 1;
             let claim = Claim { node: samples::node(9), ..samples::claim(epoch, 1) };
@@ -508,7 +328,7 @@ fn claims_without_end_are_neither_written_nor_waited_for_without_end() {
 
 #[test]
 fn one_address_has_a_few_pipes() {
-    let mut victim = Victim::following();
+    let mut victim = Hosted::following();
     let mut pipes = 0;
     for _ in 0..100 {
         let conn = ConnId(victim.accepted);
@@ -523,7 +343,7 @@ fn one_address_has_a_few_pipes() {
 
 #[test]
 fn who_asks_again_to_be_taken_in_is_not_sent_the_list_again() {
-    let mut victim = Victim::leading();
+    let mut victim = Hosted::leading();
     let conn = victim.accepts(sender(3), address(3));
     let claim = victim.node.status().shown.expect("it leads");
     let holding = crate::change::Holding::default();

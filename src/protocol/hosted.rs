@@ -1,0 +1,185 @@
+//! An agent without a simulated LAN, for tests that play every other one by hand.
+
+use super::*;
+use crate::message::{Heartbeat, Joined, Open, Sender, Story};
+use crate::time::Now;
+use crate::wire::samples;
+
+/// An agent, number 2, and a host that does everything at once.
+pub(super) struct Hosted {
+    pub(super) node: Node,
+    pub(super) now: Now,
+    pub(super) accepted: u64,
+    /// Dials that were not answered yet, with where they went.
+    pub(super) dials: Vec<(ConnId, SocketAddr)>,
+    /// What it sent by TCP and by datagram, and how often it wrote.
+    pub(super) sent: Vec<(ConnId, Frame)>,
+    pub(super) cast: Vec<(To, Cast)>,
+    pub(super) told: Vec<crate::event::Kind>,
+    pub(super) writes: usize,
+    pub(super) dialled: usize,
+}
+
+pub(super) fn sender(n: u64) -> Sender {
+    Sender { node: samples::node(n), name: format!("pc-{n}"), port: 8264 }
+}
+
+pub(super) fn address(n: u64) -> SocketAddr {
+    ([192, 0, (n >> 8) as u8, n as u8], 8264).into()
+}
+
+pub(super) fn beat(claim: Claim, followers: u32) -> Cast {
+    Cast::Heartbeat(Heartbeat { claim, successor: None, revision: 0, digest: 0, followers, seq: 1 })
+}
+
+pub(super) fn story() -> Story {
+    Story { name: "pc-1".to_owned(), cause: Cause::First, text: String::new() }
+}
+
+impl Hosted {
+    /// It has just been switched on.
+    pub(super) fn listening() -> Self {
+        let now = Now { time: Time(1_000_000_000), wall: Wall(1_800_000_000_000_000) };
+        let start = Start {
+            node: samples::node(2),
+            name: "pc-2".to_owned(),
+            port: 8264,
+            version: "0.1.0".to_owned(),
+            settings: Settings::default(),
+            peers: Vec::new(),
+            seed: 7,
+            durable: Durable::default(),
+        };
+        let mut hosted = Self {
+            node: Node::new(start, now),
+            now,
+            accepted: ConnId::FIRST_ACCEPTED,
+            dials: Vec::new(),
+            sent: Vec::new(),
+            cast: Vec::new(),
+            told: Vec::new(),
+            writes: 0,
+            dialled: 0,
+        };
+        let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
+        hosted.step(Input::Links(vec![link]));
+        hosted
+    }
+
+    /// It follows number 1, which has named number 3.
+    pub(super) fn following() -> Self {
+        let mut hosted = Self::listening();
+        let claim = samples::claim(7, 1);
+        hosted.hears(1, beat(claim, 2));
+        let session = hosted.connects(1);
+        let members = [1, 3].map(samples_member).to_vec();
+        let joined = Joined { claim, story: story(), successor: Some(samples::node(3)), members };
+        hosted.frame(session, Frame::Joined(joined));
+        assert_eq!(hosted.node.status().leader.map(|l| l.node), Some(samples::node(1)));
+        hosted.forget();
+        hosted
+    }
+
+    /// Nobody answered: it leads.
+    pub(super) fn leading() -> Self {
+        let mut hosted = Self::listening();
+        hosted.run(Duration::from_secs(1));
+        assert_eq!(hosted.node.status().role, RoleName::Leading);
+        hosted.forget();
+        hosted
+    }
+
+    /// What was done so far does not count.
+    pub(super) fn forget(&mut self) {
+        (self.sent, self.cast, self.told, self.writes) = Default::default();
+    }
+
+    pub(super) fn step(&mut self, input: Input) {
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.node.step(self.now, input) {
+                match output {
+                    Output::Persist { ticket, .. } => {
+                        self.writes += 1;
+                        inputs.push_back(Input::Persisted { ticket });
+                    }
+                    Output::Dial { conn, to } => {
+                        self.dialled += 1;
+                        self.dials.push((conn, to));
+                    }
+                    Output::Close { conn } => self.dials.retain(|(c, _)| *c != conn),
+                    Output::Send { conn, frame } => self.sent.push((conn, frame)),
+                    Output::Cast { to, cast } => self.cast.push((to, cast)),
+                    Output::Event(event) => self.told.push(event.kind),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn hears(&mut self, n: u64, cast: Cast) {
+        self.hears_from(sender(n), address(n), cast);
+    }
+
+    pub(super) fn hears_from(&mut self, from: Sender, address: SocketAddr, cast: Cast) {
+        self.step(Input::Datagram { from: address, datagram: Datagram { from, cast } });
+    }
+
+    pub(super) fn frame(&mut self, conn: ConnId, frame: Frame) {
+        self.step(Input::Frame { conn, frame });
+    }
+
+    /// Number `n` takes the dial that goes to it.
+    pub(super) fn connects(&mut self, n: u64) -> ConnId {
+        let found = self.dials.iter().position(|(_, to)| *to == address(n));
+        let (conn, _) = self.dials.remove(found.expect("it is dialled"));
+        self.step(Input::Connected { conn });
+        self.frame(conn, Frame::Open(Open { from: sender(n), via: None }));
+        conn
+    }
+
+    /// `from` connects, and says who it is.
+    pub(super) fn accepts(&mut self, from: Sender, at: SocketAddr) -> ConnId {
+        let conn = ConnId(self.accepted);
+        self.accepted += 1;
+        self.step(Input::Accepted { conn, from: at });
+        self.frame(conn, Frame::Open(Open { from, via: None }));
+        conn
+    }
+
+    /// Time passes; what falls due is done.
+    pub(super) fn run(&mut self, for_: Duration) {
+        let end = self.now.time + for_;
+        while let Some((at, _)) = self.node.deadline().filter(|(at, _)| *at <= end) {
+            self.at(at);
+            self.step(Input::Tick);
+        }
+        self.at(end);
+        self.step(Input::Tick);
+    }
+
+    pub(super) fn at(&mut self, at: Time) {
+        let passed = u64::try_from(at.since(self.now.time).as_micros()).expect("a test is short");
+        self.now = Now { time: self.now.time.max(at), wall: Wall(self.now.wall.0 + passed) };
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.node.sender().node.id
+    }
+}
+
+pub(super) fn samples_member(n: u64) -> Member {
+    Member {
+        node: samples::node(n),
+        name: format!("pc-{n}"),
+        address: address(n),
+        version: "0.1.0".to_owned(),
+        priority: 100,
+        state: crate::message::MemberState::Alive,
+        whole: true,
+        position: 0,
+        rtt_us: Some(300),
+        seniority_ms: 1000,
+        via: None,
+    }
+}
