@@ -169,14 +169,22 @@ impl Base {
     }
 
     pub(super) fn believe_epoch(&mut self, epoch: u64) -> bool {
+        let credible = self.credible(epoch);
+        if credible {
+            self.heard_epoch = self.heard_epoch.max(epoch);
+        }
+        credible
+    }
+
+    /// Whether an epoch can be believed, which raises nothing.
+    pub(super) fn credible(&mut self, epoch: u64) -> bool {
         let own = self.highest().max(self.heard_epoch);
-        if epoch > own.saturating_add(limits::EPOCH_LEAP) {
+        let credible = epoch <= own.saturating_add(limits::EPOCH_LEAP);
+        if !credible {
             let text = format!("epoch {epoch} was not believed: it is far above this machine's epoch {own}");
             self.warn(Kind::IntruderIgnored, text, vec![]);
-            return false;
         }
-        self.heard_epoch = self.heard_epoch.max(epoch);
-        true
+        credible
     }
 
     /// The next claim of this agent: one above everything that it knows, and above `floor` (§7.1).

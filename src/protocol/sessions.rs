@@ -380,8 +380,10 @@ impl Node {
         let direct = served.via.is_none();
         let from = self.base.conns.get(conn).map(|c| c.address);
         let reporter = (known.direct && direct).then_some(id);
-        // It may come from a datagram: nothing is believed before the two have met.
-        if let Some(from) = from {
+        // It may come from a datagram: it raises no epoch before the two have met.
+        if let Some(from) = from
+            && self.base.credible(known.claim.epoch)
+        {
             self.other_leader(known, reporter, from);
         }
     }
