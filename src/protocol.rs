@@ -32,7 +32,7 @@ mod frames;
 mod guard;
 mod handover;
 #[cfg(test)]
-mod hosted;
+mod host_for_tests;
 mod leading;
 pub mod limits;
 mod node;

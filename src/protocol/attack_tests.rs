@@ -1,6 +1,6 @@
 //! What somebody on the LAN who means ill can do to an agent of a cluster without a key, and cannot (protocol §12).
 
-use super::hosted::{Hosted, address, beat, sender};
+use super::host_for_tests::{Hosted, address, beat, sender};
 use super::*;
 use crate::ident::BootId;
 use crate::message::{

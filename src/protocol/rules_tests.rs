@@ -1,6 +1,6 @@
 //! Sentences of the protocol that say what one agent does when others say just this at just that time.
 
-use super::hosted::{Hosted, address, beat, sender};
+use super::host_for_tests::{Hosted, address, beat, sender};
 use super::*;
 use crate::event::Kind;
 use crate::message::{Known, Notice, Says, Told, Voice};
@@ -76,7 +76,7 @@ fn who_finds_itself_next_in_line_claims_at_once() {
 fn a_claim_that_is_taken_wins_when_the_other_is_withdrawn() {
     for withdrawn in [false, true] {
         let mut agent = Hosted::following();
-        let members = vec![super::hosted::samples_member(4)];
+        let members = vec![super::host_for_tests::samples_member(4)];
         agent.frame(ConnId(1), Frame::Members(crate::message::Members { changed: members, gone: vec![] }));
         agent.loses_its_leader();
         agent.refuses(3);
