@@ -120,6 +120,14 @@ impl Node {
             .iter()
             .map(|e| (Some(e.node.id) == dead || !alive(e), !e.met, rank(e.node.id), e.node.id))
             .collect();
+        if all.iter().all(|(not, ..)| *not) {
+            // Nobody else is there, they say: whoever was there when the last claims were made is waited for all the same.
+            let lately = self.base.heartbeat() * limits::VETO + limits::SILENT;
+            for (not, _, _, id) in &mut all {
+                let entry = self.base.members.get(*id).filter(|e| e.met && Some(*id) != dead);
+                *not = !entry.is_some_and(|e| e.alive_within(lately, now));
+            }
+        }
         all.sort_unstable();
         all.into_iter().enumerate().map(|(i, (not, _, _, id))| (id, !not && i < limits::AWAITED)).collect()
     }
@@ -216,7 +224,7 @@ impl Node {
         let relay = (known.direct && known.claim.node.id != by).then_some(by);
         let again = self.veto.as_ref().filter(|v| v.claim == known.claim).map_or(1, |v| (v.count + 1).min(4));
         // 4, 8, 16, 32 intervals, while nothing changes.
-        let until = self.base.now + self.base.heartbeat() * (2 << again);
+        let until = self.base.now + self.base.heartbeat() * (2 << again).min(limits::VETO);
         self.veto = Some(Veto { claim: known.claim, count: again, until });
         let name = self.base.name(by);
         self.withdraw(claim, &format!("{name} says that {} leads and answers", known.name));
@@ -291,7 +299,8 @@ impl Node {
         let objected = c.asked.values().any(|a| matches!(&a.says, Some(Says::Taken(t)) if !withdrew.contains(t)));
         let voices =
             usize::from(c.voiced) + c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
-        if !over && (waiting || !c.voiced || objected) {
+        let open = c.asked.values().any(|a| a.says.is_none() && !a.refused);
+        if !over && (waiting || !c.voiced || objected || voices < quorum && open) {
             return;
         }
         if c.voiced && !objected && voices >= quorum {

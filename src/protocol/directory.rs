@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) priority: u8,
     /// As the last member list of the reign shows it; silent for one that is only remembered.
     pub(super) state: MemberState,
+    /// When it ceased to be alive.
+    pub(super) alive_until: Option<Time>,
     pub(super) whole: bool,
     pub(super) position: u64,
     pub(super) rtt_us: Option<u64>,
@@ -48,6 +50,7 @@ impl Entry {
             version: String::new(),
             priority: 100,
             state: MemberState::Silent,
+            alive_until: None,
             whole: true,
             position: 0,
             rtt_us: None,
@@ -60,6 +63,19 @@ impl Entry {
             address_heard: now,
             kept: None,
         }
+    }
+
+    pub(super) fn turns(&mut self, state: MemberState, now: Time) {
+        if self.state == MemberState::Alive && state != MemberState::Alive {
+            self.alive_until = Some(now);
+        }
+        self.state = state;
+    }
+
+    /// It is alive, or was no longer than `d` ago, and has not said goodbye since.
+    pub(super) fn alive_within(&self, d: Duration, now: Time) -> bool {
+        let was = self.alive_until.is_some_and(|t| now.since(t) <= d) || self.heard_within(d, now);
+        self.state == MemberState::Alive || was && self.state != MemberState::Left
     }
 
     pub(super) fn heard_within(&self, d: Duration, now: Time) -> bool {

@@ -218,10 +218,11 @@ impl Node {
     // ---- the member list
 
     pub(super) fn take_list(&mut self, members: Vec<Member>) {
+        let now = self.base.now;
         let listed: std::collections::BTreeSet<NodeId> = members.iter().map(|m| m.node.id).collect();
         for entry in self.base.members.iter_mut() {
             if !listed.contains(&entry.node.id) && entry.state == MemberState::Alive {
-                entry.state = MemberState::Silent;
+                entry.turns(MemberState::Silent, now);
             }
         }
         for member in members {
@@ -273,7 +274,7 @@ impl Node {
         entry.name = m.name;
         entry.version = m.version;
         entry.priority = m.priority;
-        entry.state = m.state;
+        entry.turns(m.state, now);
         entry.whole = m.whole;
         entry.position = m.position;
         entry.rtt_us = m.rtt_us;

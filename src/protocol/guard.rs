@@ -397,7 +397,7 @@ impl Node {
         }
         for entry in self.base.members.iter_mut().filter(|e| e.state != MemberState::Left) {
             let alive = entry.heard_within(limits::SILENT, now);
-            entry.state = if alive { MemberState::Alive } else { MemberState::Silent };
+            entry.turns(if alive { MemberState::Alive } else { MemberState::Silent }, now);
         }
     }
 

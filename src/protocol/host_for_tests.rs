@@ -16,6 +16,9 @@ pub(super) struct Hosted {
     pub(super) sent: Vec<(ConnId, Frame)>,
     pub(super) cast: Vec<(To, Cast)>,
     pub(super) told: Vec<crate::event::Kind>,
+    /// What it hung up, and where it opened pipes to.
+    pub(super) closed: Vec<ConnId>,
+    pub(super) pipes: Vec<SocketAddr>,
     pub(super) writes: usize,
     pub(super) dialled: usize,
 }
@@ -58,6 +61,8 @@ impl Hosted {
             sent: Vec::new(),
             cast: Vec::new(),
             told: Vec::new(),
+            closed: Vec::new(),
+            pipes: Vec::new(),
             writes: 0,
             dialled: 0,
         };
@@ -107,7 +112,11 @@ impl Hosted {
                         self.dialled += 1;
                         self.dials.push((conn, to));
                     }
-                    Output::Close { conn } => self.dials.retain(|(c, _)| *c != conn),
+                    Output::Close { conn } => {
+                        self.dials.retain(|(c, _)| *c != conn);
+                        self.closed.push(conn);
+                    }
+                    Output::Pipe { to, .. } => self.pipes.push(to),
                     Output::Send { conn, frame } => self.sent.push((conn, frame)),
                     Output::Cast { to, cast } => self.cast.push((to, cast)),
                     Output::Event(event) => self.told.push(event.kind),

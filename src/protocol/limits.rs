@@ -42,6 +42,8 @@ pub const PIPES_EACH: usize = 8;
 pub const TOLD: u32 = 32;
 /// How far above the own epoch another's is believed.
 pub const EPOCH_LEAP: u64 = 1 << 32;
+/// Intervals between two claims, at most, while others say that the leader lives.
+pub const VETO: u32 = 32;
 /// Times a claim is made again at once after `Higher`.
 pub const HIGHER: u32 = 3;
 /// Without a sign for so long a follower is silent, and a member does not count as heard lately.

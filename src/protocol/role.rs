@@ -162,8 +162,9 @@ pub(super) struct Asking {
     pub(super) nonce: u64,
     /// Questions under way by TCP. Bound: [`ROUTES`].
     pub(super) conns: Vec<ConnId>, // bound: ROUTES
-    /// Rounds of questions so far.
+    /// Rounds of questions so far, and when the last began.
     pub(super) rounds: u32,
+    pub(super) last: Time,
     /// An answer by datagram is enough.
     pub(super) datagram: bool,
     /// Canvasses that wait for the outcome. Bound: [`super::limits::WAITING`].

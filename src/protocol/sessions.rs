@@ -219,11 +219,12 @@ impl Node {
     }
 
     fn follower_gone(&mut self, id: NodeId) {
+        let now = self.base.now;
         let waits = matches!(&self.role, Role::Leading(l) if l.clones.values().any(|(c, _)| *c == id));
         if let Some(entry) = self.base.members.get_mut(id)
             && entry.state == MemberState::Alive
         {
-            entry.state = MemberState::Silent;
+            entry.turns(MemberState::Silent, now);
             self.list_changed(id);
             if !waits {
                 self.tell_member(id, MemberState::Silent);
@@ -296,7 +297,7 @@ impl Node {
         self.base.timers.set(Timer::Sweep, next);
         for id in silent {
             if let Some(entry) = self.base.members.get_mut(id) {
-                entry.state = MemberState::Silent;
+                entry.turns(MemberState::Silent, now);
             }
             self.list_changed(id);
             self.tell_member(id, MemberState::Silent);

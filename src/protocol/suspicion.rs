@@ -76,6 +76,7 @@ impl Node {
             nonce,
             conns: Vec::new(),
             rounds: 0,
+            last: now,
             datagram: doubt.datagram(),
             waiting: Vec::new(),
         });
@@ -116,7 +117,7 @@ impl Node {
             }
         }
         if let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role {
-            asking.rounds += 1;
+            (asking.rounds, asking.last) = (asking.rounds + 1, self.base.now);
         }
     }
 
@@ -203,6 +204,7 @@ impl Node {
             return self.base.timers.set(Timer::Ask, asking.began + next.max(asked + third / 4));
         }
         let (missed, rounds) = (now.since(f.heard), asking.rounds);
+        let (again, latest) = (asking.last, asking.began + limits::BLACK_HOLE.saturating_sub(d));
         self.release_waiting(false);
         if !linked {
             // No verdict on anybody without a link: the last link's own time decides (§5).
@@ -218,9 +220,9 @@ impl Node {
             let text = format!("it beats, but answered none of {rounds} questions in {}", ms(asked));
             return self.dead(Cause::Stalled, text);
         }
-        // It still beats: ask again until the black hole's time is over.
+        // It still beats: ask again until the black hole's time is over, and so late that it can just answer in time.
         let pause = d.max(limits::BLACK_HOLE / 4);
-        let due = rounds == 1 || asked >= pause * rounds;
+        let due = rounds == 1 || asked >= pause * rounds || now >= latest && again < latest;
         if due || idle {
             self.ask_round();
         }
@@ -229,6 +231,9 @@ impl Node {
         let Some(asking) = &f.asking else { return };
         let silent_at = f.heard + silence;
         let mut next = (asking.began + limits::BLACK_HOLE).min(now + pause);
+        if latest > now {
+            next = next.min(latest);
+        }
         if silent_at > now {
             next = next.min(silent_at);
         }

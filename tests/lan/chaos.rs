@@ -318,7 +318,15 @@ impl<'a> Chaos<'a> {
         let at = Instant::now();
         self.lan.pass(during).await;
         let all = self.lan.all();
-        let lost = all.iter().any(|machine| self.lan.has_told(*machine, "leader-lost", at));
+        // Who doubted the leader when the last cable was plugged in may still find that its questions were lost.
+        let doubts = |machine: usize| {
+            let said = ["leader-suspected", "leader-answered", "leader-lost", "following", "leading"];
+            let before = |told: &&(Instant, usize, String, u64)| told.0 < at && told.1 == machine;
+            let last = self.lan.told.iter().filter(before).rfind(|told| said.contains(&told.2.as_str()));
+            last.is_some_and(|told| told.2 == "leader-suspected")
+        };
+        let loses = |machine: usize| self.lan.has_told(machine, "leader-lost", at) && !doubts(machine);
+        let lost = all.iter().any(|machine| loses(*machine));
         if !lost && self.lan.leaders_since(at).is_empty() {
             return reign;
         }
