@@ -36,6 +36,8 @@ mod host_for_tests;
 mod leading;
 pub mod limits;
 mod node;
+#[cfg(test)]
+mod promise_tests;
 mod reunion;
 mod role;
 #[cfg(test)]
@@ -98,6 +100,23 @@ pub struct Promise {
     pub claim: Claim,
     /// An own claim that was withdrawn for good.
     pub withdrawn: bool,
+    /// Its reign did not begin here in time. Until then a crash leaves open whether it was shown, and so it counts as shown.
+    #[serde(default)]
+    pub over: bool,
+}
+
+impl Promise {
+    /// Just made.
+    #[must_use]
+    pub fn of(claim: Claim) -> Self {
+        Self { claim, withdrawn: false, over: false }
+    }
+
+    /// After a crash, the claim that may have been shown.
+    #[must_use]
+    pub fn may_be_shown(&self) -> Option<Claim> {
+        (!self.withdrawn && !self.over).then_some(self.claim)
+    }
 }
 
 /// A member that is greeted after a restart (§5).

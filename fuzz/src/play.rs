@@ -72,6 +72,8 @@ struct Player {
     writes: VecDeque<(Ticket, Vec<Write>)>,
     /// The highest epoch that is durable as shown, and the one that users were last shown.
     durable: u64,
+    /// The claim that the last durable promise vouches for.
+    vouched: Option<Claim>,
     shown: Option<Claim>,
     said: Said,
     linked: bool,
@@ -100,6 +102,7 @@ impl Player {
             accepted: ConnId::FIRST_ACCEPTED,
             writes: VecDeque::new(),
             durable: 0,
+            vouched: None,
             shown: None,
             said: Said::default(),
             linked: false,
@@ -413,6 +416,11 @@ impl Player {
         if done {
             let shown = |w: &Write| if let Write::Shown(claim) = w { claim.epoch } else { 0 };
             self.durable = self.durable.max(writes.iter().map(shown).max().unwrap_or(0));
+            for write in &writes {
+                if let Write::Promised(promise) = write {
+                    self.vouched = promise.may_be_shown();
+                }
+            }
             self.step(Input::Persisted { ticket });
         } else {
             self.step(Input::NotPersisted { ticket, why: "no space left on the device".to_owned() });
@@ -458,7 +466,8 @@ impl Player {
             is == was || was.map_or(0, |c| c.epoch) < is.map_or(0, |c| c.epoch),
             "P3: {is:?} is shown after {was:?}"
         );
-        assert!(is.map_or(0, |c| c.epoch) <= self.durable, "{is:?} is shown and not durable");
+        let kept = is == self.vouched || is.map_or(0, |c| c.epoch) <= self.durable;
+        assert!(kept, "{is:?} is shown and not durable");
         (self.shown, self.said.shown) = (is, is);
         if self.steps.is_multiple_of(64) {
             assert!(self.node.members(self.now).len() <= limits::MEMBERS);

@@ -27,7 +27,9 @@ pub(super) enum Then {
     OwnVoice(Claim),
     /// The reign that is followed is shown.
     Show(Claim),
-    /// The own reign begins.
+    /// What is shown already, because a durable promise vouches for it, is durable as shown.
+    Shown(Claim),
+    /// The new reign of a leader begins.
     Reign(Claim),
 }
 
@@ -43,8 +45,12 @@ pub(super) struct Base {
     pub(super) wall: Wall,
     /// What this step has to do, in order. Bound: one step's.
     pub(super) out: Vec<Output>, // bound: STEP, one step's outputs
-    /// The reign that users are shown: durable.
+    /// The reign that users are shown. It is durable, or the durable promise of it is.
     pub(super) shown: Option<Claim>,
+    /// The highest that is durable as shown.
+    pub(super) shown_kept: Option<Claim>,
+    /// The claim of `promised`, once that is durable and as long as it may begin.
+    pub(super) promise_kept: Option<Claim>,
     /// The reign of `shown` as history has it, until it ends.
     pub(super) reign: Option<Reign>,
     /// The last reigns that ended: what the disk could not take is given to it again when it can.
@@ -79,7 +85,11 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn new(start: Start, now: Now) -> Self {
-        let Durable { shown, promised, members } = start.durable;
+        let Durable { shown: shown_kept, promised, members } = start.durable;
+        let epoch = |claim: Option<Claim>| claim.map_or(0, |c| c.epoch);
+        // What was promised may have been shown before this process ended (P3).
+        let may_be = promised.and_then(|p| p.may_be_shown());
+        let shown = may_be.filter(|_| epoch(may_be) > epoch(shown_kept)).or(shown_kept);
         let mut directory = Directory::default();
         for m in members.into_iter().filter(|m| m.id != start.node.id) {
             // Whichever start it has now, it will say.
@@ -100,6 +110,8 @@ impl Base {
             wall: now.wall,
             out: Vec::new(),
             shown,
+            shown_kept,
+            promise_kept: None,
             reign: None,
             past: VecDeque::new(),
             promised,
@@ -233,9 +245,37 @@ impl Base {
 
     /// Begins to make a promise durable. In memory it counts at once, so that nothing else is promised meanwhile.
     pub(super) fn promise(&mut self, promise: Promise, then: Then) {
+        // The promise that vouched for what is shown goes: that is durable with the new one at the latest.
+        let mut writes = self.show_kept();
         self.promised = Some(promise);
         self.promised_at = self.now;
-        self.persist(vec![Write::Promised(promise)], then);
+        self.promise_kept = None;
+        writes.push(Write::Promised(promise));
+        self.persist(writes, then);
+    }
+
+    /// What makes durable what is shown, if that is not yet.
+    pub(super) fn show_kept(&self) -> Vec<Write> {
+        self.shown.filter(|_| self.shown != self.shown_kept).map(Write::Shown).into_iter().collect()
+    }
+
+    /// A promise is durable: from now on it vouches for the reign, which is shown without another write (P3).
+    pub(super) fn promise_durable(&mut self, claim: Claim) {
+        if self.promised.and_then(|p| p.may_be_shown()) == Some(claim) {
+            self.promise_kept = Some(claim);
+        }
+    }
+
+    /// A promise whose reign did not begin in time vouches for nothing: a restart must not take it for shown.
+    pub(super) fn end_promise(&mut self) {
+        let (now, time) = (self.now, self.settings.after_canvass());
+        let epoch = self.shown_epoch();
+        let vain = |p: &Promise| p.may_be_shown().is_some() && p.claim.epoch > epoch;
+        if let Some(promise) = self.promised.filter(|p| vain(p) && now.since(self.promised_at) > time) {
+            let promise = Promise { over: true, ..promise };
+            (self.promised, self.promise_kept) = (Some(promise), None);
+            self.persist(vec![Write::Promised(promise)], Then::Nothing);
+        }
     }
 
     // ---- what users are told
@@ -389,7 +429,7 @@ impl Base {
         let Some(entry) = self.members.get_mut(from.node.id) else {
             if let Some(address) = address {
                 let mut entry = Entry::new(from.node, from.name.clone(), address, now);
-                entry.heard = Some(now);
+                (entry.heard, entry.address_heard) = (Some(now), Some(now));
                 entry.met = met;
                 self.members.insert(entry);
             }
@@ -408,9 +448,14 @@ impl Base {
             let better = link_local(entry.address) && !link_local(address);
             let worse = link_local(address) && !link_local(entry.address);
             let stale = if worse { limits::SILENT.max(stale) } else { stale };
-            if entry.address == address || better || now.since(entry.address_heard) > stale {
+            if worse {
+                // Remembered or told of, it has as long to be heard.
+                entry.address_heard.get_or_insert(now);
+            }
+            let there = entry.address_heard.is_some_and(|at| now.since(at) <= stale);
+            if entry.address == address || better || !there {
                 entry.address = address;
-                entry.address_heard = now;
+                entry.address_heard = Some(now);
             } else {
                 entry.also = Some((from.node.boot, address, now));
             }

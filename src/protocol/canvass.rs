@@ -70,8 +70,6 @@ impl Node {
             abdicate,
             asked: BTreeMap::new(),
             indirect: None,
-            won: false,
-            story: None,
         }));
         self.base.cast(To::Everyone, Cast::Notice(Notice { claim }));
         let dead = replaces.map(|c| c.node.id);
@@ -79,7 +77,7 @@ impl Node {
             self.ask_voice(id, awaited, Canvass { claim, replaces, holding: Holding::default(), abdicate });
         }
         // The own claim and voice are one durable write, made while the questions travel.
-        self.base.promise(Promise { claim, withdrawn: false }, Then::OwnVoice(claim));
+        self.base.promise(Promise::of(claim), Then::OwnVoice(claim));
         self.base.timers.set(Timer::Elect, deadline);
     }
 
@@ -169,7 +167,7 @@ impl Node {
         };
         let now = self.base.now;
         let Some(c) = &mut self.canvass else { return };
-        if c.claim != voice.claim || c.won {
+        if c.claim != voice.claim {
             return;
         }
         let began = c.began;
@@ -285,9 +283,6 @@ impl Node {
         let quorum = self.base.settings.quorum as usize;
         let now = self.base.now;
         let Some(c) = &mut self.canvass else { return };
-        if c.won {
-            return;
-        }
         let over = over || now >= c.deadline;
         let waiting = c.asked.values().any(|a| a.awaited && a.says.is_none() && !a.refused);
         if let Some((by, known)) = c.indirect.clone()
@@ -325,39 +320,21 @@ impl Node {
         self.pause((pause * doubled).min(hb * 16), "the canvass was lost");
     }
 
-    /// Nobody objected: the reign is written down, then it begins.
+    /// Nobody objected, and the own promise is durable, which vouches for the reign after a crash: it begins.
     fn won(&mut self) {
         let story = self.story();
-        let Some(c) = &mut self.canvass else { return };
-        c.won = true;
-        let claim = c.claim;
+        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
         self.base.timers.clear(Timer::Elect);
-        if let Role::Leading(l) = &mut self.role {
-            let (decided, joins) = l.renewing.take().map(|r| (r.decided, r.joins)).unwrap_or_default();
-            l.renewing = Some(Renewing { claim, story: story.clone(), decided, joins });
-        }
-        c.story = Some(story.clone());
-        self.base.persist(vec![Write::Shown(claim)], Then::Reign(claim));
-    }
-
-    /// The own reign is durable.
-    pub(super) fn reign_durable(&mut self, claim: Claim) {
-        let canvassed = self.canvass.as_ref().is_some_and(|c| c.claim == claim && c.won);
-        match &self.role {
-            Role::Electing(_) if canvassed => self.reign(claim),
-            Role::Leading(_) => {
-                if canvassed {
-                    self.end_canvass();
-                }
-                self.renewed(claim);
-            }
-            // It was lost in the meantime, but it is on the disk: nothing below it is shown any more.
-            _ => self.base.shown = self.base.shown.max(Some(claim)),
-        }
+        self.base.persist(vec![Write::Shown(claim)], Then::Shown(claim));
+        let Role::Leading(l) = &mut self.role else { return self.reign(claim, story) };
+        let (decided, joins) = l.renewing.take().map(|r| (r.decided, r.joins)).unwrap_or_default();
+        l.renewing = Some(Renewing { claim, story, decided, joins });
+        self.end_canvass();
+        self.renewed(claim);
     }
 
     /// Begins to lead (§7.5).
-    fn reign(&mut self, claim: Claim) {
+    fn reign(&mut self, claim: Claim, story: Story) {
         let Role::Electing(e) = &mut self.role else { return };
         let Some(c) = self.canvass.take() else { return };
         // Who has not answered yet may still, and then has its session at hand.
@@ -371,7 +348,6 @@ impl Node {
         let backed: BTreeSet<NodeId> = backed.collect();
         let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
         let requests = std::mem::take(&mut e.requests);
-        let story = c.story.expect("a won claim has its story");
         let writes = self.base.enter_reign(claim, &story);
         self.base.persist(writes, Then::Nothing);
         for conn in &keep {

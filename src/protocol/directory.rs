@@ -35,8 +35,8 @@ pub(super) struct Entry {
     pub(super) silent_before: Duration,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
-    /// When it was last heard from `address`.
-    pub(super) address_heard: Time,
+    /// When it was last heard from `address` itself.
+    pub(super) address_heard: Option<Time>,
     /// What was last written down: where and when it was heard.
     pub(super) kept: Option<(SocketAddr, Time)>,
 }
@@ -60,7 +60,7 @@ impl Entry {
             also: None,
             silent_before: Duration::ZERO,
             heard: None,
-            address_heard: now,
+            address_heard: None,
             kept: None,
         }
     }

@@ -175,7 +175,7 @@ impl Node {
             let worse = super::base::link_local(from) && !super::base::link_local(e.address);
             if !clone && !worse {
                 // Said on purpose: this is where it is now.
-                (e.address, e.address_heard) = (from, self.base.now);
+                (e.address, e.address_heard) = (from, Some(self.base.now));
             }
             e.version.clone_from(&hello.version);
             e.priority = hello.priority;
@@ -258,13 +258,13 @@ impl Node {
             }
             return;
         }
-        let (won, insists) = (self.has_won(), self.insists());
+        let insists = self.insists();
         match &mut self.role {
             Role::Listening(l) => {
                 l.answered.insert(node.id);
                 self.follow(Target::told(known, relay));
             }
-            Role::Electing(_) if won || insists => {}
+            Role::Electing(_) if insists => {}
             Role::Electing(e) => match &e.lost {
                 Some(lost) if lost.claim == known.claim => {
                     if known.direct {
@@ -310,7 +310,7 @@ impl Node {
         let promised = self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn);
         let target = Target { confirmed: promised, successor, followers, ..Target::told(known, None) };
         // Who was asked to take over goes on with it: the one who asked decides about others.
-        let own = self.has_won() || self.canvass.as_ref().is_some_and(|c| c.abdicate.is_some());
+        let own = self.canvass.as_ref().is_some_and(|c| c.abdicate.is_some());
         let insists = self.insists();
         match &mut self.role {
             Role::Leading(_) => self.other_leader(target.known, None, from),

@@ -220,7 +220,7 @@ impl Node {
         if !matches!(self.role, Role::Electing(_)) {
             return;
         }
-        if self.has_won() || known.claim.node.id == self.base.me.node.id {
+        if known.claim.node.id == self.base.me.node.id {
             return;
         }
         let relay = relay.filter(|r| *r != known.claim.node.id);

@@ -121,7 +121,7 @@ impl Node {
     pub(super) fn withdraw(&mut self, claim: Claim, why: &str) {
         if self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn) {
             self.base.withdrawn = Some(claim);
-            self.base.promise(Promise { claim, withdrawn: true }, Then::Nothing);
+            self.base.promise(Promise { withdrawn: true, ..Promise::of(claim) }, Then::Nothing);
             let text = format!("this machine withdrew its claim of epoch {}: {why}", claim.epoch);
             self.base.info(Kind::ClaimWithdrawn, text, vec![("claimed", claim.epoch.into())]);
         }
@@ -156,6 +156,9 @@ impl Node {
         f.confirmed = true;
         if self.base.acceptable(claim) {
             if self.base.shown == Some(claim) {
+                self.show(claim);
+            } else if self.base.promise_kept == Some(claim) {
+                self.base.persist(vec![Write::Shown(claim)], Then::Shown(claim));
                 self.show(claim);
             } else {
                 self.base.persist(vec![Write::Shown(claim)], Then::Show(claim));

@@ -319,7 +319,7 @@ impl Node {
     pub(super) fn store_failed(&mut self, then: &Then) {
         match then {
             Then::OwnVoice(claim) | Then::Reign(claim) => self.claim_not_kept(*claim),
-            Then::Nothing | Then::Say { .. } | Then::Show(_) => {}
+            Then::Nothing | Then::Say { .. } | Then::Show(_) | Then::Shown(_) => {}
         }
         if matches!(self.role, Role::Leading(_)) {
             self.hand_over_for_store();
@@ -358,6 +358,9 @@ impl Node {
         }
         self.states();
         if self.base.disk_has_room() {
+            if matches!(&self.role, Role::Leading(_) | Role::Following(Following { settled: true, .. })) {
+                self.base.end_promise();
+            }
             let (now, wall) = (self.base.now, self.base.wall);
             let rows = self.base.members.unwritten(now, wall, 64);
             if !rows.is_empty() {

@@ -5,6 +5,15 @@ use crate::message::{Heartbeat, Joined, Open, Sender, Story};
 use crate::time::Now;
 use crate::wire::samples;
 
+/// What a disk does with a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Disk {
+    Works,
+    Fails,
+    /// Nothing is heard of it again.
+    Hangs,
+}
+
 /// An agent, number 2, and a host that does everything at once.
 pub(super) struct Hosted {
     pub(super) node: Node,
@@ -20,6 +29,9 @@ pub(super) struct Hosted {
     pub(super) closed: Vec<ConnId>,
     pub(super) pipes: Vec<SocketAddr>,
     pub(super) writes: usize,
+    /// What is durable, and whether the disk takes anything now.
+    pub(super) durable: Durable,
+    pub(super) disk: Disk,
     pub(super) dialled: usize,
 }
 
@@ -39,10 +51,25 @@ pub(super) fn story() -> Story {
     Story { name: "pc-1".to_owned(), cause: Cause::First, text: String::new() }
 }
 
+/// What number 1 says to whom it takes in: it has named number 3.
+pub(super) fn joined(claim: Claim) -> Joined {
+    let members = [1, 3].map(samples_member).to_vec();
+    Joined { claim, story: story(), successor: Some(samples::node(3)), members }
+}
+
 impl Hosted {
     /// It has just been switched on.
     pub(super) fn listening() -> Self {
         let now = Now { time: Time(1_000_000_000), wall: Wall(1_800_000_000_000_000) };
+        Self::started(Durable::default(), now)
+    }
+
+    /// It loses power, and starts again.
+    pub(super) fn restarts(&self) -> Self {
+        Self::started(self.durable.clone(), self.now)
+    }
+
+    fn started(durable: Durable, now: Now) -> Self {
         let start = Start {
             node: samples::node(2),
             name: "pc-2".to_owned(),
@@ -51,7 +78,7 @@ impl Hosted {
             settings: Settings::default(),
             peers: Vec::new(),
             seed: 7,
-            durable: Durable::default(),
+            durable: durable.clone(),
         };
         let mut hosted = Self {
             node: Node::new(start, now),
@@ -64,6 +91,8 @@ impl Hosted {
             closed: Vec::new(),
             pipes: Vec::new(),
             writes: 0,
+            durable,
+            disk: Disk::Works,
             dialled: 0,
         };
         let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
@@ -77,9 +106,7 @@ impl Hosted {
         let claim = samples::claim(7, 1);
         hosted.hears(1, beat(claim, 2));
         let session = hosted.connects(1);
-        let members = [1, 3].map(samples_member).to_vec();
-        let joined = Joined { claim, story: story(), successor: Some(samples::node(3)), members };
-        hosted.frame(session, Frame::Joined(joined));
+        hosted.frame(session, Frame::Joined(joined(claim)));
         assert_eq!(hosted.node.status().leader.map(|l| l.node), Some(samples::node(1)));
         hosted.forget();
         hosted
@@ -104,9 +131,16 @@ impl Hosted {
         while let Some(input) = inputs.pop_front() {
             for output in self.node.step(self.now, input) {
                 match output {
-                    Output::Persist { ticket, .. } => {
+                    Output::Persist { ticket, writes } => {
                         self.writes += 1;
-                        inputs.push_back(Input::Persisted { ticket });
+                        match self.disk {
+                            Disk::Works => {
+                                self.write(&writes);
+                                inputs.push_back(Input::Persisted { ticket });
+                            }
+                            Disk::Fails => inputs.push_back(Input::NotPersisted { ticket, why: "full".to_owned() }),
+                            Disk::Hangs => {}
+                        }
                     }
                     Output::Dial { conn, to } => {
                         self.dialled += 1;
@@ -122,6 +156,16 @@ impl Hosted {
                     Output::Event(event) => self.told.push(event.kind),
                     _ => {}
                 }
+            }
+        }
+    }
+
+    fn write(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::Shown(claim) => self.durable.shown = Some(*claim),
+                Write::Promised(promise) => self.durable.promised = Some(*promise),
+                _ => {}
             }
         }
     }

@@ -129,9 +129,6 @@ impl Node {
         if busy || !matches!(self.role, Role::Leading(_)) {
             return;
         }
-        if self.has_won() {
-            return;
-        }
         if let Some(old) = self.canvass.as_ref().map(|c| c.claim) {
             // The new reign is above it, and there is one of them only.
             self.withdraw(old, "a newer reign begins");
@@ -143,13 +140,22 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         let (decided, joins) = l.renewing.take().map(|r| (r.decided, r.joins)).unwrap_or_default();
         l.renewing = Some(Renewing { claim, story: story.clone(), decided, joins });
-        let promise = super::Promise { claim, withdrawn: false };
-        self.base.promised = Some(promise);
+        let promise = super::Promise::of(claim);
+        (self.base.promised, self.base.promise_kept) = (Some(promise), None);
         self.base.promised_at = self.base.now;
         self.base.persist(vec![Write::Promised(promise), Write::Shown(claim)], Then::Reign(claim));
     }
 
-    /// The new reign is durable: it begins.
+    /// A new reign of this leader is durable.
+    pub(super) fn reign_durable(&mut self, claim: Claim) {
+        if matches!(self.role, Role::Leading(_)) {
+            return self.renewed(claim);
+        }
+        // It was lost in the meantime, but it is on the disk: nothing below it is shown any more.
+        self.base.shown = self.base.shown.max(Some(claim));
+    }
+
+    /// The new reign begins.
     pub(super) fn renewed(&mut self, claim: Claim) {
         let Role::Leading(l) = &mut self.role else { return };
         if l.renewing.as_ref().is_none_or(|r| r.claim != claim) {
@@ -242,7 +248,7 @@ impl Node {
 
     /// Stops leading, for a leader that is there to be followed: tells the followers where to go (§9).
     pub(super) fn yield_role(&mut self, known: crate::message::Known, relay: Option<NodeId>, confirmed: bool) {
-        if matches!(&self.role, Role::Leading(l) if l.renewing.is_some()) || self.has_won() {
+        if matches!(&self.role, Role::Leading(l) if l.renewing.is_some()) {
             // A reign of its own is on its way to the disk: nothing below it can be shown any more. They meet again.
             return;
         }

@@ -186,10 +186,23 @@ impl Node {
         }
         match self.base.written(ticket) {
             None | Some(Then::Nothing) => {}
-            Some(Then::Say { conn, voice }) => self.base.send(conn, Frame::Voice(voice)),
-            Some(Then::OwnVoice(claim)) => self.own_voice(claim),
-            Some(Then::Show(claim)) => self.show(claim),
-            Some(Then::Reign(claim)) => self.reign_durable(claim),
+            Some(Then::Say { conn, voice }) => {
+                self.base.promise_durable(voice.claim);
+                self.base.send(conn, Frame::Voice(voice));
+            }
+            Some(Then::OwnVoice(claim)) => {
+                self.base.promise_durable(claim);
+                self.own_voice(claim);
+            }
+            Some(Then::Shown(claim)) => self.base.shown_kept = self.base.shown_kept.max(Some(claim)),
+            Some(Then::Show(claim)) => {
+                self.base.shown_kept = self.base.shown_kept.max(Some(claim));
+                self.show(claim);
+            }
+            Some(Then::Reign(claim)) => {
+                self.base.shown_kept = self.base.shown_kept.max(Some(claim));
+                self.reign_durable(claim);
+            }
         }
     }
 
@@ -213,8 +226,9 @@ impl Node {
             entry.kept = None;
         }
         let reigns: Vec<_> = self.base.past.iter().chain(&self.base.reign).cloned().map(super::Write::Reign).collect();
-        if !reigns.is_empty() {
-            self.base.persist(reigns, Then::Nothing);
+        let writes: Vec<_> = self.base.show_kept().into_iter().chain(reigns).collect();
+        if let (false, Some(shown)) = (writes.is_empty(), self.base.shown) {
+            self.base.persist(writes, Then::Shown(shown));
         }
     }
 
@@ -391,11 +405,6 @@ impl Node {
             _ => None,
         };
         self.base.members.get(id).and_then(|e| e.heard).max(session)
-    }
-
-    /// Whether the own claim is won and on its way to the disk: nothing turns it back then.
-    pub(super) fn has_won(&self) -> bool {
-        self.canvass.as_ref().is_some_and(|c| c.won)
     }
 
     /// Whether a canvass of this agent is under way.

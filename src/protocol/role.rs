@@ -235,10 +235,6 @@ pub(super) struct Canvassing {
     pub(super) asked: BTreeMap<NodeId, Asked>, // bound: MEMBERS
     /// A veto from a member that does not reach the leader directly.
     pub(super) indirect: Option<(NodeId, Known)>,
-    /// It is won: the reign is being written down.
-    pub(super) won: bool,
-    /// How the reign begins, once it is won.
-    pub(super) story: Option<Story>,
 }
 
 /// A member that was asked for its voice.

@@ -5,8 +5,8 @@ use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Hello, Hi, Join, Joined, Known, NotJoined, Notice, Open, Ping, Says, Sender, Standing, Told, Via,
-    Voice, Welcome,
+    Answer, Canvass, Hello, Hi, Join, Known, NotJoined, Notice, Open, Ping, Says, Sender, Standing, Told, Via, Voice,
+    Welcome,
 };
 use crate::wire::samples;
 
@@ -19,14 +19,14 @@ fn quarters(n: u32) -> Duration {
 
 impl Hosted {
     /// Whoever it dialled to ask refuses: its leader, number 1, is dead to it.
-    fn loses_its_leader(&mut self) {
+    pub(super) fn loses_its_leader(&mut self) {
         self.step(Input::Closed { conn: ConnId(1), how: Closed::Reset });
         self.refuses(1);
         assert!(self.told.contains(&Kind::LeaderLost), "{:?}", self.told);
     }
 
     /// The dials to number `n` that are under way are refused.
-    fn refuses(&mut self, n: u64) {
+    pub(super) fn refuses(&mut self, n: u64) {
         let refused: Vec<ConnId> = self.dials.iter().filter(|(_, to)| *to == address(n)).map(|(c, _)| *c).collect();
         self.dials.retain(|(conn, _)| !refused.contains(conn));
         for conn in refused {
@@ -44,15 +44,12 @@ impl Hosted {
         );
         self.frame(conn, Frame::ViaReady);
         self.frame(conn, Frame::Open(Open { from: sender(1), via: None }));
-        let members = [1, 3].map(super::host_for_tests::samples_member).to_vec();
-        let joined =
-            Joined { claim: samples::claim(7, 1), story: super::host_for_tests::story(), successor: None, members };
-        self.frame(conn, Frame::Joined(joined));
+        self.frame(conn, Frame::Joined(super::host_for_tests::joined(samples::claim(7, 1))));
         conn
     }
 
     /// What it said on this connection in answer to a canvass.
-    fn voted(&self, conn: ConnId) -> Option<&Says> {
+    pub(super) fn voted(&self, conn: ConnId) -> Option<&Says> {
         self.sent.iter().find_map(|(c, frame)| match frame {
             Frame::Voice(voice) if *c == conn => Some(&voice.says),
             _ => None,
@@ -60,7 +57,7 @@ impl Hosted {
     }
 
     /// Number `n` asks for its voice.
-    fn canvassed_by(&mut self, n: u64, claim: Claim) -> ConnId {
+    pub(super) fn canvassed_by(&mut self, n: u64, claim: Claim) -> ConnId {
         let conn = self.accepts(sender(n), address(n));
         let holding = crate::change::Holding::default();
         self.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, holding, abdicate: None }));
@@ -388,4 +385,22 @@ fn a_leader_that_beats_is_asked_to_the_last() {
     }
     let (asked, lost) = (last.since(began).as_millis(), agent.now.time.since(began).as_millis());
     assert!(lost.abs_diff(2_000) <= 20 && asked.abs_diff(1_813) <= 20, "asked at {asked}, lost at {lost}");
+}
+
+/// §4: a member's address is where its session comes from, when nothing is heard from the one that is remembered.
+#[test]
+fn a_follower_is_where_its_session_comes_from() {
+    let mut leader = Hosted::leading();
+    // A datagram from elsewhere, just before: its former address, or a clone's.
+    let elsewhere: SocketAddr = ([192, 0, 9, 9], 8264).into();
+    leader.hears_from(sender(3), elsewhere, Cast::Notice(Notice { claim: samples::claim(1, 3) }));
+    let conn = leader.accepts(sender(3), address(3));
+    let (claim, holding) = (leader.node.status().shown.expect("it leads"), crate::change::Holding::default());
+    let version = String::new();
+    leader.frame(conn, Frame::Join(Join { claim, shown: None, priority: 1, version, holding, via: None }));
+    for (seq, at) in [(1, elsewhere), (2, elsewhere), (3, address(3))] {
+        leader.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0 }));
+        assert_eq!(leader.node.base.members.get(samples::node(3).id).map(|e| e.address), Some(at), "ping {seq}");
+        leader.run(Duration::from_millis(600));
+    }
 }

@@ -176,7 +176,7 @@ impl Node {
             return self.base.close(conn);
         }
         if let Role::Electing(e) = &self.role {
-            if !e.side.contains(&conn) || self.has_won() {
+            if !e.side.contains(&conn) {
                 return self.base.close(conn);
             }
             return self.side_joined(conn, joined, via);

@@ -146,7 +146,12 @@ impl Node {
         (served.heard, served.spoke) = (now, now);
         let newly_deaf = ping.deaf && !served.deaf;
         served.deaf = ping.deaf;
-        let id = served.node.id;
+        let (id, direct) = (served.node.id, served.via.is_none());
+        // Whoever follows and says nothing else is where its session comes from.
+        let state = self.base.conns.get(conn).filter(|c| direct && c.through.is_none());
+        if let Some((peer, address)) = state.and_then(|c| Some((c.peer.clone()?, c.address))) {
+            self.base.heard(&peer, Some(super::base::with_port(address, peer.port)), true);
+        }
         self.base.send(conn, Frame::Pong(Pong { seq: ping.seq }));
         if newly_deaf && let Some(beat) = self.heartbeat() {
             self.base.send(conn, Frame::Beat(beat));

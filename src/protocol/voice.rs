@@ -118,7 +118,7 @@ impl Node {
             _ => None,
         };
         // An own reign that is on its way to the disk is as good as begun.
-        if let Some(own) = self.canvass.as_ref().filter(|c| c.won).map(|c| c.claim).or(renewing) {
+        if let Some(own) = renewing {
             let known = self.known_self(own);
             return self.say(conn, claim, Says::LeaderAlive(known));
         }
@@ -159,7 +159,7 @@ impl Node {
         }
         let withdrew = self.base.withdrawn.filter(|w| w.epoch == claim.epoch);
         let voice = Voice { claim, says: Says::Backed(Holding::default()), withdrew };
-        self.base.promise(Promise { claim, withdrawn: false }, Then::Say { conn, voice });
+        self.base.promise(Promise::of(claim), Then::Say { conn, voice });
         let text = format!("this machine backs {name} for epoch {}", claim.epoch);
         self.base.info(Kind::ClaimBacked, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
         let (pause, insists) = (self.base.settings.after_canvass(), self.insists());
@@ -240,7 +240,7 @@ mod tests {
         let asked = claim(5, 100, 7);
         let (better, worse) = (claim(5, 99, 8), claim(5, 101, 6));
         let mine = claim(5, 101, 1);
-        let promise = |claim| Some(Promise { claim, withdrawn: false });
+        let promise = |claim| Some(Promise::of(claim));
         let base =
             Judge { me: mine.node, fit: true, promised: None, recent: true, shown: Some(claim(4, 1, 9)), heard: 5 };
         let ask = |j: Judge| judge(j, asked, true);
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(ask(Judge { promised: promise(better), ..base }), Judgement::Better(better));
         assert_eq!(ask(Judge { promised: promise(worse), ..base }), Judgement::Taken(worse));
         assert_eq!(ask(Judge { promised: promise(mine), ..base }), Judgement::Back, "the own worse claim is withdrawn");
-        let withdrawn = Some(Promise { claim: claim(5, 99, 1), withdrawn: true });
+        let withdrawn = Some(Promise { withdrawn: true, ..Promise::of(claim(5, 99, 1)) });
         assert_eq!(ask(Judge { promised: withdrawn, ..base }), Judgement::Back, "a withdrawn one binds nobody");
         assert_eq!(ask(Judge { promised: promise(claim(4, 1, 9)), ..base }), Judgement::Back, "an older epoch is over");
         let later = claim(6, 500, 9);

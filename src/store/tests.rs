@@ -22,7 +22,7 @@ fn claim(epoch: u64, at: u64) -> Claim {
 }
 
 fn promise(epoch: u64, at: u64, withdrawn: bool) -> Promise {
-    Promise { claim: claim(epoch, at), withdrawn }
+    Promise { withdrawn, ..Promise::of(claim(epoch, at)) }
 }
 
 fn reign(epoch: u64, ended: Option<u64>) -> Reign {
@@ -659,7 +659,7 @@ proptest! {
         mut members in members(),
     ) {
         let mut store = in_memory();
-        let promised = promised.map(|(claim, withdrawn)| Promise { claim, withdrawn });
+        let promised = promised.map(|(claim, withdrawn)| Promise { withdrawn, ..Promise::of(claim) });
         let mut writes: Vec<Write> = members.iter().cloned().map(Write::Member).collect();
         writes.extend(shown.map(Write::Shown));
         writes.extend(promised.map(Write::Promised));

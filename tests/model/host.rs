@@ -203,7 +203,7 @@ impl World {
             let others = (0..N).filter(|n| *n != m);
             let remembered =
                 |n: M| Remembered { id: id(n), name: format!("pc-{n}"), address: address(n), heard: wall(m) };
-            let promised = Some(Promise { claim: former, withdrawn: false });
+            let promised = Some(Promise::of(former));
             let durable = Durable { shown: Some(former), promised, members: others.map(remembered).collect() };
             Rc::new(Member {
                 process: None,
@@ -533,10 +533,13 @@ impl World {
 
     fn persist(&mut self, m: M, sender: &Sender, ticket: Ticket, writes: Vec<Write>) {
         let me = sender.node;
-        if let [Write::Shown(claim)] = writes[..]
-            && claim.node == me
-        {
-            self.wins(claim);
+        for write in &writes {
+            if let Write::Shown(claim) = write
+                && claim.node == me
+                && !self.won.contains(claim)
+            {
+                self.wins(*claim);
+            }
         }
         let most = self.bounds.claims;
         let member = self.member(m);
@@ -668,11 +671,11 @@ impl World {
     fn announces(&self, m: M, sender: &Sender, claim: Claim) {
         if claim.node == sender.node {
             let member = &self.members[m];
-            let shown = member.durable.shown.map_or(0, |c| c.epoch);
             assert!(member.promises.contains(&claim), "durable before said: pc-{m} announces {claim:?} unpromised");
             assert!(
-                shown >= claim.epoch,
-                "durable before said: pc-{m} announces {claim:?}, and its disk shows {shown}"
+                member.would_show(claim),
+                "durable before said: pc-{m} announces {claim:?}, and its disk {:?}",
+                member.durable
             );
         }
     }
@@ -704,8 +707,8 @@ impl World {
         }
         let (Some(claim), Some(last)) = (shown, member.last_shown) else { panic!("P3: pc-{m} shows {shown:?}") };
         assert!(claim.epoch > last.epoch, "P3: pc-{m} shows {claim:?} after {last:?}");
-        let durable = member.durable.shown.map_or(0, |c| c.epoch);
-        assert!(durable >= claim.epoch, "durable before shown: pc-{m} shows {claim:?}, and its disk {durable}");
+        let disk = &member.durable;
+        assert!(member.would_show(claim), "durable before shown: pc-{m} shows {claim:?}, and its disk {disk:?}");
         member.last_shown = shown;
     }
 
@@ -747,6 +750,12 @@ impl World {
 }
 
 impl Member {
+    /// After a crash it shows this claim, or a later one.
+    fn would_show(&self, claim: Claim) -> bool {
+        let vouched = self.durable.promised.and_then(|p| p.may_be_shown());
+        self.durable.shown.is_some_and(|shown| shown.epoch >= claim.epoch) || vouched == Some(claim)
+    }
+
     fn fingerprint(&self) -> (u128, Names) {
         let mut print = Print::default();
         let mut names = Names::default();

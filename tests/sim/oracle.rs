@@ -24,6 +24,8 @@ struct Memory {
     /// The highest that it has shown to users.
     last_shown: Option<Claim>,
     begun_promise: Option<Claim>,
+    /// The claim whose durable promise vouches for it.
+    vouches: Option<Claim>,
     /// What it said that it backs, by epoch. bound: the length of a run
     said: BTreeMap<u64, Claim>,
     leads: Option<Claim>,
@@ -37,6 +39,7 @@ impl Memory {
             Write::Shown(claim) if self.shown.is_none_or(|old| old.epoch <= claim.epoch) => self.shown = Some(*claim),
             Write::Promised(promise) => {
                 self.promises.insert(promise.claim);
+                self.vouches = promise.may_be_shown();
                 if self.promised.is_none_or(|old| old.epoch <= promise.claim.epoch) {
                     self.promised = Some(promise.claim);
                 }
@@ -119,6 +122,7 @@ impl Oracle {
         );
         memory.promises.extend(promised);
         (memory.shown, memory.promised, memory.begun_promise) = (shown, promised, promised);
+        memory.vouches = found.promised.and_then(|p| p.may_be_shown());
     }
 
     pub(crate) fn ended(&mut self, m: M, _now: u64) {
@@ -219,7 +223,7 @@ impl Oracle {
             }
             memory.last_shown = Some(claim);
             assert!(
-                memory.shown.is_some_and(|s| s.epoch >= claim.epoch),
+                memory.shown.is_some_and(|s| s.epoch >= claim.epoch) || memory.vouches == Some(claim),
                 "durable before shown: pc-{m} shows {claim:?}, and its disk {:?}",
                 memory.shown
             );

@@ -43,7 +43,7 @@ fn lost(seed: u64, syncs: bool) -> Option<String> {
         epoch = shown;
         for _ in 0..dice.between(1, 6) {
             let next = claim(epoch + 1);
-            let writes = [Write::Shown(next), Write::Promised(Promise { claim: next, withdrawn: false })];
+            let writes = [Write::Shown(next), Write::Promised(Promise::of(next))];
             store.apply(&writes).expect("the disk works");
             if dice.chance(0.7) {
                 disk.complete(disk.mark());
