@@ -51,6 +51,8 @@ pub(super) struct Base {
     pub(super) shown_kept: Option<Claim>,
     /// The claim of `promised`, once that is durable and as long as it may begin.
     pub(super) promise_kept: Option<Claim>,
+    /// The claim of `promised` while that is on its way to the disk.
+    pub(super) promise_begun: Option<Claim>,
     /// The reign of `shown` as history has it, until it ends.
     pub(super) reign: Option<Reign>,
     /// The last reigns that ended: what the disk could not take is given to it again when it can.
@@ -112,6 +114,7 @@ impl Base {
             shown,
             shown_kept,
             promise_kept: None,
+            promise_begun: None,
             reign: None,
             past: VecDeque::new(),
             promised,
@@ -249,7 +252,7 @@ impl Base {
         let mut writes = self.show_kept();
         self.promised = Some(promise);
         self.promised_at = self.now;
-        self.promise_kept = None;
+        (self.promise_kept, self.promise_begun) = (None, promise.may_be_shown());
         writes.push(Write::Promised(promise));
         self.persist(writes, then);
     }
@@ -261,6 +264,7 @@ impl Base {
 
     /// A promise is durable: from now on it vouches for the reign, which is shown without another write (P3).
     pub(super) fn promise_durable(&mut self, claim: Claim) {
+        self.promise_begun = self.promise_begun.filter(|begun| *begun != claim);
         if self.promised.and_then(|p| p.may_be_shown()) == Some(claim) {
             self.promise_kept = Some(claim);
         }

@@ -154,6 +154,10 @@ impl Node {
             return;
         }
         f.confirmed = true;
+        if self.base.promise_begun == Some(claim) {
+            // It vouches for the reign as soon as it is durable.
+            return;
+        }
         if self.base.acceptable(claim) {
             if self.base.shown == Some(claim) {
                 self.show(claim);

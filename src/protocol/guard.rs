@@ -319,7 +319,8 @@ impl Node {
     pub(super) fn store_failed(&mut self, then: &Then) {
         match then {
             Then::OwnVoice(claim) | Then::Reign(claim) => self.claim_not_kept(*claim),
-            Then::Nothing | Then::Say { .. } | Then::Show(_) | Then::Shown(_) => {}
+            Then::Say { .. } => self.base.promise_begun = None,
+            Then::Nothing | Then::Show(_) | Then::Shown(_) => {}
         }
         if matches!(self.role, Role::Leading(_)) {
             self.hand_over_for_store();

@@ -10,7 +10,7 @@ use crate::wire::samples;
 pub(super) enum Disk {
     Works,
     Fails,
-    /// Nothing is heard of it again.
+    /// Nothing is heard of it until it is released.
     Hangs,
 }
 
@@ -32,6 +32,8 @@ pub(super) struct Hosted {
     /// What is durable, and whether the disk takes anything now.
     pub(super) durable: Durable,
     pub(super) disk: Disk,
+    /// What hangs.
+    hanging: Vec<(Ticket, Vec<Write>)>,
     pub(super) dialled: usize,
 }
 
@@ -93,6 +95,7 @@ impl Hosted {
             writes: 0,
             durable,
             disk: Disk::Works,
+            hanging: Vec::new(),
             dialled: 0,
         };
         let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
@@ -139,7 +142,7 @@ impl Hosted {
                                 inputs.push_back(Input::Persisted { ticket });
                             }
                             Disk::Fails => inputs.push_back(Input::NotPersisted { ticket, why: "full".to_owned() }),
-                            Disk::Hangs => {}
+                            Disk::Hangs => self.hanging.push((ticket, writes)),
                         }
                     }
                     Output::Dial { conn, to } => {
@@ -157,6 +160,14 @@ impl Hosted {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// What hung until now is durable.
+    pub(super) fn released(&mut self) {
+        for (ticket, writes) in std::mem::take(&mut self.hanging) {
+            self.write(&writes);
+            self.step(Input::Persisted { ticket });
         }
     }
 

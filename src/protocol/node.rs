@@ -188,6 +188,7 @@ impl Node {
             None | Some(Then::Nothing) => {}
             Some(Then::Say { conn, voice }) => {
                 self.base.promise_durable(voice.claim);
+                self.confirm(voice.claim);
                 self.base.send(conn, Frame::Voice(voice));
             }
             Some(Then::OwnVoice(claim)) => {

@@ -32,6 +32,20 @@ fn who_backed_a_claim_shows_its_reign_at_once() {
     }
 }
 
+/// §7.5: a heartbeat that comes before the own promise is durable is shown with that, and waits for no second write.
+#[test]
+fn a_reign_that_is_heard_before_its_promise_is_durable_is_shown_with_it() {
+    let mut agent = Hosted::following();
+    agent.loses_its_leader();
+    agent.disk = Disk::Hangs;
+    let claim = Claim { epoch: 8, ..samples::claim(8, 3) };
+    agent.canvassed_by(3, claim);
+    agent.hears(3, beat(claim, 1));
+    assert_eq!(shown(&agent), Some(7));
+    agent.released();
+    assert_eq!(shown(&agent), Some(8));
+}
+
 /// §7.3, §7.5: a claim is won with its promise, and the reign begins whatever the disk does then.
 #[test]
 fn a_reign_begins_with_the_own_promise() {
