@@ -399,8 +399,13 @@ impl Base {
 
     /// The direct way to a member.
     pub(super) fn direct(&self, to: NodeId) -> Option<Route> {
-        let entry = self.members.get(to).filter(|e| !e.address.ip().is_unspecified())?;
-        Some(Route { to: entry.node, hop: entry.address, via: None })
+        self.direct_to(self.members.get(to)?.node)
+    }
+
+    /// The way to just this start of it.
+    pub(super) fn direct_to(&self, to: Node) -> Option<Route> {
+        let hop = self.members.get(to.id)?.home(to.boot);
+        (!hop.ip().is_unspecified()).then_some(Route { to, hop, via: None })
     }
 
     /// The way to `to` through `via`.
@@ -429,11 +434,10 @@ impl Base {
             return None;
         }
         let now = self.now;
-        let stale = self.settings.silence().max(limits::PING);
         let Some(entry) = self.members.get_mut(from.node.id) else {
             if let Some(address) = address {
                 let mut entry = Entry::new(from.node, from.name.clone(), address, now);
-                (entry.heard, entry.address_heard) = (Some(now), Some(now));
+                (entry.heard, entry.address_heard) = (Some(now), Some((from.node.boot, now)));
                 entry.met = met;
                 self.members.insert(entry);
             }
@@ -446,23 +450,7 @@ impl Base {
             entry.name.clone_from(&from.name);
         }
         if let Some(address) = address {
-            entry.heard = Some(now);
-            // An agent on two links is heard from two addresses: one is kept for as long as it is heard from there.
-            // One that everybody can use is better than one that means something on one link only.
-            let better = link_local(entry.address) && !link_local(address);
-            let worse = link_local(address) && !link_local(entry.address);
-            let stale = if worse { limits::SILENT.max(stale) } else { stale };
-            if worse {
-                // Remembered or told of, it has as long to be heard.
-                entry.address_heard.get_or_insert(now);
-            }
-            let there = entry.address_heard.is_some_and(|at| now.since(at) <= stale);
-            if entry.address == address || better || !there {
-                entry.address = address;
-                entry.address_heard = Some(now);
-            } else {
-                entry.also = Some((from.node.boot, address, now));
-            }
+            entry.speaks_from(address, now, self.settings.silence().max(limits::PING));
         }
         former.filter(|f| f.boot.0 != 0)
     }

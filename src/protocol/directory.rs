@@ -1,5 +1,6 @@
 //! The members that an agent knows, and the line of succession among them (protocol §5, §7).
 
+use super::base::link_local;
 use super::limits;
 use crate::ident::{BootId, Node, NodeId};
 use crate::message::{Member, MemberState};
@@ -35,8 +36,8 @@ pub(super) struct Entry {
     pub(super) silent_before: Duration,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
-    /// When it was last heard from `address` itself.
-    pub(super) address_heard: Option<Time>,
+    /// Which start of it was last heard from `address` itself, and when.
+    pub(super) address_heard: Option<(BootId, Time)>,
     /// What was last written down: where and when it was heard.
     pub(super) kept: Option<(SocketAddr, Time)>,
 }
@@ -80,6 +81,42 @@ impl Entry {
 
     pub(super) fn heard_within(&self, d: Duration, now: Time) -> bool {
         self.heard.is_some_and(|t| now.since(t) <= d)
+    }
+
+    /// It is heard from here. An agent on two links is heard from two addresses: one is kept for as long as it is heard
+    /// from there, and no longer than `stale` ago. One that everybody can use is better than one that means something on one
+    /// link only.
+    pub(super) fn speaks_from(&mut self, address: SocketAddr, now: Time, stale: Duration) {
+        let boot = self.node.boot;
+        self.heard = Some(now);
+        let better = link_local(self.address) && !link_local(address);
+        let worse = link_local(address) && !link_local(self.address);
+        let stale = if worse { limits::SILENT.max(stale) } else { stale };
+        if worse {
+            // Remembered or told of, it has as long to be heard.
+            self.address_heard.get_or_insert((boot, now));
+        }
+        let there = self.address_heard.is_some_and(|(_, at)| now.since(at) <= stale);
+        if self.address == address || better || !there {
+            (self.address, self.address_heard) = (address, Some((boot, now)));
+        } else {
+            self.also = Some((boot, address, now));
+        }
+    }
+
+    /// Where else this start of it may be asked for.
+    pub(super) fn places(&self, boot: BootId, now: Time) -> impl Iterator<Item = SocketAddr> {
+        let lately = self.also.filter(|(is, _, at)| *is == boot && now.since(*at) <= limits::SILENT);
+        let places = lately.map(|(_, address, _)| address).into_iter().chain([self.address]);
+        places.filter(|address| !address.ip().is_unspecified())
+    }
+
+    /// Where this start of it is: two living agents may have one id.
+    pub(super) fn home(&self, boot: BootId) -> SocketAddr {
+        match (self.address_heard, self.also) {
+            (Some((other, _)), Some((is, address, _))) if other != boot && is == boot => address,
+            _ => self.address,
+        }
     }
 
     pub(super) fn to_member(&self, now: Time) -> Member {

@@ -175,7 +175,7 @@ impl Node {
             let worse = super::base::link_local(from) && !super::base::link_local(e.address);
             if !clone && !worse {
                 // Said on purpose: this is where it is now.
-                (e.address, e.address_heard) = (from, Some(self.base.now));
+                (e.address, e.address_heard) = (from, Some((node.boot, self.base.now)));
             }
             e.version.clone_from(&hello.version);
             e.priority = hello.priority;
@@ -186,11 +186,18 @@ impl Node {
         if self.his.len() >= limits::HIS && !self.his.contains_key(&node.id) {
             return;
         }
-        let known = u32::try_from(self.base.members.len()).unwrap_or(u32::MAX);
-        let most = (Duration::from_millis(1) * known).min(self.base.settings.join_wait(false) / 3);
-        let due = self.base.now + self.base.random(most);
+        // As many as answer in a millisecond answer in each, however many there are: those whose turn is too late do not.
+        let now = self.base.now;
+        let there = self.base.members.iter().filter(|e| e.alive_within(limits::SILENT, now)).count();
+        let pause = self.base.random(limits::HI_TURN * u32::try_from(there).unwrap_or(u32::MAX));
+        let most = self.base.settings.join_wait(false) / 3;
+        if hello.broadcast && pause > most {
+            return;
+        }
+        let pause = pause.min(most);
         let hi = Hi { to: node, leader: None, priority: self.base.settings.priority };
-        self.his.insert(node.id, PendingHi { due, broadcast: hello.broadcast, address: from, hi });
+        let due = now + pause;
+        self.his.insert(node.id, PendingHi { due, broadcast: hello.broadcast, address: from, hi, heard: 0 });
         self.base.timers.sooner(Timer::Hi, due);
     }
 
@@ -231,6 +238,18 @@ impl Node {
         self.his.remove(&to.id);
     }
 
+    /// A few that know of no leader are enough to tell a newcomer that it is not alone.
+    fn knows_no_more(&mut self, asked: Ident) {
+        if asked.id == self.base.me.node.id || self.known().is_some() {
+            return;
+        }
+        let Some(pending) = self.his.get_mut(&asked.id) else { return };
+        pending.heard += 1;
+        if pending.heard >= limits::HI_ENOUGH {
+            self.his.remove(&asked.id);
+        }
+    }
+
     fn heard_hi(&mut self, node: Ident, from: SocketAddr, hi: Hi) {
         if let Some(e) = self.base.members.get_mut(node.id) {
             e.priority = hi.priority;
@@ -240,7 +259,7 @@ impl Node {
             if let Role::Listening(l) = &mut self.role {
                 l.answered.insert(node.id);
             }
-            return;
+            return self.knows_no_more(hi.to);
         };
         // Only a member that reaches the leader directly can be gone through: its answer is worth more than others'.
         let as_good = known.direct || !self.known().is_some_and(|k| k.direct);

@@ -59,7 +59,8 @@ impl Node {
         {
             // The one in between is where its connection came from.
             let port = entry.address.port();
-            (entry.address, entry.address_heard) = (super::base::with_port(address, port), Some(self.base.now));
+            let heard = (entry.node.boot, self.base.now);
+            (entry.address, entry.address_heard) = (super::base::with_port(address, port), Some(heard));
             entry.heard = Some(self.base.now);
         }
         let former = self.base.heard(&open.from, (!relayed).then_some(address), true);

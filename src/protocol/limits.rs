@@ -40,6 +40,10 @@ pub const WAITS: u32 = 16;
 pub const PIPES_EACH: usize = 8;
 /// Events of one kind that others can cause, in a second; further ones are not told.
 pub const TOLD: u32 = 32;
+/// The random pause before a Hi, for each member that is there.
+pub const HI_TURN: Duration = Duration::from_millis(1);
+/// So many answers of members that know of no leader are enough.
+pub const HI_ENOUGH: u32 = 4;
 /// How far above the own epoch another's is believed.
 pub const EPOCH_LEAP: u64 = 1 << 32;
 /// Intervals between two claims, at most, while others say that the leader lives.

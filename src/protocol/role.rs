@@ -361,4 +361,6 @@ pub(super) struct PendingHi {
     pub(super) broadcast: bool,
     pub(super) address: std::net::SocketAddr,
     pub(super) hi: Hi,
+    /// How many others were heard to answer it, who know of no leader.
+    pub(super) heard: u32,
 }

@@ -23,7 +23,7 @@ impl Node {
         let to = f.claim.node;
         // Where the session runs, and where the leader was heard last, when that is elsewhere.
         let session = self.session_address().map(|hop| Route { to, hop, via: None });
-        let heard = self.base.direct(to.id).filter(|r| session.is_none_or(|s| s.hop != r.hop));
+        let heard = self.base.direct_to(to).filter(|r| session.is_none_or(|s| s.hop != r.hop));
         let mut routes: Vec<Route> = session.into_iter().chain(heard).collect();
         if let Some(relay) = f.relay {
             routes.extend(self.base.through(to, relay));
@@ -264,7 +264,7 @@ impl Node {
 
     pub(super) fn not_joined(&mut self, conn: ConnId, why: NotJoined) {
         let from = self.base.conns.get(conn).map(|c| c.address);
-        let purpose = self.base.conns.get(conn).map(|c| c.purpose);
+        let (purpose, speaker) = (self.base.conns.get(conn).map(|c| c.purpose), self.base.peer(conn));
         if !matches!(purpose, Some(Purpose::Session | Purpose::Clone)) {
             return;
         }
@@ -283,6 +283,11 @@ impl Node {
         };
         f.dials.retain(|c| *c != conn);
         let claim = f.claim;
+        if speaker.is_some_and(|node| node != claim.node) && why != NotJoined::Cloned {
+            // Another with its id was there, or it has restarted: that is asked about, and says nothing of this one.
+            self.base.timers.sooner(Timer::Redial, self.base.now + self.base.settings.interrogation());
+            return self.doubt(Doubt::NewBoot);
+        }
         f.turned_away = Some(self.base.now);
         match why {
             NotJoined::Cloned => {

@@ -1,6 +1,7 @@
 //! Suspicion costs one question and nothing else: the interrogation of a leader (protocol §6).
 
 use super::conns::{Conn, Purpose, Route};
+use super::directory::Entry;
 use super::role::{Asking, Doubt, Following, Lost, ROUTES, Role};
 use super::timers::Timer;
 use super::{Closed, Node, To, limits};
@@ -101,14 +102,11 @@ impl Node {
         let Some(asking) = &f.asking else { return };
         let (nonce, node, round) = (asking.nonce, f.claim.node, asking.rounds);
         let mut routes = self.routes(round);
-        // One family of addresses may be gone, while the leader beats in the other.
-        let also = self.base.members.get(node.id).and_then(|e| e.also);
-        if let Some((boot, hop, at)) = also
-            && boot == node.boot
-            && self.base.now.since(at) <= limits::SILENT
-            && routes.iter().all(|r| r.hop != hop)
-        {
-            routes.insert(routes.len().min(1), Route { to: node, hop, via: None });
+        // One family of addresses may be gone, while the leader beats in the other; and whoever has its id may have its place.
+        for hop in self.base.members.get(node.id).into_iter().flat_map(|e| e.places(node.boot, self.base.now)) {
+            if routes.iter().all(|r| r.hop != hop) {
+                routes.insert(routes.len().min(1), Route { to: node, hop, via: None });
+            }
         }
         for route in routes.into_iter().take(ROUTES) {
             let conn = self.base.dial(route, Purpose::Ask, Frame::Question(Question { nonce, to: node }));
@@ -129,7 +127,8 @@ impl Node {
         let nonce = asking.nonce;
         for id in whom {
             let Some(entry) = self.base.members.get(id).filter(|e| !e.address.ip().is_unspecified()) else { continue };
-            let (to, address) = (if id == f.claim.node.id { f.claim.node } else { entry.node }, entry.address);
+            let to = if id == f.claim.node.id { f.claim.node } else { entry.node };
+            let address = entry.home(to.boot);
             self.base.cast(To::One(address), Cast::Question(Question { nonce, to }));
         }
     }
@@ -286,6 +285,12 @@ impl Node {
             return Heard::Nothing;
         }
         if speaker.boot != f.claim.node.boot {
+            // Where the leader itself is heard, it is not: two living agents have one id.
+            let entry = self.base.members.get(speaker.id);
+            let lately = |e: &Entry| e.also.is_some_and(|(.., at)| self.base.now.since(at) <= limits::SILENT);
+            if entry.is_some_and(|e| e.home(f.claim.node.boot) != e.home(speaker.boot) && lately(e)) {
+                return Heard::Nothing;
+            }
             return Heard::Gone(Cause::Died, format!("another start of it answered after {after}"));
         }
         if !self.base.fresh(answer) {

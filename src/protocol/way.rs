@@ -20,7 +20,7 @@ impl Node {
     /// The leader was heard from another address than `own` last.
     pub(super) fn leader_moved(&self, own: SocketAddr) -> bool {
         let Role::Following(f) = &self.role else { return false };
-        self.base.members.get(f.claim.node.id).is_some_and(|e| e.address != own)
+        self.base.members.get(f.claim.node.id).is_some_and(|e| e.home(f.claim.node.boot) != own)
     }
 
     /// An answer on a connection that probes the direct way; false when this is none.
@@ -63,7 +63,7 @@ impl Node {
             f.dials.clear();
         }
         self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
-        let Some(route) = self.base.direct(node.id) else { return };
+        let Some(route) = self.base.direct_to(node) else { return };
         let question = Frame::Question(crate::message::Question { nonce, to: node });
         let conn = self.base.dial(route, Purpose::Probe, question);
         if let Role::Following(f) = &mut self.role {
@@ -77,7 +77,7 @@ impl Node {
         if !f.dials.is_empty() {
             return;
         }
-        let Some(route) = self.base.direct(f.claim.node.id) else { return };
+        let Some(route) = self.base.direct_to(f.claim.node) else { return };
         let join = self.join_frame(None);
         let conn = self.base.dial(route, Purpose::Session, join);
         if let Role::Following(f) = &mut self.role {
