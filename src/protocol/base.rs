@@ -274,7 +274,8 @@ impl Base {
     pub(super) fn end_promise(&mut self) {
         let (now, time) = (self.now, self.settings.after_canvass());
         let epoch = self.shown_epoch();
-        let vain = |p: &Promise| p.may_be_shown().is_some() && p.claim.epoch > epoch;
+        let kept = self.promise_kept;
+        let vain = |p: &Promise| kept == Some(p.claim) && p.claim.epoch > epoch;
         if let Some(promise) = self.promised.filter(|p| vain(p) && now.since(self.promised_at) > time) {
             let promise = Promise { over: true, ..promise };
             (self.promised, self.promise_kept) = (Some(promise), None);

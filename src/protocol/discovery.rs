@@ -223,8 +223,9 @@ impl Node {
         let leader = self.known();
         for id in due {
             let Some(mut pending) = self.his.remove(&id) else { continue };
-            // Who asks for itself needs no news of itself.
-            pending.hi.leader = leader.clone().filter(|k| k.claim.node.id != id);
+            // Who asks for itself needs no news of itself, unless the one that is followed is another, with its id (§4).
+            let double = |k: &Known| k.claim.node != pending.hi.to && self.in_session();
+            pending.hi.leader = leader.clone().filter(|k| k.claim.node.id != id || double(k));
             let to = if pending.broadcast { To::Everyone } else { To::One(pending.address) };
             self.base.cast(to, Cast::Hi(pending.hi));
         }
@@ -283,13 +284,14 @@ impl Node {
                 l.answered.insert(node.id);
                 self.follow(Target::told(known, relay));
             }
-            Role::Electing(_) if insists => {}
             Role::Electing(e) => match &e.lost {
+                // Alongside the election, so it does that no harm.
                 Some(lost) if lost.claim == known.claim => {
                     if known.direct {
                         self.try_through(node.id);
                     }
                 }
+                _ if insists => {}
                 Some(lost) if lost.claim > known.claim => {}
                 _ => self.follow(Target::told(known, relay)),
             },

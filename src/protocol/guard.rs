@@ -359,7 +359,8 @@ impl Node {
         }
         self.states();
         if self.base.disk_has_room() {
-            if matches!(&self.role, Role::Leading(_) | Role::Following(Following { settled: true, .. })) {
+            let led = matches!(&self.role, Role::Leading(_) | Role::Following(Following { settled: true, .. }));
+            if led && !self.canvassing() {
                 self.base.end_promise();
             }
             let (now, wall) = (self.base.now, self.base.wall);
