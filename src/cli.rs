@@ -12,9 +12,10 @@ mod who;
 
 use crate::agent;
 use crate::client::{Client, Error};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use out::Out;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -195,9 +196,26 @@ fn usage(error: &clap::Error) -> Result<(), Fail> {
             let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
             let what = what.join(" ");
             let what = what.strip_prefix("error: ").unwrap_or(&what);
+            if let Some(variable) = from_environment(error) {
+                // Not typed by whoever starts it: a service must not be started again and again for that.
+                let why = what.split_once(": ").map_or(what, |(_, why)| why);
+                let value = std::env::var_os(&variable).unwrap_or_default();
+                let value = value.to_string_lossy();
+                let why = if value.is_empty() { "it is empty: unset it, or give it a value" } else { why };
+                return Err(Fail::new(BAD_CONFIG, format!("{variable}={value} in the environment: {why}")));
+            }
             Err(Fail::new(USAGE, format!("{what}: see `tanist --help`")))
         }
     }
+}
+
+/// The environment variable that a wrong value came from, when it did not come from an argument.
+fn from_environment(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let flag = argument.split_whitespace().next()?;
+    let typed = |given: OsString| given.to_str().is_some_and(|given| given.split('=').next() == Some(flag));
+    let variable = format!("TANIST_{}", flag.strip_prefix("--")?.replace('-', "_").to_uppercase());
+    (std::env::var_os(&variable).is_some() && !std::env::args_os().any(typed)).then_some(variable)
 }
 
 /// The whole command line, for completions and manual pages.

@@ -50,7 +50,11 @@ impl From<&Who> for Node {
 
 impl From<&Listed> for Node {
     fn from(member: &Listed) -> Self {
-        Self { id: member.node.id, name: member.name.clone(), address: Some(member.address) }
+        Self {
+            id: member.node.id,
+            name: member.name.clone(),
+            address: Some(member.address).filter(|address| !address.ip().is_unspecified()),
+        }
     }
 }
 
@@ -188,8 +192,8 @@ pub struct Member {
     pub id: NodeId,
     /// Its label.
     pub name: String,
-    /// Its address as the leader sees it.
-    pub address: SocketAddr,
+    /// Its address as the leader sees it; null for this agent when it has no link.
+    pub address: Option<SocketAddr>,
     /// It is the agent that answers.
     #[serde(rename = "self")]
     pub own: bool,
@@ -229,7 +233,7 @@ impl Members {
             Member {
                 id: member.node.id,
                 name: member.name.clone(),
-                address: member.address,
+                address: Some(member.address).filter(|address| !address.ip().is_unspecified()),
                 own,
                 role: view.role,
                 successor: view.successor,

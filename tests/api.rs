@@ -128,6 +128,7 @@ async fn errors_are_problems() {
         ("GET", "/v1/nothing", "", 404),
         ("POST", "/v1/status", "", 405),
         ("GET", "/v1/leader?wait_ms=x", "", 400),
+        ("GET", "/v1/members?sorted=1", "", 400),
         ("POST", "/v1/handover", "[]", 400),
         ("POST", "/v1/handover", "", 409),
         ("POST", "/v1/handover", r#"{"to":"nobody"}"#, 409),
@@ -161,6 +162,11 @@ async fn two_agents_follow_one_leader_and_the_role_can_be_moved_from_either() {
     successor_is_named(&two).await;
     let back = two.client().handover(Some("pc-1")).await.expect("by name");
     assert_eq!(back.name, "pc-1");
+    successor_is_named(&one).await;
+    let began = Instant::now();
+    let again = two.client().handover(Some("pc-1")).await.expect("it leads already");
+    assert_eq!(again.epoch, back.epoch);
+    assert!(began.elapsed() < Duration::from_millis(500), "at once, not after {:?}", began.elapsed());
     let status = one.client().status().await.expect("a status");
     assert_eq!((status.role, status.epoch), (RoleName::Leading, back.epoch));
     let history = one.client().history().await.expect("a history");

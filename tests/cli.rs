@@ -224,6 +224,46 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!((status(&output), text(&output.stderr)), (0, String::new()));
 }
 
+/// The next event may be days away: `watch` ends when its reader does.
+#[tokio::test]
+async fn watch_ends_with_its_reader() {
+    let lan = Lan::new();
+    let agent = lan.start(1).await;
+    agent.client().leader(Some(Duration::from_secs(20))).await.expect("it leads itself");
+    let mut child = tanist()
+        .args(["watch", "--socket"])
+        .arg(&agent.socket)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut reader = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut reader, &mut first).expect("the present state");
+    drop(reader);
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("soon").expect("it").expect("ended");
+    assert_eq!((status(&output), text(&output.stderr)), (0, String::new()));
+}
+
+/// What a service's environment says wrongly is wrong configuration: no service manager starts it again for that.
+#[test]
+fn a_wrong_value_in_the_environment_is_78_and_named() {
+    for (variable, value, word) in [
+        ("TANIST_PRIORITY", "999", "999 is not in 0..=255"),
+        ("TANIST_PRIORITY", "", "unset it"),
+        ("TANIST_HEARTBEAT", "soon", "expected number"),
+    ] {
+        let output = run(tanist().arg("agent").env(variable, value));
+        let said = text(&output.stderr);
+        assert_eq!(status(&output), 78, "{said}");
+        assert!(said.starts_with(&format!("tanist: {variable}={value} in the environment: ")), "{said}");
+        assert!(said.contains(word) && said.lines().count() == 1, "{said}");
+        let typed = format!("--{}", variable.trim_start_matches("TANIST_").to_lowercase());
+        assert_eq!(status(&run(tanist().arg("agent").arg(format!("{typed}={value}")).env(variable, "1"))), 2);
+    }
+}
+
 /// A lone agent, and every command that asks it.
 #[tokio::test]
 async fn commands_tell_people_and_programs_what_they_ask() {

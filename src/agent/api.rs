@@ -15,8 +15,9 @@ mod status;
 
 use super::shared::Shared;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::server::conn::http1;
@@ -115,12 +116,13 @@ pub async fn serve(listener: UnixListener, shared: Shared, stop: CancellationTok
 pub fn router(shared: Shared, stop: CancellationToken) -> Router {
     Router::new()
         .route("/v1/status", get(status::get))
-        .route("/v1/leader", get(leader::get))
         .route("/v1/is-leader", get(leader::is_leader))
         .route("/v1/members", get(members::get))
         .route("/v1/history", get(history::get))
         .route("/v1/events", get(events::get))
         .route("/v1/handover", post(handover::post))
+        .route_layer(from_fn(without_parameters))
+        .route("/v1/leader", get(leader::get))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -157,6 +159,17 @@ async fn turned_away() -> Response {
     );
     response.headers_mut().insert(axum::http::header::CONNECTION, axum::http::HeaderValue::from_static("close"));
     response
+}
+
+/// A misspelt parameter is not ignored in silence.
+async fn without_parameters(request: Request, next: Next) -> Response {
+    match request.uri().query() {
+        None | Some("") => next.run(request).await,
+        Some(query) => {
+            let detail = format!("{} takes no parameters, and got `{query}`", request.uri().path());
+            problem(StatusCode::BAD_REQUEST, detail)
+        }
+    }
 }
 
 async fn no_such_path(uri: Uri) -> Response {

@@ -150,6 +150,8 @@ impl fmt::Display for Warning {
 pub struct ConfigError {
     place: String,
     reason: String,
+    /// The file may not be read by this user.
+    pub denied: bool,
 }
 
 /// Where a value came from, for the message about it.
@@ -167,7 +169,7 @@ impl Place {
             Place::Given => format!("--{} or TANIST_{}", key.replace('_', "-"), key.to_uppercase()),
             Place::Line(path, line) => format!("{}:{line}: {key}", path.display()),
         };
-        ConfigError { place, reason: reason.to_string() }
+        ConfigError { place, reason: reason.to_string(), denied: false }
     }
 }
 

@@ -40,7 +40,8 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(e: ConfigError) -> Failure {
-        Failure { code: WRONG_CONFIGURATION, line: e.to_string() }
+        let code = if e.denied { NOT_ALLOWED } else { WRONG_CONFIGURATION };
+        Failure { code, line: e.to_string() }
     }
 }
 

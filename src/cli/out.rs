@@ -1,9 +1,12 @@
 //! Standard output and standard error: colour only where somebody looks, and no fuss when nobody reads on.
 
 use super::{Fail, NO};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 /// Standard output.
 #[derive(Clone, Copy)]
@@ -45,6 +48,26 @@ impl Out {
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
         written.map_err(|error| unwritten(&error))
+    }
+
+    /// Waits until nobody can read standard output any more.
+    pub(super) async fn reader_gone(self) {
+        let (tell, gone) = tokio::sync::oneshot::channel();
+        // It ends with the process, which waits for no thread.
+        std::thread::spawn(move || {
+            let stdout = std::io::stdout();
+            loop {
+                // Errors are told of whether asked for or not, and nothing else is asked for.
+                let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+                match poll(&mut fds, PollTimeout::NONE) {
+                    Ok(_) if fds[0].any() == Some(true) => break,
+                    Ok(_) | Err(Errno::EINTR) => {}
+                    Err(_) => std::thread::park(),
+                }
+            }
+            let _ = tell.send(());
+        });
+        let _ = gone.await;
     }
 
     /// A value as one line of JSON.

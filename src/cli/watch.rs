@@ -10,20 +10,27 @@ const WORDS: usize = 72;
 
 pub(super) async fn run(options: &Asking, out: Out) -> Result<(), Fail> {
     let mut events = options.asked.client()?.events().await?;
-    loop {
-        if options.json {
-            match events.next_text().await? {
-                Some(line) => out.line(line)?,
-                None => break,
-            }
-        } else {
-            match events.next().await? {
-                Some(line) => out.line(text(&line, out))?,
-                None => break,
+    let told = async {
+        loop {
+            if options.json {
+                match events.next_text().await? {
+                    Some(line) => out.line(line)?,
+                    None => break,
+                }
+            } else {
+                match events.next().await? {
+                    Some(line) => out.line(text(&line, out))?,
+                    None => break,
+                }
             }
         }
+        Err(Fail::new(NO_AGENT, "the agent has ended, and the stream with it: watch again when it is back"))
+    };
+    // A reader that went away has seen enough: the next event may be days away.
+    tokio::select! {
+        ended = told => ended,
+        () = out.reader_gone() => Ok(()),
     }
-    Err(Fail::new(NO_AGENT, "the agent has ended, and the stream with it: watch again when it is back"))
 }
 
 /// A line as the log has it, behind the time of day.

@@ -131,9 +131,10 @@ fn member_row(member: &Member, all: &[(NodeId, &str)]) -> Vec<(String, Tint)> {
         Some(ms) => format!("{} ago", lasting(Duration::from_millis(ms))),
         None => "never".to_owned(),
     };
+    let address = member.address.map_or_else(|| "-".to_owned(), |address| address.to_string());
     let address = match &member.via {
-        Some(via) => format!("{} via {}", member.address, label(via.id, &via.name, all)),
-        None => member.address.to_string(),
+        Some(via) => format!("{address} via {}", label(via.id, &via.name, all)),
+        None => address,
     };
     let leads = member.role == RoleName::Leading;
     vec![

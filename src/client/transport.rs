@@ -72,6 +72,12 @@ async fn call(sockets: &[PathBuf], method: &Method, path: &str, body: Bytes, lim
                 let why = format!("not allowed to use {}: run this as a user who may, or with sudo", socket.display());
                 return Err(Error::NotAllowed { why });
             }
+            // Somebody took the connection, and closed it again.
+            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                let why =
+                    format!("{} hung up without an answer: it is ending, or has too many clients", socket.display());
+                return Err(Error::Later { why, busy: true });
+            }
             Err(why) => tried.push(Tried { path: socket.clone(), why }),
         }
     }

@@ -362,7 +362,8 @@ impl Node {
         let mut fields = vec![("backed", (backed.len() as u64).into()), ("canvass_us", us(now.since(began)))];
         if let Some(lost) = &lost {
             let how = if abdicated { "handed over" } else { "was lost" };
-            text = format!("{text}, {} after {} {how}", ms(now.since(lost.noticed)), lost.name);
+            let since = if abdicated { lost.noticed } else { lost.at };
+            text = format!("{text}, {} after {} {how}", ms(now.since(since)), lost.name);
             fields.push(("since_first_sign_us", us(now.since(lost.noticed))));
             fields.push(("since_lost_us", us(now.since(lost.at))));
         }
@@ -404,7 +405,10 @@ impl Node {
             };
             answers.push(format!("{} {said}", self.base.name(*id)));
         }
-        let more = c.asked.len() - answers.len();
+        // That the one which is replaced was asked too is no news, unless it answered.
+        let replaced = c.abdicate.map(|a| a.claim).or(lost.map(|l| l.claim)).map(|claim| claim.node.id);
+        let silent = |id: &NodeId, a: &Asked| a.says.is_none() && Some(*id) == replaced;
+        let more = c.asked.iter().filter(|(id, a)| !silent(id, a)).count().saturating_sub(answers.len());
         let asked = match (answers.is_empty(), more) {
             (true, 0) => "nobody else was there to ask".to_owned(),
             (true, n) => format!("asked: {n}, and waited for none of them"),

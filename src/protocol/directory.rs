@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub(super) whole: bool,
     pub(super) position: u64,
     pub(super) rtt_us: Option<u64>,
+    /// The round trip that the list last told of.
+    pub(super) rtt_listed: Option<u64>,
     pub(super) via: Option<NodeId>,
     /// It has been in this cluster's list for `.0` already at `.1`.
     pub(super) seniority: (Duration, Time),
@@ -55,6 +57,7 @@ impl Entry {
             whole: true,
             position: 0,
             rtt_us: None,
+            rtt_listed: None,
             via: None,
             seniority: (Duration::ZERO, now),
             met: false,
@@ -142,7 +145,7 @@ impl Entry {
 type Place = (Reverse<u8>, u64, Reverse<u64>, NodeId);
 
 fn place(m: &Member) -> Place {
-    (Reverse(m.priority), m.rtt_us.map_or(u64::MAX, |us| us / 1000), Reverse(m.seniority_ms), m.node.id)
+    (Reverse(m.priority), m.rtt_us.map_or(u64::MAX, |us| us / limits::RTT_STEP_US), Reverse(m.seniority_ms), m.node.id)
 }
 
 /// Whether a member can be in the line at all.

@@ -53,6 +53,7 @@ impl Node {
             hint: None,
             answered: None,
             turned_away: None,
+            refused: None,
             after,
             released: None,
             followers,
@@ -203,8 +204,8 @@ impl Node {
         let story = f.story.clone();
         let mut fields: Fields = vec![("leader", name.clone().into())];
         let mut text = format!("following {name}: epoch {}", claim.epoch);
-        if let Some(lost) = &after {
-            text = format!("{text}, {} after {} was lost", ms(self.base.now.since(lost.noticed)), lost.name);
+        if let Some(lost) = after.as_ref().filter(|lost| lost.claim != claim) {
+            text = format!("{text}, {} after {} was lost", ms(self.base.now.since(lost.at)), lost.name);
             fields.push(("since_first_sign_us", us(self.base.now.since(lost.noticed))));
         }
         let cause = story.as_ref().map(|s| s.cause).or(after.map(|l| l.cause));

@@ -81,11 +81,15 @@ impl Node {
 
     /// A claimant that stood still has lost, won or not: others have gone on.
     fn canvass_slept(&mut self) {
+        self.drop_claim("this process stood still");
+    }
+
+    fn drop_claim(&mut self, why: &'static str) {
         let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
-        self.withdraw(claim, "this process stood still meanwhile");
+        self.withdraw(claim, why);
         self.end_canvass();
         self.drop_renewal(claim);
-        self.pause(self.base.settings.join_wait(true), "this process stood still");
+        self.pause(self.base.settings.join_wait(true), why);
     }
 
     pub(super) fn checking(&self) -> bool {
@@ -216,6 +220,8 @@ impl Node {
         let lead = matches!(self.role, Role::Leading(_));
         let text = if lead {
             "there is no network: this machine leads on, alone".to_owned()
+        } else if !self.may_lead() {
+            "there is no network, and this machine never leads".to_owned()
         } else {
             format!("there is no network: alone, this machine leads itself after {}", ms(after))
         };
@@ -329,7 +335,7 @@ impl Node {
 
     fn claim_not_kept(&mut self, claim: crate::claim::Claim) {
         if self.canvass.as_ref().is_some_and(|c| c.claim == claim) {
-            self.canvass_slept();
+            self.drop_claim("it could not be written down");
         }
         self.drop_renewal(claim);
     }

@@ -30,7 +30,7 @@ impl Node {
             },
             Role::Following(f) if f.settled && f.requests.len() < limits::REQUESTS => {
                 let Some(conn) = f.session.as_ref().map(|s| s.conn) else {
-                    let refused = Some("the leader cannot be reached just now; try again".to_owned());
+                    let refused = Some("the leader cannot be reached just now: try again".to_owned());
                     return self.base.out.push(Output::Reply { request, refused });
                 };
                 f.requests.insert(request);

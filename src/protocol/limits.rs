@@ -56,6 +56,8 @@ pub const SILENT: Duration = Duration::from_secs(3);
 pub const OWN_EARS: Duration = Duration::from_secs(60);
 /// A session that was silent for so long is closed.
 pub const SESSION_DEAD: Duration = Duration::from_secs(10);
+/// The step in which round trips are compared, in microseconds.
+pub const RTT_STEP_US: u64 = 1000;
 /// Between two pings.
 pub const PING: Duration = Duration::from_secs(1);
 /// Changes of the member list that come within so long are sent together.

@@ -242,9 +242,12 @@ impl Node {
             text.clone(),
             vec![("with", name.into()), ("stays", true.into())],
         );
-        let report = ReunionReport { at: self.base.wall, stays: claim, yields, text };
-        self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
         self.stay_on(conn, claim, yields, highest, story);
+        // What stays is the new reign, when one begins.
+        let Role::Leading(l) = &self.role else { return };
+        let stays = l.renewing.as_ref().map_or(l.claim, |renewing| renewing.claim);
+        let report = ReunionReport { at: self.base.wall, stays, yields, text };
+        self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
     }
 
     fn stay_on(&mut self, conn: ConnId, claim: Claim, yields: Claim, highest: u64, story: String) {

@@ -91,6 +91,8 @@ pub(super) struct Following {
     pub(super) answered: Option<Time>,
     /// When the leader last refused to take this agent in.
     pub(super) turned_away: Option<Time>,
+    /// When a dial for a session was last refused.
+    pub(super) refused: Option<Time>,
     /// The claim that the leader itself asked for by Abdicate.
     pub(super) released: Option<Claim>,
     /// How many followers the leader says that it has.

@@ -422,3 +422,23 @@ fn a_leader_is_dialled_where_it_was_heard_and_not_where_its_clone_was() {
     assert!(agent.dials.iter().all(|(_, to)| *to != address(4)), "{:?}", agent.dials);
     assert_eq!(agent.times(Kind::LeaderSuspected), 1, "it asks: {:?}", agent.told);
 }
+
+/// §6: a session whose ping failed is opened anew, also when the leader was asked for another reason first.
+#[test]
+fn a_session_whose_ping_failed_is_opened_anew_whatever_was_asked_first() {
+    let mut agent = Hosted::following();
+    // Neither beats nor pongs: silence is the first reason, the ping the second.
+    agent.run(I * 9 / 4);
+    assert_eq!(agent.times(Kind::LeaderSuspected), 1, "{:?}", agent.told);
+    agent.run(Duration::from_millis(20));
+    let conn = agent.connects(1);
+    let nonce = agent.sent.iter().rev().find_map(|(_, frame)| match frame {
+        Frame::Question(question) => Some(question.nonce),
+        _ => None,
+    });
+    let standing = Standing::Leads(samples::claim(7, 1));
+    agent.frame(conn, Frame::Answer(Answer { nonce: nonce.expect("it asked"), standing, store_ms: 0 }));
+    assert_eq!(agent.times(Kind::LeaderAnswered), 1, "{:?}", agent.told);
+    assert!(agent.closed.contains(&ConnId(1)), "the session that leads nowhere");
+    assert!(agent.dials.iter().any(|(_, to)| *to == address(1)), "{:?}", agent.dials);
+}

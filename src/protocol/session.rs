@@ -73,45 +73,12 @@ impl Node {
     }
 
     /// The known ways have failed, or there is none: whoever hears this Hello and reaches the leader directly says so.
-    fn seek_way(&mut self) {
+    pub(super) fn seek_way(&mut self) {
         let (now, pause) = (self.base.now, self.base.settings.unanswered());
         let Role::Following(f) = &mut self.role else { return };
         if f.sought.is_none_or(|at| now.since(at) >= pause) {
             f.sought = Some(now);
             self.hello();
-        }
-    }
-
-    /// Gives up what is being dialled, and dials by all ways that are known now.
-    pub(super) fn dial_anew(&mut self) {
-        let Role::Following(f) = &mut self.role else { return };
-        for conn in std::mem::take(&mut f.dials) {
-            self.base.close(conn);
-        }
-        self.dial_session();
-    }
-
-    pub(super) fn dial_session(&mut self) {
-        let Role::Following(f) = &self.role else { return };
-        if f.full || !f.dials.is_empty() {
-            if f.session.is_none() && !self.base.timers.is_set(Timer::Redial) {
-                // A dial for the direct way may be all that is left: it is given up in time like any other.
-                self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
-            }
-            return;
-        }
-        let (now, patience) = (self.base.now, self.base.settings.unanswered());
-        self.base.timers.set(Timer::Redial, now + patience);
-        let routes = self.routes(0);
-        if routes.is_empty() {
-            self.seek_way();
-        }
-        for route in routes.into_iter().take(ROUTES) {
-            let join = self.join_frame(route.via);
-            let conn = self.base.dial(route, Purpose::Session, join);
-            if let Role::Following(f) = &mut self.role {
-                f.dials.push(conn);
-            }
         }
     }
 
@@ -347,6 +314,10 @@ impl Node {
                     return;
                 }
                 let refused = how == Closed::Refused && state.via().is_none();
+                if refused && f.refused.replace(self.base.now).is_some_and(|at| self.base.now.since(at) < limits::PING)
+                {
+                    f.turned_away = f.refused;
+                }
                 self.base.timers.sooner(Timer::Redial, self.base.now + self.base.settings.interrogation());
                 if refused || how == Closed::Reset {
                     self.doubt(Doubt::Broken);

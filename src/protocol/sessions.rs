@@ -157,9 +157,12 @@ impl Node {
             self.base.send(conn, Frame::Beat(beat));
         }
         let Some(entry) = self.base.members.get_mut(id) else { return };
-        let step = |rtt: Option<u64>| rtt.map(|us| us / 1000);
-        let moved = step(entry.rtt_us) != step(ping.rtt_us);
         entry.rtt_us = ping.rtt_us.or(entry.rtt_us);
+        // A round trip that comes and goes about a step of the line is no news.
+        let moved = match (entry.rtt_us, entry.rtt_listed) {
+            (Some(is), Some(was)) => is.abs_diff(was) >= limits::RTT_STEP_US,
+            (is, was) => is != was,
+        };
         entry.position = ping.position;
         if moved || was_silent {
             entry.state = MemberState::Alive;
@@ -261,8 +264,12 @@ impl Node {
         let (changed, gone) = (std::mem::take(&mut l.changed), std::mem::take(&mut l.gone));
         l.listed_at = now;
         let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).collect();
-        let changed: Vec<Member> =
-            changed.iter().filter_map(|id| self.base.members.get(*id)).map(|e| e.to_member(now)).collect();
+        let mut listed = |id: &NodeId| {
+            let entry = self.base.members.get_mut(*id)?;
+            entry.rtt_listed = entry.rtt_us;
+            Some(entry.to_member(now))
+        };
+        let changed: Vec<Member> = changed.iter().filter_map(&mut listed).collect();
         let members = Members { changed, gone: gone.into_iter().collect() };
         if members.changed.is_empty() && members.gone.is_empty() {
             return;

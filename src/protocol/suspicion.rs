@@ -329,7 +329,8 @@ impl Node {
         let Some(asking) = f.asking.take() else { return };
         f.answered = Some(now);
         let name = f.name.clone();
-        let pinging = f.session.as_ref().is_some_and(|s| s.ping.is_some());
+        let late = |sent| now.since(sent) >= self.base.settings.unanswered();
+        let failed = f.session.as_ref().and_then(|s| s.ping).is_some_and(|(_, sent)| late(sent));
         let broken = f.session.is_none();
         let tellers = std::mem::take(&mut f.tellers);
         self.base.timers.clear(Timer::Ask);
@@ -346,8 +347,8 @@ impl Node {
                 self.base.send(conn, Frame::Told(Told::Alive(known.clone())));
             }
         }
-        // A session whose ping failed is opened anew.
-        if broken || (doubt == Doubt::Unanswered && pinging) {
+        // A session whose ping failed is opened anew, whatever was the first reason to ask.
+        if broken || failed {
             if let Role::Following(f) = &mut self.role
                 && let Some(session) = f.session.take()
             {
@@ -355,8 +356,8 @@ impl Node {
                 self.requests_lost();
             }
             self.base.timers.clear(Timer::Pong);
-            // One that lives and takes nobody in is not dialled as fast as it says so.
             match &self.role {
+                // One that lives and takes nobody in is not dialled as fast as it says so.
                 Role::Following(f) if f.turned_away.is_some_and(|at| now.since(at) < limits::PING) => {
                     self.base.timers.set(Timer::Redial, now + limits::PING);
                 }

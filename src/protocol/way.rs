@@ -3,13 +3,46 @@
 use super::Node;
 use super::conns::Purpose;
 use super::limits;
-use super::role::Role;
+use super::role::{ROUTES, Role};
 use super::timers::Timer;
 use crate::ident::ConnId;
 use crate::message::{Answer, Frame, Standing};
 use std::net::SocketAddr;
 
 impl Node {
+    /// Gives up what is being dialled, and dials by all ways that are known now.
+    pub(super) fn dial_anew(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        for conn in std::mem::take(&mut f.dials) {
+            self.base.close(conn);
+        }
+        self.dial_session();
+    }
+
+    pub(super) fn dial_session(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        if f.full || !f.dials.is_empty() {
+            if f.session.is_none() && !self.base.timers.is_set(Timer::Redial) {
+                // A dial for the direct way may be all that is left: it is given up in time like any other.
+                self.base.timers.set(Timer::Redial, self.base.now + self.base.settings.unanswered());
+            }
+            return;
+        }
+        let (now, patience) = (self.base.now, self.base.settings.unanswered());
+        self.base.timers.set(Timer::Redial, now + patience);
+        let routes = self.routes(0);
+        if routes.is_empty() {
+            self.seek_way();
+        }
+        for route in routes.into_iter().take(ROUTES) {
+            let join = self.join_frame(route.via);
+            let conn = self.base.dial(route, Purpose::Session, join);
+            if let Role::Following(f) = &mut self.role {
+                f.dials.push(conn);
+            }
+        }
+    }
+
     /// Where the leader is, as the session to it shows: no datagram can say otherwise for as long as that stands.
     pub(super) fn session_address(&self) -> Option<SocketAddr> {
         let Role::Following(f) = &self.role else { return None };

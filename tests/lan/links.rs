@@ -34,7 +34,7 @@ fn every_address_changes() {
         lan.until(SETTLE + SLACK, "every member is listed with its new address", async |lan| {
             for machine in lan.all() {
                 let members = lan.client(machine).members().await.ok()?.members;
-                let moved = members.iter().all(|m| m.address.ip().to_string().starts_with("10.78.0."));
+                let moved = members.iter().all(|m| m.address.expect("linked").ip().to_string().starts_with("10.78.0."));
                 if members.len() != 3 || !moved {
                     return None;
                 }
@@ -191,7 +191,7 @@ fn a_second_link_takes_over() {
             for machine in lan.all() {
                 let members = lan.client(machine).members().await.ok()?.members;
                 let here = |ip: std::net::IpAddr| ip.is_ipv6() || ip.to_string().starts_with("10.79.0.");
-                if members.len() != 3 || !members.iter().all(|m| here(m.address.ip())) {
+                if members.len() != 3 || !members.iter().all(|m| here(m.address.expect("linked").ip())) {
                     return None;
                 }
             }
@@ -252,7 +252,7 @@ fn ipv6_only() {
             .await;
         for machine in lan.all() {
             let members = lan.client(machine).members().await.expect("it answers").members;
-            assert!(members.iter().all(|m| m.address.is_ipv6()), "{members:?}");
+            assert!(members.iter().all(|m| m.address.expect("linked").is_ipv6()), "{members:?}");
         }
         let at = lan.signal(reign.leader, Signal::SIGKILL);
         let survivors = lan.but(&[reign.leader]);
@@ -318,7 +318,8 @@ fn container_bridges_and_tunnels_are_not_used() {
                 assert_eq!(rule.contains("packets 0 "), device != "eth0", "{}: {rule}", name(machine));
             }
             let members = lan.client(machine).members().await.expect("it answers").members;
-            assert!(members.iter().all(|m| m.address.is_ipv6() || m.address.ip().to_string().starts_with("10.77.")));
+            assert!(members.iter().all(|m| m.address.expect("linked").is_ipv6()
+                || m.address.expect("linked").ip().to_string().starts_with("10.77.")));
         }
     });
 }

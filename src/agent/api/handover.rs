@@ -3,6 +3,7 @@
 use super::{Api, BODY, BODY_MAX, problem, problem::later};
 use crate::agent::shared::Command;
 use crate::claim::Claim;
+use crate::protocol::Who;
 use crate::view::{HandoverRequest, Leader};
 use axum::Json;
 use axum::body::Body;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 const HANDOVER: Duration = Duration::from_secs(20);
 
 /// How long after a handover succeeded this agent may take to hear the new leader.
-const HEARD: Duration = Duration::from_secs(5);
+const HEARD: Duration = Duration::from_secs(1);
 
 pub(super) async fn post(State(api): State<Api>, body: Body) -> Response {
     let request = match read(body).await {
@@ -27,7 +28,7 @@ pub(super) async fn post(State(api): State<Api>, body: Body) -> Response {
         Ok(place) => place,
         Err(response) => return *response,
     };
-    let before = api.shared.status.borrow().shown;
+    let (before, to) = (api.shared.status.borrow().shown, request.to.clone());
     let (reply, answer) = oneshot::channel();
     if api.shared.commands.try_send(Command::Handover { to: request.to, reply }).is_err() {
         return problem::no_answer();
@@ -37,7 +38,7 @@ pub(super) async fn post(State(api): State<Api>, body: Body) -> Response {
         () = api.stop.cancelled() => return problem::no_answer(),
     };
     match answered {
-        Ok(Ok(Ok(()))) => served(&api, before).await,
+        Ok(Ok(Ok(()))) => served(&api, before, to.as_deref()).await,
         Ok(Ok(Err(why))) => problem(StatusCode::CONFLICT, why),
         Ok(Err(_)) => problem::no_answer(),
         Err(_) => {
@@ -70,9 +71,11 @@ async fn read(body: Body) -> Result<HandoverRequest, Box<Response>> {
 }
 
 /// The handover was done; the answer waits until this agent shows the new reign.
-async fn served(api: &Api, before: Option<Claim>) -> Response {
+async fn served(api: &Api, before: Option<Claim>, to: Option<&str>) -> Response {
     let mut status = api.shared.status.clone();
-    let shows = status.wait_for(|status| status.leader.is_some() && status.shown != before);
+    // The one that is to lead may do so already.
+    let named = |leader: &Who| to.is_some_and(|to| leader.name == to || leader.node.id.to_string() == to);
+    let shows = status.wait_for(|s| s.leader.as_ref().is_some_and(|leader| s.shown != before || named(leader)));
     let shown = match tokio::time::timeout(HEARD, shows).await {
         Ok(Ok(status)) => Leader::new(&status),
         _ => None,

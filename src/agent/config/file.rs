@@ -86,7 +86,7 @@ pub(super) struct File {
 impl File {
     /// Reads it; a missing one says nothing, unless it `must` be there.
     pub(super) fn read(path: &Path, must: bool) -> Result<File, ConfigError> {
-        let refuse = |reason: String| ConfigError { place: path.display().to_string(), reason };
+        let refuse = |reason: String| ConfigError { place: path.display().to_string(), reason, denied: false };
         let text = match std::fs::metadata(path) {
             Ok(facts) if facts.len() > LENGTH => return Err(refuse("is no configuration: it is too long".into())),
             Ok(_) => std::fs::read_to_string(path),
@@ -95,6 +95,13 @@ impl File {
         match text {
             Ok(text) => File::parse(path, text),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must => Ok(File::default()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                Err(refuse("there is no such file; an agent needs none, it has good defaults".to_owned()))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                let reason = "may not be read: run this as a user who may, or change its permissions".to_owned();
+                Err(ConfigError { denied: true, ..refuse(reason) })
+            }
             Err(e) => Err(refuse(format!("cannot be read: {e}"))),
         }
     }
@@ -207,5 +214,5 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let key = content.split_once('=').map(|(key, _)| key.trim()).filter(|_| !message.contains("unknown key"));
     let place = format!("{}:{number}", path.display());
     let place = key.map_or(place.clone(), |key| format!("{place}: {key}"));
-    ConfigError { place, reason: message }
+    ConfigError { place, reason: message, denied: false }
 }
