@@ -390,7 +390,7 @@ fn a_wrong_configuration_is_refused_with_its_line() {
     let mut command = Command::new(&site.program);
     without_rights(&mut command);
     command.env_clear().arg("agent").arg("--config").arg(site.path("none.toml"));
-    Agent::spawn(&mut command).fails(78, &["none.toml", "cannot be read"]);
+    Agent::spawn(&mut command).fails(78, &["none.toml", "there is no such file"]);
     assert!(!site.state.exists(), "nothing was begun");
 }
 
@@ -459,23 +459,34 @@ fn a_leader_whose_disk_fills_hands_over_and_goes_on_when_there_is_space() {
     let trouble = leader.line("event=store-trouble");
     assert!(trouble.starts_with("WARN ") && trouble.contains("store: No space left on device"), "{trouble}");
     leader.line("handing over to ");
-    leader.line("this machine leads no more");
+    let follows = leader.line("event=following");
     second.line("epoch=2 cause=store");
     // It may hear the new leader beat before it is told why that leads.
     third.line("following two: epoch 2");
-    assert!(sites[0].ask("/v1/status").contains(r#""leader":null"#), "what it cannot keep it does not show");
+    // A promise may still find room where another write did not, and then the new leader is shown.
+    let kept = follows.contains("following two: epoch 2");
+    let none = sites[0].ask("/v1/status").contains(r#""leader":null"#);
+    assert!(kept != none, "what it cannot keep it does not show: {follows}");
     writeln!(todo, "rm '{disk}/fill'").expect("told");
-    leader.line("can write to its store again");
-    leader.line("event=following epoch=2");
-    let said = leader.seen.iter().filter(|line| line.contains("event=store-trouble")).count();
-    assert_eq!(said, 2, "once that it is so, and once that it is over: {:#?}", leader.seen);
+    if !kept {
+        leader.line("can write to its store again");
+        leader.line("event=following epoch=2");
+        let said = leader.seen.iter().filter(|line| line.contains("event=store-trouble")).count();
+        assert_eq!(said, 2, "once that it is so, and once that it is over: {:#?}", leader.seen);
+    }
     assert!(leader.seen.iter().any(|line| line.contains("source=redb")), "what the database says is heard");
     let status = sites[0].ask("/v1/status");
     assert!(status.contains(&id) && status.contains(r#""role":"following""#), "{status}");
-    let history = sites[0].ask("/v1/history");
-    for cause in [r#""cause":"store""#, r#""cause":"first""#] {
-        assert!(history.contains(cause), "{history}");
+    // What found no room is written when there is some: it is tried once a second.
+    let told = |history: &str| [r#""cause":"store""#, r#""cause":"first""#].iter().all(|cause| history.contains(cause));
+    let mut history = sites[0].ask("/v1/history");
+    for _ in 0..50 {
+        if !told(&history) {
+            std::thread::sleep(Duration::from_millis(100));
+            history = sites[0].ask("/v1/history");
+        }
     }
+    assert!(told(&history), "{history}");
     drop(todo);
     leader.signal(Signal::SIGTERM);
     assert!(leader.end().0.success());

@@ -416,8 +416,9 @@ impl Node {
             (false, n) => format!("asked: {}, and {n} more", answers.join(", ")),
         };
         let (cause, before) = match (&c.abdicate, lost) {
-            _ if matches!(self.role, Role::Leading(_)) => {
-                (Cause::Handover, format!("a handover failed, and {name} leads on"))
+            _ if let Role::Leading(l) = &self.role => {
+                let failed = l.failed.as_deref().unwrap_or("a handover failed");
+                (Cause::Handover, format!("{failed}, and {name} leads on"))
             }
             (Some(a), lost) => {
                 let old = self.base.name(a.claim.node.id);

@@ -392,6 +392,7 @@ impl Node {
             self.base.close(conn);
         }
         self.confirm_again();
+        self.try_disk();
     }
 
     /// Without a leader's list, a member is alive while it is heard.

@@ -269,6 +269,9 @@ impl Node {
             return;
         }
         let sent = h.sent.is_some();
+        if let Role::Leading(l) = &mut self.role {
+            l.failed = Some(text.clone());
+        }
         self.reply_handing(h, Some(text.clone()));
         if sent {
             // What the other began must not outlive this: it leads on in a reign above that.

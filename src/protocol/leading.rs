@@ -44,6 +44,7 @@ impl Node {
             meets: VecDeque::new(),
             yielding: None,
             handover: None,
+            failed: None,
             check: None,
             welcomed: Time(0),
             clones: BTreeMap::new(),

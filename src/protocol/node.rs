@@ -221,6 +221,14 @@ impl Node {
         self.store_failed(&then);
     }
 
+    /// Whether a disk that could not be written can be written again shows when it is tried.
+    pub(super) fn try_disk(&mut self) {
+        let waits = matches!(self.role, Role::Listening(_) | Role::Following(_));
+        if waits && self.trouble.is_some() && self.base.store_age().is_zero() {
+            self.write_anew();
+        }
+    }
+
     /// What was to be remembered while the store could not be written is on no disk.
     fn write_anew(&mut self) {
         for entry in self.base.members.iter_mut() {

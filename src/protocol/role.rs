@@ -283,6 +283,8 @@ pub(super) struct Leading {
     /// Decided against itself: to whom, and until when that holds.
     pub(super) yielding: Option<(Claim, Time)>,
     pub(super) handover: Option<Handing>,
+    /// How the last handover failed, in words.
+    pub(super) failed: Option<String>,
     /// After a large gap: serves nothing until a member has answered.
     pub(super) check: Option<Checking>,
     pub(super) welcomed: Time,

@@ -95,7 +95,7 @@ fn flags_overrule_the_file() {
 fn a_file_that_was_named_must_be_there() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("none.toml");
-    assert!(check(&path).expect_err("missing").to_string().contains("cannot be read"));
+    assert!(check(&path).expect_err("missing").to_string().contains("there is no such file"));
     std::fs::write(&path, "heartbeat = '6ms'\nsocket = '/run/t.sock'\n").expect("written");
     assert_eq!(check(&path).expect("valid").len(), 1);
 }
