@@ -346,6 +346,10 @@ pub struct Ping {
     pub rtt_us: Option<u64>,
     /// The revision that it holds.
     pub position: u64,
+    /// How long the answer may wait for a heartbeat, in milliseconds: sent with it, it takes the acknowledgement of the
+    /// ping with it, and the next ping that of the answer (§6).
+    #[serde(default)]
+    pub hold_ms: u64,
 }
 
 /// The answer to a ping.
@@ -353,6 +357,9 @@ pub struct Ping {
 pub struct Pong {
     /// From the ping.
     pub seq: u64,
+    /// How long it was held back, in microseconds: no part of the round trip.
+    #[serde(default)]
+    pub held_us: u64,
 }
 
 /// A change of the member list.

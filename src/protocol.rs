@@ -37,6 +37,8 @@ mod leading;
 pub mod limits;
 mod node;
 #[cfg(test)]
+mod ping_tests;
+#[cfg(test)]
 mod promise_tests;
 mod reunion;
 mod role;

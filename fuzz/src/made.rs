@@ -258,8 +258,9 @@ impl Maker<'_, '_> {
                 deaf: self.bool(),
                 rtt_us: self.maybe(Self::number),
                 position: self.number(),
+                hold_ms: self.number(),
             }),
-            7 => Frame::Pong(Pong { seq: self.number() }),
+            7 => Frame::Pong(Pong { seq: self.number(), held_us: self.number() }),
             8 => Frame::Members(Members {
                 changed: self.members(),
                 gone: (0..self.byte() % 4).map(|_| self.id()).collect(),

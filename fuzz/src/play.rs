@@ -198,7 +198,7 @@ impl Player {
         let holding = tanist::change::Holding::default();
         let version = "0.1.0".to_owned();
         self.say(conn, Frame::Join(Join { claim, shown: None, priority: 100, version, holding, via: None }));
-        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), position: 0 }));
+        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), position: 0, hold_ms: 0 }));
     }
 
     fn until(&mut self, role: RoleName) {

@@ -3,9 +3,7 @@
 use super::host_for_tests::{Hosted, address, beat, sender};
 use super::*;
 use crate::ident::BootId;
-use crate::message::{
-    Answer, Canvass, Goodbye, Hello, Hi, Join, Known, NotJoined, Notice, Open, Sender, Standing, Via,
-};
+use crate::message::{Answer, Canvass, Goodbye, Hello, Hi, Known, NotJoined, Notice, Open, Sender, Standing, Via};
 use crate::wire::samples;
 use std::collections::BTreeSet;
 
@@ -235,11 +233,7 @@ fn one_address_has_a_few_members_however_many_it_connects_as() {
         }
     }
     assert!(victim.node.base.members.len() <= 64);
-    let conn = victim.accepts(sender(3), address(3));
-    let holding = crate::change::Holding::default();
-    let claim = victim.node.status().shown.expect("it leads");
-    victim
-        .frame(conn, Frame::Join(Join { claim, shown: None, priority: 1, version: String::new(), holding, via: None }));
+    victim.asks_to_join(3);
     assert!(victim.node.base.members.get(samples::node(3).id).is_some(), "there is room for others");
 }
 
@@ -249,11 +243,7 @@ fn strangers_are_not_told_to_a_follower() {
     for n in 0..100 {
         victim.hears_from(invented(n), address(1000 + n), hello(true));
     }
-    let conn = victim.accepts(sender(3), address(3));
-    let holding = crate::change::Holding::default();
-    let claim = victim.node.status().shown.expect("it leads");
-    victim
-        .frame(conn, Frame::Join(Join { claim, shown: None, priority: 1, version: String::new(), holding, via: None }));
+    victim.asks_to_join(3);
     let listed = victim.sent.iter().find_map(|(_, frame)| match frame {
         Frame::Joined(joined) => Some(joined.members.len()),
         _ => None,
@@ -345,9 +335,7 @@ fn one_address_has_a_few_pipes() {
 fn who_asks_again_to_be_taken_in_is_not_sent_the_list_again() {
     let mut victim = Hosted::leading();
     let conn = victim.accepts(sender(3), address(3));
-    let claim = victim.node.status().shown.expect("it leads");
-    let holding = crate::change::Holding::default();
-    let join = Join { claim, shown: None, priority: 1, version: String::new(), holding, via: None };
+    let join = victim.join();
     for _ in 0..100 {
         victim.frame(conn, Frame::Join(join.clone()));
     }

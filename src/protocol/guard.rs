@@ -58,9 +58,9 @@ impl Node {
             Role::Following(f) => {
                 f.heard = now;
                 f.broadcast = now;
-                if let Some((_, sent)) = f.session.as_mut().and_then(|s| s.ping.as_mut()) {
-                    *sent = now;
-                    self.base.timers.set(Timer::Pong, now + self.base.settings.unanswered());
+                if let Some(ping) = f.session.as_mut().and_then(|s| s.ping.as_mut()) {
+                    (ping.sent, ping.until) = (None, now + ping.hold + self.base.settings.unanswered());
+                    self.base.timers.set(Timer::Pong, ping.until);
                 }
                 if let Some(asking) = &mut f.asking {
                     asking.began = now;
@@ -283,7 +283,7 @@ impl Node {
                 l.led_since = now;
                 self.beat_now();
             }
-            Role::Following(_) => self.ping_due(),
+            Role::Following(_) => self.ping_now(),
             Role::Listening(_) | Role::Electing(_) => {}
         }
     }

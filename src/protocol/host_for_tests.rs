@@ -1,7 +1,7 @@
 //! An agent without a simulated LAN, for tests that play every other one by hand.
 
 use super::*;
-use crate::message::{Heartbeat, Joined, Open, Sender, Story};
+use crate::message::{Heartbeat, Join, Joined, Open, Ping, Sender, Story};
 use crate::time::Now;
 use crate::wire::samples;
 
@@ -209,6 +209,24 @@ impl Hosted {
         self.step(Input::Accepted { conn, from: at });
         self.frame(conn, Frame::Open(Open { from, via: None }));
         conn
+    }
+
+    /// Number `n` comes, and asks this leader to take it in.
+    pub(super) fn asks_to_join(&mut self, n: u64) -> ConnId {
+        let conn = self.accepts(sender(n), address(n));
+        self.frame(conn, Frame::Join(self.join()));
+        conn
+    }
+
+    /// What a member says that asks this leader to take it in.
+    pub(super) fn join(&self) -> Join {
+        let (claim, holding) = (self.node.status().shown.expect("it leads"), crate::change::Holding::default());
+        Join { claim, shown: None, priority: 1, version: String::new(), holding, via: None }
+    }
+
+    /// A follower speaks on its session; the answer may wait for so many milliseconds.
+    pub(super) fn pings(&mut self, conn: ConnId, seq: u64, hold_ms: u64) {
+        self.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0, hold_ms }));
     }
 
     /// Time passes; what falls due is done.

@@ -74,6 +74,7 @@ impl Node {
 
     /// Beats: to everybody, to those that hear no broadcast, and in turn to somebody without a session (§5, §6).
     pub(super) fn beat_now(&mut self) {
+        self.answer_held();
         if self.checking() {
             return;
         }

@@ -127,11 +127,22 @@ pub(super) struct Session {
     pub(super) conn: ConnId,
     pub(super) via: Option<NodeId>,
     pub(super) seq: u64,
-    /// The ping that waits for its pong, and when it was sent.
-    pub(super) ping: Option<(u64, Time)>,
+    pub(super) ping: Option<Awaited>,
     pub(super) rtt_us: Option<u64>,
     /// Heartbeats are asked for on the session.
     pub(super) deaf: bool,
+}
+
+/// A ping that waits for its pong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Awaited {
+    pub(super) seq: u64,
+    /// When it was sent; none after a stall of this process, which would count as a part of the round trip.
+    pub(super) sent: Option<Time>,
+    /// How long the leader may hold the answer back.
+    pub(super) hold: Duration,
+    /// When it counts as unanswered.
+    pub(super) until: Time,
 }
 
 /// Why a leader is asked.
@@ -305,6 +316,17 @@ pub(super) struct Served {
     pub(super) deaf: bool,
     pub(super) via: Option<NodeId>,
     pub(super) silent: bool,
+    /// Its ping that waits for the heartbeat with which it is answered.
+    pub(super) held: Option<Held>,
+}
+
+/// A ping whose answer is held back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Held {
+    pub(super) seq: u64,
+    pub(super) came: Time,
+    /// The answer is due.
+    pub(super) due: Time,
 }
 
 /// Another leader.

@@ -5,8 +5,7 @@ use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Hello, Hi, Join, Known, NotJoined, Notice, Open, Ping, Says, Sender, Standing, Told, Via, Voice,
-    Welcome,
+    Answer, Canvass, Hello, Hi, Known, NotJoined, Notice, Open, Says, Sender, Standing, Told, Via, Voice, Welcome,
 };
 use crate::wire::samples;
 
@@ -71,7 +70,7 @@ impl Hosted {
         })
     }
 
-    fn times(&self, kind: Kind) -> usize {
+    pub(super) fn times(&self, kind: Kind) -> usize {
         self.told.iter().filter(|told| **told == kind).count()
     }
 }
@@ -355,11 +354,8 @@ fn a_way_through_another_is_one_hop_long() {
 #[test]
 fn a_follower_that_says_nothing_is_silent_and_then_hung_up() {
     let mut leader = Hosted::leading();
-    let conn = leader.accepts(sender(3), address(3));
-    let (claim, holding) = (leader.node.status().shown.expect("it leads"), crate::change::Holding::default());
-    let version = String::new();
-    leader.frame(conn, Frame::Join(Join { claim, shown: None, priority: 1, version, holding, via: None }));
-    leader.frame(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: None, position: 0 }));
+    let conn = leader.asks_to_join(3);
+    leader.pings(conn, 1, 0);
     leader.run(Duration::from_millis(2_950));
     assert_eq!(leader.times(Kind::MemberSilent), 0);
     leader.run(Duration::from_millis(100));
@@ -394,12 +390,9 @@ fn a_follower_is_where_its_session_comes_from() {
     // A datagram from elsewhere, just before: its former address, or a clone's.
     let elsewhere: SocketAddr = ([192, 0, 9, 9], 8264).into();
     leader.hears_from(sender(3), elsewhere, Cast::Notice(Notice { claim: samples::claim(1, 3) }));
-    let conn = leader.accepts(sender(3), address(3));
-    let (claim, holding) = (leader.node.status().shown.expect("it leads"), crate::change::Holding::default());
-    let version = String::new();
-    leader.frame(conn, Frame::Join(Join { claim, shown: None, priority: 1, version, holding, via: None }));
+    let conn = leader.asks_to_join(3);
     for (seq, at) in [(1, elsewhere), (2, elsewhere), (3, address(3))] {
-        leader.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0 }));
+        leader.pings(conn, seq, 0);
         assert_eq!(leader.node.base.members.get(samples::node(3).id).map(|e| e.address), Some(at), "ping {seq}");
         leader.run(Duration::from_millis(600));
     }

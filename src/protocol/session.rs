@@ -2,7 +2,7 @@
 
 use super::conns::{Conn, Purpose, Route};
 use super::discovery::Target;
-use super::role::{Doubt, Listening, ROUTES, Role, Session};
+use super::role::{Awaited, Doubt, Listening, ROUTES, Role, Session};
 use super::timers::Timer;
 use super::{Closed, Node, limits};
 use crate::change::Holding;
@@ -13,6 +13,7 @@ use crate::message::{
     Frame, Heartbeat, Join, Joined, Known, MemberState, Named, NotJoined, Ping, Pong, Reigns, Standing,
 };
 use std::net::SocketAddr;
+use std::time::Duration;
 
 impl Node {
     // ---- the session
@@ -174,7 +175,7 @@ impl Node {
             self.base.timers.set(Timer::Deaf, (f.broadcast + patience).max(now + patience / 4));
         }
         // It counts from the moment that this agent speaks after the answer.
-        self.ping_due();
+        self.ping_now();
     }
 
     /// Tells users by which way the leader is reached, when that changed, and tries the direct one from now on.
@@ -416,22 +417,37 @@ impl Node {
         }
     }
 
+    /// A ping whose answer may wait until it is time for the next one.
     pub(super) fn ping_due(&mut self) {
+        let Role::Following(f) = &self.role else { return };
+        let awaited = f.session.as_ref().and_then(|s| s.ping);
+        let left = awaited.map(|p| p.until.since(self.base.now).saturating_sub(self.base.settings.unanswered()));
+        self.ping(left.unwrap_or(limits::PING));
+    }
+
+    /// A ping that is to be answered at once.
+    pub(super) fn ping_now(&mut self) {
+        self.ping(Duration::ZERO);
+    }
+
+    fn ping(&mut self, hold: Duration) {
         let now = self.base.now;
         let patience = self.base.settings.suspicion() * 5 / 9;
+        let until = now + hold + self.base.settings.unanswered();
         let Role::Following(f) = &mut self.role else { return };
         let deaf = now.since(f.broadcast) >= patience;
         let Some(session) = &mut f.session else { return };
         session.deaf = deaf;
         session.seq += 1;
-        if session.ping.is_none() {
-            session.ping = Some((session.seq, now));
-            self.base.timers.set(Timer::Pong, now + self.base.settings.unanswered());
+        if session.ping.is_none_or(|p| until < p.until) {
+            session.ping = Some(Awaited { seq: session.seq, sent: Some(now), hold, until });
+            self.base.timers.set(Timer::Pong, until);
         }
-        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, position: 0 };
+        let hold_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
+        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, position: 0, hold_ms };
         let conn = session.conn;
+        self.base.timers.clear(Timer::Ping);
         self.base.send(conn, Frame::Ping(ping));
-        self.base.timers.set(Timer::Ping, now + limits::PING);
     }
 
     pub(super) fn ponged(&mut self, conn: ConnId, pong: &Pong) {
@@ -441,21 +457,23 @@ impl Node {
         let now = self.base.now;
         let Role::Following(f) = &mut self.role else { return };
         let Some(session) = &mut f.session else { return };
-        let Some((seq, sent)) = session.ping else { return };
-        if pong.seq < seq {
-            return;
-        }
-        if pong.seq == seq {
-            let rtt = u64::try_from(now.since(sent).as_micros()).unwrap_or(u64::MAX);
-            let first = session.rtt_us.is_none();
-            session.rtt_us = Some(session.rtt_us.map_or(rtt, |old| (old * 3 + rtt) / 4));
-            if first {
-                // The leader orders its line by it.
-                self.base.timers.sooner(Timer::Ping, now + self.base.settings.heartbeat());
-            }
-        }
-        session.ping = None;
+        let Some(awaited) = session.ping.take_if(|p| pong.seq >= p.seq) else { return };
         self.base.timers.clear(Timer::Pong);
+        let first = session.rtt_us.is_none();
+        let took = awaited.sent.map(|at| now.since(at));
+        if let Some(took) = took.filter(|_| pong.seq == awaited.seq) {
+            let rtt = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).saturating_sub(pong.held_us);
+            session.rtt_us = Some(session.rtt_us.map_or(rtt, |old| (old * 3 + rtt) / 4));
+        }
+        if first {
+            // The leader orders its line by it.
+            return self.base.timers.set(Timer::Ping, now + self.base.settings.heartbeat().min(limits::PING));
+        }
+        // Whoever holds no answer back is not asked more often for it.
+        match took.filter(|took| *took < limits::PING / 2) {
+            Some(took) => self.base.timers.set(Timer::Ping, now + (limits::PING - took)),
+            None => self.ping_due(),
+        }
     }
 
     pub(super) fn pong_missing(&mut self) {

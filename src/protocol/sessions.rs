@@ -2,7 +2,7 @@
 
 use super::conns::Purpose;
 use super::directory::Entry;
-use super::role::{Leading, Role, Served};
+use super::role::{Held, Leading, Role, Served};
 use super::timers::Timer;
 use super::{Node, Write, limits};
 use crate::event::{Cause, Kind};
@@ -11,6 +11,7 @@ use crate::message::{
     Check, Frame, Join, Joined, Known, Member, MemberState, Members, NotJoined, Ping, Pong, Standing,
 };
 use std::net::SocketAddr;
+use std::time::Duration;
 
 impl Node {
     /// A member asks to be taken in.
@@ -70,7 +71,17 @@ impl Node {
             self.base.timers.sooner(Timer::Sweep, until);
         }
         let Role::Leading(l) = &mut self.role else { return };
-        let served = Served { conn, node: peer, heard: now, spoke: now, since: now, deaf: false, via, silent: false };
+        let served = Served {
+            conn,
+            node: peer,
+            heard: now,
+            spoke: now,
+            since: now,
+            deaf: false,
+            via,
+            silent: false,
+            held: None,
+        };
         l.joining.insert(conn, served);
         self.enter_member(conn, &join, address);
         if let Some(state) = self.base.conns.get_mut(conn) {
@@ -152,7 +163,7 @@ impl Node {
         if let Some((peer, address)) = state.and_then(|c| Some((c.peer.clone()?, c.address))) {
             self.base.heard(&peer, Some(super::base::with_port(address, peer.port)), true);
         }
-        self.base.send(conn, Frame::Pong(Pong { seq: ping.seq }));
+        self.answer_ping(conn, ping);
         if newly_deaf && let Some(beat) = self.heartbeat() {
             self.base.send(conn, Frame::Beat(beat));
         }
@@ -171,6 +182,34 @@ impl Node {
         if was_silent {
             self.tell_member(id, MemberState::Alive);
             self.name_successor();
+        }
+    }
+
+    /// At once, or with the heartbeat that comes nearest to the end of the time that the ping gives (§6).
+    fn answer_ping(&mut self, conn: ConnId, ping: &Ping) {
+        let now = self.base.now;
+        let hold = Duration::from_millis(ping.hold_ms).min(limits::PING);
+        let late = (self.base.heartbeat() / 2).min(limits::PING / 2);
+        let Role::Leading(l) = &mut self.role else { return };
+        let next = l.next_beat;
+        let Some(served) = l.sessions.values_mut().find(|s| s.conn == conn) else { return };
+        if hold.is_zero() || next > now + hold + late {
+            served.held = None;
+            return self.base.send(conn, Frame::Pong(Pong { seq: ping.seq, held_us: 0 }));
+        }
+        served.held = Some(Held { seq: ping.seq, came: now, due: now + hold });
+    }
+
+    /// A heartbeat goes out: the answers that are nearer to it than to the next one go too.
+    pub(super) fn answer_held(&mut self) {
+        let now = self.base.now;
+        let half = self.base.heartbeat() / 2;
+        let Role::Leading(l) = &mut self.role else { return };
+        for served in l.sessions.values_mut() {
+            if let Some(held) = served.held.take_if(|h| h.due <= now + half) {
+                let held_us = u64::try_from(now.since(held.came).as_micros()).unwrap_or(u64::MAX);
+                self.base.send(served.conn, Frame::Pong(Pong { seq: held.seq, held_us }));
+            }
         }
     }
 

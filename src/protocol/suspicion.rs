@@ -329,8 +329,7 @@ impl Node {
         let Some(asking) = f.asking.take() else { return };
         f.answered = Some(now);
         let name = f.name.clone();
-        let late = |sent| now.since(sent) >= self.base.settings.unanswered();
-        let failed = f.session.as_ref().and_then(|s| s.ping).is_some_and(|(_, sent)| late(sent));
+        let failed = f.session.as_ref().and_then(|s| s.ping).is_some_and(|p| now >= p.until);
         let broken = f.session.is_none();
         let tellers = std::mem::take(&mut f.tellers);
         self.base.timers.clear(Timer::Ask);

@@ -42,11 +42,11 @@ impl Host {
 }
 
 fn ping(seq: u64) -> Frame {
-    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0 })
+    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0, hold_ms: 0 })
 }
 
 fn pong(seq: u64) -> Frame {
-    Frame::Pong(Pong { seq })
+    Frame::Pong(Pong { seq, held_us: 0 })
 }
 
 fn bytes_of(frame: &Frame) -> Vec<u8> {
