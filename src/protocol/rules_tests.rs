@@ -5,7 +5,8 @@ use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Hello, Hi, Known, NotJoined, Notice, Open, Says, Sender, Standing, Told, Via, Voice, Welcome,
+    Answer, Canvass, Checked, Hello, Hi, Known, NotJoined, Notice, Open, Question, Says, Sender, Standing, Told, Via,
+    Voice, Welcome,
 };
 use crate::wire::samples;
 
@@ -312,6 +313,34 @@ fn a_follower_that_stood_still_asks_first() {
     let conn = agent.connects(1);
     assert!(agent.sent.iter().any(|(c, frame)| *c == conn && matches!(frame, Frame::Question(_))));
     assert_eq!(agent.times(Kind::LeaderSuspected), 0, "it does not blame the leader: {:?}", agent.told);
+}
+
+/// §6: a leader that stood still serves nothing before its successor has said that it still follows.
+#[test]
+fn a_leader_that_stood_still_asks_its_successor_first() {
+    let mut leader = Hosted::leading();
+    let session = leader.asks_to_join(3);
+    leader.pings(session, 1, 0);
+    leader.run(I);
+    let claim = leader.node.status().shown.expect("it leads");
+    leader.at(leader.now.time + I * 8);
+    leader.forget();
+    leader.step(Input::Tick);
+    let asker = leader.accepts(sender(4), address(4));
+    leader.frame(asker, Frame::Question(Question { nonce: 5, to: samples::node(2) }));
+    leader.run(I / 2);
+    let serves = |leader: &Hosted| {
+        let answered = leader.sent.iter().any(|(conn, frame)| *conn == asker && matches!(frame, Frame::Answer(_)));
+        (answered, leader.cast.iter().any(|(_, cast)| matches!(cast, Cast::Heartbeat(_))))
+    };
+    assert_eq!(serves(&leader), (false, false), "{:?} {:?}", leader.sent, leader.cast);
+
+    let conn = leader.connects(3);
+    let known = Known { claim, name: "pc-2".to_owned(), address: address(2), direct: true };
+    assert!(leader.sent.iter().any(|(c, frame)| *c == conn && matches!(frame, Frame::Check(_))));
+    leader.frame(conn, Frame::Checked(Checked { standing: Standing::Follows(known) }));
+    leader.frame(asker, Frame::Question(Question { nonce: 6, to: samples::node(2) }));
+    assert_eq!(serves(&leader), (true, true));
 }
 
 /// §6: a Hi that names the leader which was taken for dead, from a member that reaches it, is followed: through it.
