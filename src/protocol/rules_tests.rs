@@ -5,8 +5,8 @@ use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Checked, Hello, Hi, Known, NotJoined, Notice, Open, Question, Says, Sender, Standing, Told, Via,
-    Voice, Welcome,
+    Answer, Canvass, Checked, Hello, Hi, Known, NotJoined, Notice, Open, Ping, Question, Says, Sender, Standing, Told,
+    Via, Voice, Welcome,
 };
 use crate::wire::samples;
 
@@ -463,4 +463,17 @@ fn a_session_whose_ping_failed_is_opened_anew_whatever_was_asked_first() {
     assert_eq!(agent.times(Kind::LeaderAnswered), 1, "{:?}", agent.told);
     assert!(agent.closed.contains(&ConnId(1)), "the session that leads nowhere");
     assert!(agent.dials.iter().any(|(_, to)| *to == address(1)), "{:?}", agent.dials);
+}
+
+/// §7.5: the named successor keeps its place while it qualifies, however near another is.
+#[test]
+fn the_named_one_keeps_its_place() {
+    let mut leader = Hosted::leading();
+    for n in [3, 4, 5] {
+        let session = leader.asks_to_join(n);
+        let rtt_us = (n == 4).then_some(300);
+        leader.frame(session, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us, position: 0, hold_ms: 0 }));
+        leader.run(I);
+        assert_eq!(leader.node.status().successor.map(|s| s.node), Some(samples::node(3)), "when {n} had come");
+    }
 }
