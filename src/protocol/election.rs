@@ -107,7 +107,7 @@ impl Node {
         {
             return self.wait(own.saturating_sub(backed), "another's claim is backed");
         }
-        if self.may_lead() && (told || successor == Some(self.base.me.node)) {
+        if self.may_lead() && told {
             return self.canvass(None, &BTreeSet::new());
         }
         let mut line: VecDeque<NodeId> = if listed {

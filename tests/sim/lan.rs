@@ -194,6 +194,22 @@ impl Lan {
         }
     }
 
+    /// A machine on a segment, switched off, with a copy of what `model` has on its disk; a clone has its machine id too.
+    pub(crate) fn add_copy_of(&mut self, model: M, segment: u8, clone: bool) -> M {
+        let m = self.add(Settings::default(), &[segment]);
+        self.copy_disk(model, m, clone);
+        m
+    }
+
+    /// `to`, switched off, gets a copy of the disk of `from`; a clone gets its machine id too.
+    pub(crate) fn copy_disk(&mut self, from: M, to: M, clone: bool) {
+        self.machines[to].disk = self.machines[from].disk.copy();
+        if clone {
+            self.machines[to].machine_id = self.machines[from].machine_id.clone();
+        }
+        self.oracle.copied(from, to);
+    }
+
     /// A new machine, switched off, with an empty store.
     pub(crate) fn add(&mut self, settings: Settings, segments: &[u8]) -> M {
         let m = self.machines.len();

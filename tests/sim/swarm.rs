@@ -381,11 +381,7 @@ impl Run {
         let free: Vec<M> = (0..self.lan.machines.len()).filter(|n| *n != m).collect();
         let to = *self.dice.pick(&free);
         self.lan.power_cut(to);
-        self.lan.machines[to].disk = self.lan.machines[m].disk.copy();
-        self.lan.oracle.copied(m, to);
-        if same {
-            self.lan.machines[to].machine_id = self.lan.machines[m].machine_id.clone();
-        }
+        self.lan.copy_disk(m, to, same);
         self.lan.boot(to);
     }
 

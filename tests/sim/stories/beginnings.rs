@@ -170,17 +170,23 @@ story! {
     }
 }
 
+/// Three machines that forget after a minute whom they did not hear.
+fn office_that_forgets(seed: u64) -> Lan {
+    let mut lan = Lan::new(seed);
+    for _ in 0..3 {
+        let mut settings = Settings::default();
+        settings.forget_after = Duration::from_secs(60);
+        lan.add(settings, &[0]);
+    }
+    lan.boot_all_within(s(1));
+    lan.run(s(8));
+    lan
+}
+
 story! {
     /// A member that was not heard for `forget_after` is forgotten, and is known again when it returns.
     a_member_that_was_not_heard_is_forgotten |seed| {
-        let mut lan = Lan::new(seed);
-        for _ in 0..3 {
-            let mut settings = Settings::default();
-            settings.forget_after = Duration::from_secs(60);
-            lan.add(settings, &[0]);
-        }
-        lan.boot_all_within(s(1));
-        lan.run(s(8));
+        let mut lan = office_that_forgets(seed);
         let gone = lan.followers()[0];
         lan.power_cut(gone);
         lan.run(s(180));
@@ -197,14 +203,7 @@ story! {
     /// A member is gone, and the others are switched off and on again, so that their clocks begin anew: the silence before
     /// counts all the same.
     a_power_cut_does_not_begin_the_count_of_silence_anew |seed| {
-        let mut lan = Lan::new(seed);
-        for _ in 0..3 {
-            let mut settings = Settings::default();
-            settings.forget_after = Duration::from_secs(60);
-            lan.add(settings, &[0]);
-        }
-        lan.boot_all_within(s(1));
-        lan.run(s(8));
+        let mut lan = office_that_forgets(seed);
         lan.power_cut_all();
         lan.run(s(40));
         (0..2).for_each(|m| lan.boot(m));
@@ -281,10 +280,7 @@ story! {
         let mut lan = Lan::office(seed, 4);
         let model = lan.followers()[0];
         let id = lan.status(model).expect("it runs").node.id;
-        let m = lan.add(Settings::default(), &[0]);
-        lan.machines[m].disk = lan.machines[model].disk.copy();
-        lan.machines[m].machine_id = lan.machines[model].machine_id.clone();
-        lan.oracle.copied(model, m);
+        let m = lan.add_copy_of(model, 0, true);
         lan.listen();
         lan.watch();
         lan.boot(m);
@@ -303,10 +299,7 @@ story! {
         let mut lan = Lan::office(seed, 3);
         let leader = lan.leader();
         let id = lan.status(leader).expect("it runs").node.id;
-        let m = lan.add(Settings::default(), &[0]);
-        lan.machines[m].disk = lan.machines[leader].disk.copy();
-        lan.machines[m].machine_id = lan.machines[leader].machine_id.clone();
-        lan.oracle.copied(leader, m);
+        let m = lan.add_copy_of(leader, 0, true);
         lan.watch();
         lan.boot(m);
         lan.run(s(15));
@@ -324,10 +317,7 @@ story! {
         let mut lan = Lan::office(seed, 3);
         let leader = lan.leader();
         let id = lan.status(leader).expect("it runs").node.id;
-        let m = lan.add(Settings::default(), &[0]);
-        lan.machines[m].disk = lan.machines[leader].disk.copy();
-        lan.machines[m].machine_id = lan.machines[leader].machine_id.clone();
-        lan.oracle.copied(leader, m);
+        let m = lan.add_copy_of(leader, 0, true);
         lan.isolate(m);
         lan.boot(m);
         lan.run(s(10));
@@ -346,9 +336,7 @@ story! {
         let mut lan = Lan::office(seed, 3);
         let model = lan.followers()[0];
         let id = lan.status(model).expect("it runs").node.id;
-        let m = lan.add(Settings::default(), &[0]);
-        lan.machines[m].disk = lan.machines[model].disk.copy();
-        lan.oracle.copied(model, m);
+        let m = lan.add_copy_of(model, 0, false);
         lan.listen();
         lan.watch();
         lan.boot(m);

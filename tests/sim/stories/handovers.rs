@@ -79,8 +79,9 @@ story! {
         lan.handover(leader, 1, Some(m));
         lan.handover(leader, 2, Some(off));
         lan.run(s(5));
-        assert!(lan.reply(1).flatten().is_some(), "{:?}", lan.reply(1));
-        assert!(lan.reply(2).flatten().is_some(), "{:?}", lan.reply(2));
+        let why = |request| lan.reply(request).flatten().unwrap_or_default();
+        assert!(why(1).ends_with("has priority 0, so it never leads"), "{}", why(1));
+        assert!(why(2).ends_with("is not connected to the leader"), "{}", why(2));
         lan.expect_no_leader_change();
     }
 }

@@ -98,10 +98,7 @@ story! {
     a_clone_of_the_bridge_behind_it_is_told |seed| {
         let mut lan = bridged(seed, 6, &Settings::default());
         let id = lan.status(0).expect("it runs").node.id;
-        let m = lan.add(Settings::default(), &[1]);
-        lan.machines[m].disk = lan.machines[0].disk.copy();
-        lan.machines[m].machine_id = lan.machines[0].machine_id.clone();
-        lan.oracle.copied(0, m);
+        let m = lan.add_copy_of(0, 1, true);
         lan.watch();
         lan.boot(m);
         lan.run(s(15));
