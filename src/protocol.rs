@@ -33,6 +33,8 @@ mod guard;
 mod handover;
 #[cfg(test)]
 mod host_for_tests;
+#[cfg(test)]
+mod leader_tests;
 mod leading;
 pub mod limits;
 mod node;
