@@ -1,8 +1,9 @@
 //! How an agent comes to lead, serves its followers, and lets go of the role (protocol §6 to §8).
 
-use super::host_for_tests::Hosted;
+use super::host_for_tests::{Hosted, samples_member};
 use super::*;
 use crate::event::Kind;
+use crate::message::{Members, Says, Voice};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -20,6 +21,30 @@ impl Hosted {
         assert_eq!(leader.node.status().successor.map(|s| s.node), members.first().map(|n| samples::node(*n)));
         leader.forget();
         (leader, sessions)
+    }
+
+    /// It has lost its leader, and claims; numbers 3 and 4 are asked for their voices.
+    fn claims(&mut self) {
+        let members = vec![samples_member(4)];
+        self.frame(ConnId(1), Frame::Members(Members { changed: members, gone: vec![] }));
+        self.loses_its_leader();
+        self.refuses(3);
+        self.refuses(4);
+        assert_eq!(self.times(Kind::Claiming), 1, "{:?}", self.told);
+    }
+
+    /// The claim that it asked for on this connection.
+    fn asked_for(&self, conn: ConnId) -> Claim {
+        let of = |(c, frame): &(ConnId, Frame)| match frame {
+            Frame::Canvass(canvass) if *c == conn => Some(canvass.claim),
+            _ => None,
+        };
+        self.sent.iter().find_map(of).expect("it asks there")
+    }
+
+    fn leads_in(&self) -> Option<u64> {
+        let status = self.node.status();
+        status.shown.filter(|_| status.role == RoleName::Leading).map(|claim| claim.epoch)
     }
 }
 
@@ -65,4 +90,52 @@ fn a_leader_does_not_count_its_own_stall_as_silence() {
     assert_eq!(leader.times(Kind::MemberSilent), 0, "{:?}", leader.told);
     leader.run(limits::SILENT);
     assert_eq!(leader.times(Kind::MemberSilent), 1, "{:?}", leader.told);
+}
+
+/// §7.3: after `higher` it claims again at once, at most three times in a row; then its claim is as lost.
+#[test]
+fn who_is_always_too_low_claims_four_times_and_pauses() {
+    let mut agent = Hosted::following();
+    agent.claims();
+    for claims in [2, 3, 4, 4] {
+        let conn = agent.connects(4);
+        let claim = agent.asked_for(conn);
+        agent.frame(conn, Frame::Voice(Voice { claim, says: Says::Higher(claim.epoch + 5), withdrew: None }));
+        assert_eq!(agent.times(Kind::Claiming), claims);
+    }
+    agent.run(I / 2 - Duration::from_millis(1));
+    assert_eq!(agent.times(Kind::Claiming), 4, "it pauses");
+    agent.run(I * 2);
+    assert_eq!(agent.times(Kind::Claiming), 5);
+}
+
+/// §7.3: a leader that is asked for its voice names itself, whatever the epoch.
+#[test]
+fn a_leader_objects_to_a_claim() {
+    let mut leader = Hosted::leading();
+    let own = leader.node.status().shown;
+    for epoch in [1, 90] {
+        let conn = leader.canvassed_by(3, samples::claim(epoch, 3));
+        let said = leader.voted(conn);
+        assert!(matches!(said, Some(Says::LeaderAlive(known)) if Some(known.claim) == own), "{said:?}");
+    }
+}
+
+/// §7.5: the winner beats on the connections of its canvass, and keeps them.
+#[test]
+fn the_winner_beats_where_it_asked() {
+    let mut agent = Hosted::following();
+    agent.claims();
+    let asked = [3, 4].map(|n| agent.connects(n));
+    let claim = agent.asked_for(asked[0]);
+    for conn in asked {
+        let says = Says::Backed(crate::change::Holding::default());
+        agent.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None }));
+    }
+    assert_eq!(agent.leads_in(), Some(claim.epoch));
+    for conn in asked {
+        let beats = |(c, f): &&(ConnId, Frame)| *c == conn && matches!(f, Frame::Beat(beat) if beat.claim == claim);
+        assert_eq!(agent.sent.iter().filter(beats).count(), 1, "{:?}", agent.sent);
+        assert!(!agent.closed.contains(&conn));
+    }
 }
