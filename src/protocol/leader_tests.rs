@@ -1,9 +1,9 @@
 //! How an agent comes to lead, serves its followers, and lets go of the role (protocol §6 to §8).
 
-use super::host_for_tests::{Hosted, samples_member};
+use super::host_for_tests::{Disk, Hosted, address, samples_member, sender};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Members, Says, Voice};
+use crate::message::{Goodbye, Join, Members, Reigns, Says, Voice};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -23,6 +23,14 @@ impl Hosted {
         (leader, sessions)
     }
 
+    /// Number 9 comes from a reign of epoch 20, so that this leader writes down a new one.
+    pub(super) fn is_to_begin_a_new_reign(&mut self) -> ConnId {
+        let conn = self.accepts(sender(9), address(9));
+        let join = Join { shown: Some(samples::claim(20, 8)), ..self.join() };
+        self.frame(conn, Frame::Join(join));
+        conn
+    }
+
     /// It has lost its leader, and claims; numbers 3 and 4 are asked for their voices.
     fn claims(&mut self) {
         let members = vec![samples_member(4)];
@@ -40,6 +48,21 @@ impl Hosted {
             _ => None,
         };
         self.sent.iter().find_map(of).expect("it asks there")
+    }
+
+    /// Whom it asked to take over, in order, on which sessions.
+    fn abdicated_on(&self) -> Vec<ConnId> {
+        let to = |(conn, frame): &(ConnId, Frame)| matches!(frame, Frame::Abdicate(_)).then_some(*conn);
+        self.sent.iter().filter_map(to).collect()
+    }
+
+    /// The claims that it said goodbye to.
+    fn goodbyes(&self) -> Vec<Option<Claim>> {
+        let of = |(_, cast): &(To, Cast)| match cast {
+            Cast::Goodbye(Goodbye { ends, .. }) => Some(*ends),
+            _ => None,
+        };
+        self.cast.iter().filter_map(of).collect()
     }
 
     fn leads_in(&self) -> Option<u64> {
@@ -137,5 +160,65 @@ fn the_winner_beats_where_it_asked() {
         let beats = |(c, f): &&(ConnId, Frame)| *c == conn && matches!(f, Frame::Beat(beat) if beat.claim == claim);
         assert_eq!(agent.sent.iter().filter(beats).count(), 1, "{:?}", agent.sent);
         assert!(!agent.closed.contains(&conn));
+    }
+}
+
+/// §8: when a handover has failed, a stopping leader tries the next in line, and says Goodbye when nobody is left.
+#[test]
+fn a_leader_that_stops_asks_one_after_the_other() {
+    let (mut leader, [three, four, five]) = Hosted::leading_with([3, 4, 5]);
+    let claim = leader.node.status().shown;
+    leader.step(Input::Stop);
+    assert_eq!(leader.abdicated_on(), [three]);
+    leader.step(Input::Closed { conn: three, how: Closed::Reset });
+    assert_eq!(leader.abdicated_on(), [three, four], "it is gone");
+    leader.run(Duration::from_millis(249));
+    assert_eq!(leader.abdicated_on(), [three, four]);
+    leader.run(Duration::from_millis(1));
+    assert_eq!(leader.abdicated_on(), [three, four, five], "nothing was heard of its reign");
+    assert_eq!(leader.goodbyes(), []);
+    leader.run(Duration::from_millis(250));
+    assert_eq!(leader.goodbyes(), [claim]);
+}
+
+/// §8: an agent that was told to stop has stopped 1.8 s later, whatever happens; told twice, at once.
+#[test]
+fn who_is_told_to_stop_stops_whatever_the_disk_does() {
+    for twice in [false, true] {
+        let (mut leader, _) = Hosted::leading_with([3]);
+        leader.disk = Disk::Hangs;
+        leader.is_to_begin_a_new_reign();
+        leader.step(Input::Stop);
+        leader.run(Duration::from_millis(1_799));
+        assert_eq!(leader.goodbyes().len(), 0, "it waits for its new reign");
+        if twice {
+            leader.step(Input::Stop);
+        } else {
+            leader.run(Duration::from_millis(1));
+        }
+        assert_eq!(leader.goodbyes().len(), 1);
+        assert_eq!(leader.node.deadline(), None, "it has stopped");
+    }
+}
+
+/// §8: when a handover has failed, the leader claims anew by a canvass in the next epoch, while it goes on leading.
+#[test]
+fn a_leader_whose_handover_failed_claims_the_next_epoch() {
+    let (mut leader, [three, four]) = Hosted::leading_with([3, 4]);
+    let old = leader.leads_in().expect("it leads");
+    leader.step(Input::Handover { request: 1, to: None });
+    assert_eq!(leader.abdicated_on(), [three]);
+    leader.run(Duration::from_millis(250));
+    assert_eq!((leader.times(Kind::Claiming), leader.leads_in()), (1, Some(old)));
+    leader.refuses(3);
+    let conn = leader.connects(4);
+    let (claim, says) = (leader.asked_for(conn), Says::Backed(crate::change::Holding::default()));
+    leader.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None }));
+    assert_eq!((claim.epoch, leader.leads_in()), (old + 1, Some(old + 1)));
+    for session in [three, four] {
+        let tells = |(c, f): &(ConnId, Frame)| {
+            *c == session && matches!(f, Frame::Reigns(Reigns { claim: new, .. }) if *new == claim)
+        };
+        assert!(leader.sent.iter().any(tells), "{:?}", leader.sent);
     }
 }
