@@ -43,6 +43,8 @@ mod ping_tests;
 #[cfg(test)]
 mod promise_tests;
 mod reunion;
+#[cfg(test)]
+mod reunion_tests;
 mod role;
 #[cfg(test)]
 mod rules_tests;

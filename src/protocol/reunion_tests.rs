@@ -1,0 +1,86 @@
+//! Two leaders that meet, one of them played by hand (protocol §9).
+
+use super::host_for_tests::{Disk, Hosted, address, sender};
+use super::*;
+use crate::message::{Decided, Meet};
+use crate::wire::samples;
+
+impl Hosted {
+    /// Leader `n` dials, and states its values: so many followers, numbers 100 and on.
+    fn is_met_by(&mut self, n: u64, claim: Claim, followers: u64) -> ConnId {
+        let conn = self.accepts(sender(n), address(n));
+        self.meets(conn, claim, followers);
+        conn
+    }
+
+    fn meets(&mut self, conn: ConnId, claim: Claim, followers: u64) {
+        let followers = (100..100 + followers).map(|n| samples::node(n).id).collect();
+        self.frame(conn, Frame::Meet(Meet { claim, followers, led_ms: 1, highest: claim.epoch, via: None }));
+    }
+
+    /// What it decided on this connection, in order.
+    fn decided_on(&self, conn: ConnId) -> Vec<Decided> {
+        let of = |(c, frame): &(ConnId, Frame)| match frame {
+            Frame::Decided(decided) if *c == conn => Some(decided.clone()),
+            _ => None,
+        };
+        self.sent.iter().filter_map(of).collect()
+    }
+}
+
+/// §9: a decider that yields is bound for 3 intervals: until then it decides nothing with anybody else, nor otherwise.
+#[test]
+fn a_decider_that_yields_is_bound() {
+    let mut leader = Hosted::leading();
+    let own = leader.node.status().shown.expect("it leads");
+    let (three, four) = (samples::claim(9, 3), samples::claim(10, 4));
+    let first = leader.is_met_by(3, three, 2);
+    let yields = || Decided { stays: three, yields: own };
+    assert_eq!(leader.decided_on(first), [yields()]);
+    let second = leader.is_met_by(4, four, 5);
+    assert_eq!(leader.decided_on(second), [], "it is decided already");
+    leader.run(Duration::from_millis(749));
+    leader.meets(second, four, 5);
+    assert_eq!(leader.decided_on(second), []);
+    // It has lost its followers meanwhile, which changes nothing.
+    leader.meets(first, three, 0);
+    assert_eq!(leader.decided_on(first), [yields(), yields()]);
+    // From then on it is bound anew.
+    leader.run(Duration::from_millis(751));
+    leader.meets(second, four, 5);
+    assert_eq!(leader.decided_on(second), [Decided { stays: four, yields: own }]);
+}
+
+/// §9: a leader that yields tells its followers where to go.
+#[test]
+fn who_yields_tells_its_followers_where_to_go() {
+    let (mut leader, sessions) = Hosted::leading_with([3, 4]);
+    let (own, one) = (leader.node.status().shown.expect("it leads"), samples::claim(9, 1));
+    let conn = leader.is_met_by(1, one, 5);
+    leader.frame(conn, Frame::Decided(Decided { stays: one, yields: own }));
+    assert_eq!(leader.node.status().leader.map(|l| l.node), Some(samples::node(1)));
+    for session in sessions {
+        let told = leader.sent.iter().find_map(|(c, frame)| match frame {
+            Frame::Yields(known) if *c == session => Some((known.claim, known.address)),
+            _ => None,
+        });
+        assert_eq!(told, Some((one, address(1))));
+    }
+}
+
+/// §9: nobody yields while a reign of its own is being written.
+#[test]
+fn nobody_yields_while_a_reign_of_its_own_is_written() {
+    let (mut leader, _) = Hosted::leading_with([3]);
+    let (own, one) = (leader.node.status().shown.expect("it leads"), samples::claim(9, 1));
+    leader.disk = Disk::Hangs;
+    let newcomer = leader.is_to_begin_a_new_reign();
+    let conn = leader.is_met_by(1, one, 5);
+    leader.frame(conn, Frame::Decided(Decided { stays: one, yields: own }));
+    assert_eq!(leader.node.status().role, RoleName::Leading);
+    leader.disk = Disk::Works;
+    leader.released();
+    let status = leader.node.status();
+    assert_eq!((status.role, status.shown.map(|c| c.epoch)), (RoleName::Leading, Some(21)));
+    assert!(leader.sent.iter().any(|(c, frame)| *c == newcomer && matches!(frame, Frame::Joined(_))));
+}
