@@ -267,13 +267,15 @@ impl Node {
 
     fn follower_gone(&mut self, id: NodeId) {
         let now = self.base.now;
-        let waits = matches!(&self.role, Role::Leading(l) if l.clones.values().any(|(c, _)| *c == id));
+        // Its newer process waits to be taken in, or it has gone to the heir already: no news for users.
+        let quiet = matches!(&self.role, Role::Leading(l) if l.clones.values().any(|(c, _)| *c == id)
+            || l.handover.as_ref().is_some_and(|h| h.sent.is_some() && h.to.id != id));
         if let Some(entry) = self.base.members.get_mut(id)
             && entry.state == MemberState::Alive
         {
             entry.turns(MemberState::Silent, now);
             self.list_changed(id);
-            if !waits {
+            if !quiet {
                 self.tell_member(id, MemberState::Silent);
             }
         }
