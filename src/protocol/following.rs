@@ -59,6 +59,7 @@ impl Node {
             followers,
             moved,
             requests: std::collections::BTreeSet::new(),
+            unsent: Vec::new(),
             probe: None,
         });
         if self.base.shown != Some(known.claim) {
@@ -106,6 +107,8 @@ impl Node {
                 for request in std::mem::take(&mut f.requests) {
                     self.base.out.push(super::Output::Reply { request, refused: None });
                 }
+                let unsent = std::mem::take(&mut f.unsent).into_iter().map(|(request, _)| request).collect();
+                self.refuse(unsent, &format!("the leader changed meanwhile: {} leads", leader.name));
                 after
             }
             _ => None,

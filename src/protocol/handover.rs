@@ -28,18 +28,28 @@ impl Node {
                 Ok(false) => self.base.out.push(Output::Reply { request, refused: None }),
                 Err(why) => self.base.out.push(Output::Reply { request, refused: Some(why) }),
             },
-            Role::Following(f) if f.settled && f.requests.len() < limits::REQUESTS => {
-                let Some(conn) = f.session.as_ref().map(|s| s.conn) else {
-                    let refused = Some("the leader cannot be reached just now: try again".to_owned());
-                    return self.base.out.push(Output::Reply { request, refused });
-                };
-                f.requests.insert(request);
-                self.base.send(conn, Frame::Handover(Handover { request, to }));
+            Role::Following(f) if f.full => {
+                let refused = format!("{} has no room for a connection to this machine: ask on another one", f.name);
+                self.base.out.push(Output::Reply { request, refused: Some(refused) });
+            }
+            Role::Following(f) if f.settled && f.requests.len() + f.unsent.len() < limits::REQUESTS => {
+                f.unsent.push((request, to));
+                self.ask_handovers();
             }
             _ => {
                 let refused = Some("there is no leader that could hand over; try again when there is one".to_owned());
                 self.base.out.push(Output::Reply { request, refused });
             }
+        }
+    }
+
+    /// What users asked goes to the leader when there is a session; until then it waits for one.
+    pub(super) fn ask_handovers(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        let Some(conn) = f.session.as_ref().map(|s| s.conn) else { return };
+        for (request, to) in f.unsent.drain(..) {
+            f.requests.insert(request);
+            self.base.send(conn, Frame::Handover(Handover { request, to }));
         }
     }
 

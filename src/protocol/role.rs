@@ -103,6 +103,8 @@ pub(super) struct Following {
     pub(super) after: Option<Lost>,
     /// What members ask through this agent. Bound: [`super::limits::REQUESTS`].
     pub(super) requests: BTreeSet<u64>,
+    /// Those that wait for the session, with the machine that each names. Bound: [`super::limits::REQUESTS`].
+    pub(super) unsent: Vec<(u64, Option<String>)>,
     /// Connections that probe the direct way. Bound: one.
     pub(super) probe: Option<(ConnId, u64)>,
 }

@@ -1,6 +1,6 @@
 //! Sentences of the protocol that say what one agent does when others say just this at just that time.
 
-use super::host_for_tests::{Hosted, address, beat, sender};
+use super::host_for_tests::{Hosted, address, beat, joined, sender};
 use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
@@ -69,6 +69,17 @@ impl Hosted {
             Frame::Canvass(canvass) => Some(canvass.claim),
             _ => None,
         })
+    }
+
+    /// Number 1 answers the question that was put to it.
+    fn leader_answers(&mut self) {
+        let conn = self.connects(1);
+        let nonce = self.sent.iter().rev().find_map(|(_, frame)| match frame {
+            Frame::Question(question) => Some(question.nonce),
+            _ => None,
+        });
+        let standing = Standing::Leads(samples::claim(7, 1));
+        self.frame(conn, Frame::Answer(Answer { nonce: nonce.expect("it asked"), standing, store_ms: 0 }));
     }
 
     pub(super) fn times(&self, kind: Kind) -> usize {
@@ -453,13 +464,7 @@ fn a_session_whose_ping_failed_is_opened_anew_whatever_was_asked_first() {
     agent.run(I * 9 / 4);
     assert_eq!(agent.times(Kind::LeaderSuspected), 1, "{:?}", agent.told);
     agent.run(Duration::from_millis(20));
-    let conn = agent.connects(1);
-    let nonce = agent.sent.iter().rev().find_map(|(_, frame)| match frame {
-        Frame::Question(question) => Some(question.nonce),
-        _ => None,
-    });
-    let standing = Standing::Leads(samples::claim(7, 1));
-    agent.frame(conn, Frame::Answer(Answer { nonce: nonce.expect("it asked"), standing, store_ms: 0 }));
+    agent.leader_answers();
     assert_eq!(agent.times(Kind::LeaderAnswered), 1, "{:?}", agent.told);
     assert!(agent.closed.contains(&ConnId(1)), "the session that leads nowhere");
     assert!(agent.dials.iter().any(|(_, to)| *to == address(1)), "{:?}", agent.dials);
@@ -476,4 +481,19 @@ fn the_named_one_keeps_its_place() {
         leader.run(I);
         assert_eq!(leader.node.status().successor.map(|s| s.node), Some(samples::node(3)), "when {n} had come");
     }
+}
+
+/// §8: a handover that is asked for while there is no session goes with the next one.
+#[test]
+fn a_handover_that_is_asked_for_waits_for_the_session() {
+    let mut agent = Hosted::following();
+    agent.step(Input::Closed { conn: ConnId(1), how: Closed::Reset });
+    agent.step(Input::Handover { request: 5, to: None });
+    let asked = |agent: &Hosted| agent.sent.iter().any(|(_, frame)| matches!(frame, Frame::Handover(_)));
+    assert!(!asked(&agent));
+    agent.leader_answers();
+    let session = agent.connects(1);
+    assert!(!asked(&agent));
+    agent.frame(session, Frame::Joined(joined(samples::claim(7, 1))));
+    assert!(asked(&agent), "{:?}", agent.sent);
 }

@@ -176,6 +176,7 @@ impl Node {
         }
         // It counts from the moment that this agent speaks after the answer.
         self.ping_now();
+        self.ask_handovers();
     }
 
     /// Tells users by which way the leader is reached, when that changed, and tries the direct one from now on.

@@ -412,7 +412,8 @@ impl Node {
         };
         let told = !f.tellers.is_empty();
         let successor = f.successor;
-        let requests = std::mem::take(&mut f.requests);
+        let mut requests = std::mem::take(&mut f.requests);
+        requests.extend(f.unsent.drain(..).map(|(request, _)| request));
         let event = format!("leader {} is gone: {text}", lost.name);
         let fields = vec![
             ("leader", lost.name.clone().into()),
