@@ -62,7 +62,7 @@ impl Node {
     /// A node that has just started; it does nothing until its first [`Input::Links`].
     pub fn new(start: Start, now: Now) -> Self {
         let mut base = Base::new(start, now);
-        base.timers.set(Timer::House, now.time + limits::HOUSE);
+        base.timers.set(Timer::House, now.time + limits::HOUSE * 5 / 4);
         Self {
             base,
             role: Role::Listening(Listening::default()),
@@ -99,6 +99,8 @@ impl Node {
         }
         self.count_leaderless();
         self.input(input);
+        // Housekeeping goes with what wakes this process anyway.
+        self.base.timers.now_if_within(Timer::House, self.base.now, limits::HOUSE * 11 / 40);
         for round in 0.. {
             assert!(round < DUE, "timers are set in the past without end");
             let Some(timer) = self.base.timers.take_due(self.base.now) else { break };

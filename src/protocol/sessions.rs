@@ -6,7 +6,7 @@ use super::role::{Held, Leading, Role, Served};
 use super::timers::Timer;
 use super::{Node, Write, limits};
 use crate::event::{Cause, Kind};
-use crate::ident::{ConnId, NodeId};
+use crate::ident::{ConnId, Node as Ident, NodeId};
 use crate::message::{
     Check, Frame, Join, Joined, Known, Member, MemberState, Members, NotJoined, Ping, Pong, Standing,
 };
@@ -56,19 +56,8 @@ impl Node {
             );
             return self.base.send(conn, Frame::NotJoined(NotJoined::Full));
         }
-        if let Some(older) = l.sessions.get(&peer.id).filter(|s| s.node.boot != peer.boot) {
-            // A restart, or a clone: the older session is asked (§4).
-            let (older, claim) = (older.conn, l.claim);
-            if l.clones.len() >= limits::WAITING {
-                return self.base.close(conn);
-            }
-            let asked = l.clones.values().find(|(id, _)| *id == peer.id).map(|(_, until)| *until);
-            let until = asked.unwrap_or(now + self.base.settings.interrogation());
-            l.clones.insert(conn, (peer.id, until));
-            if asked.is_none() {
-                self.base.send(older, Frame::Check(Check { claim }));
-            }
-            self.base.timers.sooner(Timer::Sweep, until);
+        if !self.may_be_a_clone(conn, peer) {
+            return self.base.close(conn);
         }
         let Role::Leading(l) = &mut self.role else { return };
         let served = Served {
@@ -88,6 +77,26 @@ impl Node {
             state.purpose = Purpose::Served(peer.id);
         }
         self.shown_higher(conn, highest, peer.id);
+    }
+
+    /// Another process of a member that has a session: a restart, or a clone. The older session is asked (§4). False when
+    /// too many wait for such an answer.
+    fn may_be_a_clone(&mut self, conn: ConnId, peer: Ident) -> bool {
+        let until = self.base.now + self.base.settings.interrogation();
+        let Role::Leading(l) = &mut self.role else { return false };
+        let Some(older) = l.sessions.get(&peer.id).filter(|s| s.node.boot != peer.boot) else { return true };
+        let (older, claim) = (older.conn, l.claim);
+        if l.clones.len() >= limits::WAITING {
+            return false;
+        }
+        let asked = l.clones.values().find(|(id, _)| *id == peer.id).map(|(_, until)| *until);
+        let until = asked.unwrap_or(until);
+        l.clones.insert(conn, (peer.id, until));
+        if asked.is_none() {
+            self.base.send(older, Frame::Check(Check { claim }));
+        }
+        self.base.timers.sooner(Timer::Sweep, until);
+        true
     }
 
     /// A leader that takes in a member which has shown a higher epoch, or its own in another claim, begins a new reign

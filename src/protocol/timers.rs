@@ -2,6 +2,7 @@
 
 use super::Deadline;
 use crate::time::Time;
+use std::time::Duration;
 
 macro_rules! timers {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
@@ -82,6 +83,13 @@ impl Timers {
     pub(super) fn sooner(&mut self, timer: Timer, at: Time) {
         if self.at[timer as usize].is_none_or(|t| at < t) {
             self.set(timer, at);
+        }
+    }
+
+    /// Brings a timer forward to now that is due within `early`.
+    pub(super) fn now_if_within(&mut self, timer: Timer, now: Time, early: Duration) {
+        if self.at[timer as usize].is_some_and(|at| now < at && at <= now + early) {
+            self.set(timer, now);
         }
     }
 
