@@ -54,6 +54,8 @@ mod suspicion;
 mod timers;
 mod voice;
 mod way;
+#[cfg(test)]
+mod way_tests;
 
 pub use node::Node;
 

@@ -1,7 +1,7 @@
 //! An agent without a simulated LAN, for tests that play every other one by hand.
 
 use super::*;
-use crate::message::{Heartbeat, Join, Joined, Open, Ping, Sender, Story};
+use crate::message::{Heartbeat, Hi, Join, Joined, Known, Open, Ping, Sender, Story};
 use crate::time::Now;
 use crate::wire::samples;
 
@@ -57,6 +57,12 @@ pub(super) fn story() -> Story {
 pub(super) fn joined(claim: Claim) -> Joined {
     let members = [1, 3].map(samples_member).to_vec();
     Joined { claim, story: story(), successor: Some(samples::node(3)), members }
+}
+
+/// What number 3 says to whoever greets: it reaches the leader, number 1.
+pub(super) fn hi_that_names_the_leader(to: &Hosted) -> Cast {
+    let known = Known { claim: samples::claim(7, 1), name: "pc-1".to_owned(), address: address(1), direct: true };
+    Cast::Hi(Hi { to: to.node.sender().node, leader: Some(known), priority: 100 })
 }
 
 impl Hosted {

@@ -1,12 +1,12 @@
 //! Sentences of the protocol that say what one agent does when others say just this at just that time.
 
-use super::host_for_tests::{Hosted, address, beat, joined, sender};
+use super::host_for_tests::{Hosted, address, beat, hi_that_names_the_leader, joined, sender};
 use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Checked, Hello, Hi, Known, NotJoined, Notice, Open, Ping, Question, Says, Sender, Standing, Told,
-    Via, Voice, Welcome,
+    Answer, Canvass, Checked, Hello, Known, NotJoined, Notice, Open, Ping, Question, Says, Sender, Standing, Told,
+    Voice, Welcome,
 };
 use crate::wire::samples;
 
@@ -34,20 +34,6 @@ impl Hosted {
         }
     }
 
-    /// The way to number 1 through number 3 opens, and number 1 takes it in.
-    fn joins_through_3(&mut self) -> ConnId {
-        let found = self.dials.iter().position(|(_, to)| *to == address(3));
-        let (conn, _) = self.dials.remove(found.expect("number 3 is dialled"));
-        self.step(Input::Connected { conn });
-        assert!(
-            self.sent.iter().any(|(c, f)| *c == conn && matches!(f, Frame::Via(via) if via.to == samples::node(1)))
-        );
-        self.frame(conn, Frame::ViaReady);
-        self.frame(conn, Frame::Open(Open { from: sender(1), via: None }));
-        self.frame(conn, Frame::Joined(super::host_for_tests::joined(samples::claim(7, 1))));
-        conn
-    }
-
     /// What it said on this connection in answer to a canvass.
     pub(super) fn voted(&self, conn: ConnId) -> Option<&Says> {
         self.sent.iter().find_map(|(c, frame)| match frame {
@@ -72,7 +58,7 @@ impl Hosted {
     }
 
     /// Number 1 answers the question that was put to it.
-    fn leader_answers(&mut self) {
+    pub(super) fn leader_answers(&mut self) {
         let conn = self.connects(1);
         let nonce = self.sent.iter().rev().find_map(|(_, frame)| match frame {
             Frame::Question(question) => Some(question.nonce),
@@ -205,12 +191,6 @@ fn a_datagram_does_not_move_the_reign_that_is_shown() {
     let shown = agent.node.status().shown;
     agent.hears(1, beat(samples::claim(8, 1), 2));
     assert_eq!(agent.node.status().shown, shown);
-}
-
-/// What number 3 says to whoever greets: it reaches the leader, number 1.
-fn hi_that_names_the_leader(to: &Hosted) -> Cast {
-    let known = Known { claim: samples::claim(7, 1), name: "pc-1".to_owned(), address: address(1), direct: true };
-    Cast::Hi(Hi { to: to.node.sender().node, leader: Some(known), priority: 100 })
 }
 
 /// §5: a claim that somebody announces moves the end of the join wait: the canvass deadline and 2 intervals for it to win.
@@ -352,42 +332,6 @@ fn a_leader_that_stood_still_asks_its_successor_first() {
     leader.frame(conn, Frame::Checked(Checked { standing: Standing::Follows(known) }));
     leader.frame(asker, Frame::Question(Question { nonce: 6, to: samples::node(2) }));
     assert_eq!(serves(&leader), (true, true));
-}
-
-/// §6: a Hi that names the leader which was taken for dead, from a member that reaches it, is followed: through it.
-#[test]
-fn a_silent_leader_that_a_member_reaches_is_followed_through_it() {
-    let mut agent = Hosted::following();
-    agent.run(I * 4);
-    assert_eq!(agent.times(Kind::LeaderLost), 1, "{:?}", agent.told);
-    assert!(agent.cast.iter().any(|(_, cast)| matches!(cast, Cast::Hello(_))), "it says Hello at once");
-    agent.dials.clear();
-    let hi = hi_that_names_the_leader(&agent);
-    agent.hears(3, hi);
-    agent.joins_through_3();
-    let status = agent.node.status();
-    assert_eq!((status.role, status.leader.map(|l| l.node)), (RoleName::Following, Some(samples::node(1))));
-}
-
-/// §6: a way through another is one hop long: who goes through another itself opens none.
-#[test]
-fn a_way_through_another_is_one_hop_long() {
-    let asked = |agent: &mut Hosted| {
-        let conn = ConnId(agent.accepted);
-        agent.accepted += 1;
-        agent.step(Input::Accepted { conn, from: address(9) });
-        agent.frame(conn, Frame::Via(Via { to: samples::node(1) }));
-        agent.sent.iter().any(|(c, frame)| *c == conn && matches!(frame, Frame::ViaFailed(_)))
-    };
-    let mut direct = Hosted::following();
-    assert!(!asked(&mut direct));
-    assert_eq!(direct.pipes, [address(1)]);
-    let mut through = Hosted::listening();
-    let hi = hi_that_names_the_leader(&through);
-    through.hears(3, hi);
-    through.joins_through_3();
-    assert!(asked(&mut through), "{:?}", through.sent);
-    assert_eq!(through.pipes, []);
 }
 
 /// §6: the leader counts a follower silent after 3 s, and closes its session after 10 s.

@@ -3,18 +3,19 @@
 use crate::clocks::Clock;
 use crate::dice::Dice;
 use crate::disk::{Disk, Trouble};
+use crate::machine::{Event, Illness, Machine, Queued, Work};
 use crate::network::{M, Network, Nic, Packet, address};
 use crate::oracle::Oracle;
 use crate::tally::Tally;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
+use tanist::ident::{ConnId, Ticket};
 use tanist::message::Cast;
-use tanist::protocol::{Closed, Input, Link, Node, Output, Start, Status, To};
+use tanist::protocol::{Closed, Input, Output, To};
 use tanist::settings::Settings;
-use tanist::store::{Identity, Store};
+use tanist::store::Store;
 use tanist::wire::Wire;
 
 pub(crate) const PORT: u16 = 8264;
@@ -23,142 +24,6 @@ const SOCKET_MAX: usize = 256;
 
 /// A second, in the simulation's microseconds.
 pub(crate) const S: u64 = 1_000_000;
-
-/// What happens next, somewhere.
-pub(crate) enum Event {
-    Wake { m: M, life: u64, at: u64 },
-    Datagram { m: M, from: SocketAddr, packet: Rc<Packet> },
-    Work { m: M, life: u64, work: Box<Work> },
-    Thaw { m: M },
-    Awake { m: M },
-    Disk { m: M, life: u64 },
-    Syn { conn: u64 },
-    SynAck { conn: u64 },
-    GiveUp { conn: u64 },
-    Refused { conn: u64 },
-    Flow { conn: u64, from: usize },
-    Reset { conn: u64, end: usize },
-}
-
-/// What a process has to do.
-#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
-pub(crate) enum Work {
-    Input(Input),
-    Datagram {
-        from: SocketAddr,
-        packet: Rc<Packet>,
-    },
-    /// Bytes on a connection of the core's.
-    Bytes {
-        conn: ConnId,
-        bytes: Rc<[u8]>,
-    },
-    /// What the host does for a pipe.
-    Piped {
-        conn: u64,
-        end: usize,
-        what: Pipe,
-    },
-}
-
-/// What happens to a pipe's connection.
-pub(crate) enum Pipe {
-    Connected,
-    Bytes(Rc<[u8]>),
-    Ended,
-}
-
-/// How the process of a machine is out of order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Illness {
-    #[default]
-    None,
-    /// It beats, and takes in nothing of what arrives.
-    Deaf,
-    /// It takes in datagrams, and nothing of what arrives on connections.
-    Streamless,
-}
-
-/// A running agent.
-pub(crate) struct Process {
-    pub(crate) node: Node,
-    pub(crate) store: Option<Store>,
-    pub(crate) life: u64,
-    next_accepted: u64,
-    /// The core's connections. bound: the core's own
-    pub(crate) conns: BTreeMap<ConnId, (u64, usize)>,
-    /// What waits while the process stands still. bound: SOCKET_MAX datagrams, FLOW_MAX bytes a connection
-    inbox: VecDeque<Work>,
-    waiting_datagrams: usize,
-    pub(crate) frozen: bool,
-    wake: Option<u64>,
-    /// Writes under way, each with the disk's mark and when it is done. bound: the core's own
-    pub(crate) writes: VecDeque<(Ticket, u64, u64, Result<(), String>)>,
-    pub(crate) illness: Illness,
-    /// It dies after so many more outputs.
-    pub(crate) dies_after: Option<u32>,
-    pub(crate) shown: Option<Status>,
-    pub(crate) stopping: bool,
-}
-
-/// One machine.
-pub(crate) struct Machine {
-    pub(crate) name: String,
-    pub(crate) wire: Wire,
-    pub(crate) cluster: String,
-    pub(crate) settings: Settings,
-    pub(crate) version: String,
-    pub(crate) peers: Vec<SocketAddr>,
-    pub(crate) nics: Vec<Nic>,
-    pub(crate) clock: Clock,
-    pub(crate) disk: Disk,
-    /// How long a sync takes, in microseconds.
-    pub(crate) sync: (u64, u64),
-    pub(crate) machine_id: String,
-    pub(crate) powered: bool,
-    pub(crate) asleep: bool,
-    pub(crate) process: Option<Process>,
-    /// It speaks a later version.
-    pub(crate) future: bool,
-    pub(crate) salt: u8,
-}
-
-impl Machine {
-    pub(crate) fn on(&self) -> bool {
-        self.powered && !self.asleep
-    }
-
-    pub(crate) fn links(&self) -> Vec<Link> {
-        let up = self.nics.iter().enumerate().filter(|(_, nic)| nic.up);
-        up.map(|(i, nic)| Link { name: format!("eth{i}"), addresses: vec![nic.address] }).collect()
-    }
-}
-
-struct Queued {
-    at: u64,
-    seq: u64,
-    event: Event,
-}
-
-impl Ord for Queued {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.seq).cmp(&(other.at, other.seq))
-    }
-}
-
-impl PartialOrd for Queued {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Queued {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Queued {}
 
 /// The office.
 pub(crate) struct Lan {
@@ -295,84 +160,6 @@ impl Lan {
 
     pub(crate) fn life(&self, m: M) -> Option<u64> {
         self.machines[m].process.as_ref().map(|p| p.life)
-    }
-
-    /// Switches a machine on, or starts its agent again.
-    pub(crate) fn boot(&mut self, m: M) {
-        if self.machines[m].process.is_some() {
-            return;
-        }
-        if !self.machines[m].powered {
-            self.machines[m].powered = true;
-            let base = self.dice.between(S, 60 * S);
-            let now = self.now;
-            self.machines[m].clock.reboot(now, base);
-        }
-        self.machines[m].asleep = false;
-        let (node, store, identity) = self.open_store(m);
-        self.lives += 1;
-        let life = self.lives;
-        let boot = BootId(self.dice.bits());
-        let durable = store.durable().expect("a store that opened can be read");
-        self.oracle.opened(m, &durable);
-        let seed = self.dice.bits();
-        let machine = &self.machines[m];
-        let start = Start {
-            node: Ident { id: node, boot },
-            name: machine.name.clone(),
-            port: PORT,
-            version: machine.version.clone(),
-            settings: machine.settings.clone(),
-            peers: machine.peers.clone(),
-            seed,
-            durable,
-        };
-        let _ = identity;
-        let now = machine.clock.read(self.now);
-        let process = Process {
-            node: Node::new(start, now),
-            store: Some(store),
-            life,
-            next_accepted: ConnId::FIRST_ACCEPTED,
-            conns: BTreeMap::new(),
-            inbox: VecDeque::new(),
-            waiting_datagrams: 0,
-            frozen: false,
-            wake: None,
-            writes: VecDeque::new(),
-            illness: Illness::None,
-            dies_after: None,
-            shown: None,
-            stopping: false,
-        };
-        self.machines[m].process = Some(process);
-        self.say(m, || format!("== starts as {node:?}/{boot:?}"));
-        let links = self.machines[m].links();
-        self.deliver(m, Work::Input(Input::Links(links)));
-    }
-
-    /// Opens the store as the real host does: an image of another machine gets a new id; what is damaged is set aside.
-    fn open_store(&mut self, m: M) -> (NodeId, Store, Identity) {
-        let mut store = match Store::with_backend(self.machines[m].disk.open()) {
-            Ok(store) => store,
-            Err(why) => {
-                assert!(!self.oracle.holds_something(m), "the store of pc-{m} did not survive a crash: {why}");
-                self.machines[m].disk = Disk::new();
-                Store::with_backend(self.machines[m].disk.open()).expect("a new disk is good")
-            }
-        };
-        let fresh = NodeId::from_random(self.dice.uuid_bits());
-        let here = &self.machines[m].machine_id;
-        let found = store.identity().expect("a store that opened can be read").filter(|i| i.machine == *here);
-        let identity = found.unwrap_or_else(|| Identity { id: fresh, machine: here.clone() });
-        // A disk in trouble at the start ends the real agent; here the trouble waits until the agent runs.
-        let disk = self.machines[m].disk.clone();
-        let trouble = disk.trouble();
-        disk.set_trouble(Trouble::None);
-        store.set_identity(&identity).expect("the disk works");
-        disk.set_trouble(trouble);
-        disk.complete(disk.mark());
-        (identity.id, store, identity)
     }
 
     /// Gives a process something to do, now or when it runs again.
@@ -654,92 +441,6 @@ impl Lan {
                 Err(why) => Input::NotPersisted { ticket, why },
             };
             self.deliver(m, Work::Input(input));
-        }
-    }
-
-    fn stopped(&mut self, m: M) {
-        self.say(m, || "== stopped".to_owned());
-        self.end_process(m);
-        let disk = self.machines[m].disk.clone();
-        disk.complete(disk.mark());
-        disk.process_died(&mut self.dice);
-    }
-
-    /// kill -9: the kernel lives and closes what was open.
-    pub(crate) fn kill(&mut self, m: M) {
-        if self.machines[m].process.is_none() {
-            return;
-        }
-        self.say(m, || "== killed".to_owned());
-        let disk = self.machines[m].disk.clone();
-        disk.process_died(&mut self.dice);
-        self.end_process(m);
-    }
-
-    fn end_process(&mut self, m: M) {
-        let Some(process) = self.machines[m].process.take() else { return };
-        self.oracle.ended(m, self.now);
-        self.close_all(m, process.life, true);
-    }
-
-    /// The power goes: nobody hears of it.
-    pub(crate) fn power_cut(&mut self, m: M) {
-        self.say(m, || "== power cut".to_owned());
-        let disk = self.machines[m].disk.clone();
-        disk.power_cut(&mut self.dice);
-        self.machines[m].powered = false;
-        if let Some(process) = self.machines[m].process.take() {
-            self.oracle.ended(m, self.now);
-            self.close_all(m, process.life, false);
-        }
-    }
-
-    /// The process stands still; its machine's kernel does not.
-    pub(crate) fn freeze(&mut self, m: M, microseconds: u64) {
-        if let Some(process) = &mut self.machines[m].process {
-            process.frozen = true;
-            self.say(m, || format!("== frozen for {} ms", microseconds / 1000));
-            self.plan(self.now + microseconds, Event::Thaw { m });
-        }
-    }
-
-    pub(crate) fn thaw(&mut self, m: M) {
-        if self.machines[m].asleep {
-            return;
-        }
-        let Some(process) = self.machines[m].process.as_mut().filter(|p| p.frozen) else { return };
-        process.frozen = false;
-        process.waiting_datagrams = 0;
-        let inbox = std::mem::take(&mut process.inbox);
-        let life = process.life;
-        self.say(m, || "== runs again".to_owned());
-        for work in inbox {
-            if self.life(m) == Some(life) {
-                self.deliver(m, work);
-            }
-        }
-        if self.life(m) == Some(life) {
-            self.step(m, Input::Tick);
-        }
-    }
-
-    /// The whole machine is off the network and does nothing; its clocks go on.
-    pub(crate) fn sleep(&mut self, m: M, microseconds: u64) {
-        if !self.machines[m].on() {
-            return;
-        }
-        self.say(m, || format!("== sleeps for {} ms", microseconds / 1000));
-        self.machines[m].asleep = true;
-        if let Some(process) = &mut self.machines[m].process {
-            process.frozen = true;
-        }
-        self.plan(self.now + microseconds, Event::Awake { m });
-    }
-
-    pub(crate) fn awake(&mut self, m: M) {
-        if self.machines[m].asleep {
-            self.machines[m].asleep = false;
-            self.thaw(m);
         }
     }
 

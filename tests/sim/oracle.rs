@@ -1,7 +1,7 @@
 //! What is judged after every step: epochs that grow (P3), what must be durable before it is said, and the changes of
 //! leader that P2 counts.
 
-use crate::lan::Machine;
+use crate::machine::Machine;
 use crate::network::M;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tanist::claim::Claim;

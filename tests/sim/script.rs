@@ -1,6 +1,7 @@
 //! The verbs of the stories.
 
-use crate::lan::{Lan, PORT, S, Work};
+use crate::lan::{Lan, PORT, S};
+use crate::machine::Work;
 use crate::network::{M, Packet, Weather, address};
 use crate::oracle::Change;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! TCP as a host sees it: dials, what two kernels do for a connection, and pipes through a machine in between.
 
-use crate::lan::{Event, Lan, PORT, Pipe, Work};
+use crate::lan::{Lan, PORT};
+use crate::machine::{Event, Pipe, Work};
 use crate::network::{Conn, DIAL_MAX, End, FLOW_MAX, Flow, Item, M, Owner, SYN_AGAIN, Stage, pack};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;

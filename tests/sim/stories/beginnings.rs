@@ -1,6 +1,7 @@
 //! Sections 4 and 5: who one is, and how one begins.
 
-use crate::lan::{Lan, Work};
+use crate::lan::Lan;
+use crate::machine::Work;
 use crate::script::{ms, priority, s};
 use std::time::Duration;
 use tanist::event::Kind;

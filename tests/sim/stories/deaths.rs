@@ -1,7 +1,8 @@
 //! Sections 6 and 7: suspicion, the death of a leader, succession, election.
 
 use crate::disk::Trouble;
-use crate::lan::{Illness, Lan};
+use crate::lan::Lan;
+use crate::machine::Illness;
 use crate::script::{ms, s};
 use tanist::event::Kind;
 use tanist::protocol::RoleName;

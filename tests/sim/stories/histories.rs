@@ -1,7 +1,8 @@
 //! What `history` tells of a change of leader, on every machine that saw it: one story for each cause.
 
 use crate::disk::Trouble;
-use crate::lan::{Illness, Lan};
+use crate::lan::Lan;
+use crate::machine::Illness;
 use crate::network::M;
 use crate::script::{ms, s};
 use tanist::event::Cause;

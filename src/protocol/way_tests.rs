@@ -1,0 +1,103 @@
+//! Sentences of the protocol about the way to a leader through another member.
+
+use super::host_for_tests::{Hosted, address, hi_that_names_the_leader, sender};
+use super::*;
+use crate::event::Kind;
+use crate::message::{Frame, Open, Via};
+use crate::wire::samples;
+
+const I: Duration = Duration::from_millis(250);
+
+impl Hosted {
+    /// Number 3 is asked for the way to number 1.
+    fn asks_3_for_the_way(&mut self) -> ConnId {
+        let found = self.dials.iter().position(|(_, to)| *to == address(3));
+        let (conn, _) = self.dials.remove(found.expect("number 3 is dialled"));
+        self.step(Input::Connected { conn });
+        let asked =
+            |(c, frame): &(ConnId, Frame)| *c == conn && matches!(frame, Frame::Via(v) if v.to == samples::node(1));
+        assert!(self.sent.iter().any(asked));
+        conn
+    }
+
+    /// The way to number 1 through number 3 opens, and number 1 takes it in.
+    fn joins_through_3(&mut self) -> ConnId {
+        let conn = self.asks_3_for_the_way();
+        self.frame(conn, Frame::ViaReady);
+        self.frame(conn, Frame::Open(Open { from: sender(1), via: None }));
+        self.frame(conn, Frame::Joined(super::host_for_tests::joined(samples::claim(7, 1))));
+        conn
+    }
+
+    /// It has lost sight of its leader, and goes through number 3.
+    fn following_through_3() -> (Self, ConnId) {
+        let mut agent = Self::listening();
+        let hi = hi_that_names_the_leader(&agent);
+        agent.hears(3, hi);
+        let session = agent.joins_through_3();
+        agent.forget();
+        (agent, session)
+    }
+}
+
+/// §6: a Hi that names the leader which was taken for dead, from a member that reaches it, is followed: through it.
+#[test]
+fn a_silent_leader_that_a_member_reaches_is_followed_through_it() {
+    let mut agent = Hosted::following();
+    agent.run(I * 4);
+    assert_eq!(agent.times(Kind::LeaderLost), 1, "{:?}", agent.told);
+    assert!(agent.cast.iter().any(|(_, cast)| matches!(cast, Cast::Hello(_))), "it says Hello at once");
+    agent.dials.clear();
+    let hi = hi_that_names_the_leader(&agent);
+    agent.hears(3, hi);
+    agent.joins_through_3();
+    let status = agent.node.status();
+    assert_eq!((status.role, status.leader.map(|l| l.node)), (RoleName::Following, Some(samples::node(1))));
+}
+
+/// §6: a way through another is one hop long: who goes through another itself opens none.
+#[test]
+fn a_way_through_another_is_one_hop_long() {
+    let asked = |agent: &mut Hosted| {
+        let conn = ConnId(agent.accepted);
+        agent.accepted += 1;
+        agent.step(Input::Accepted { conn, from: address(9) });
+        agent.frame(conn, Frame::Via(Via { to: samples::node(1) }));
+        agent.sent.iter().any(|(c, frame)| *c == conn && matches!(frame, Frame::ViaFailed(_)))
+    };
+    let mut direct = Hosted::following();
+    assert!(!asked(&mut direct));
+    assert_eq!(direct.pipes, [address(1)]);
+    let (mut through, _) = Hosted::following_through_3();
+    assert!(asked(&mut through), "{:?}", through.sent);
+    assert_eq!(through.pipes, []);
+}
+
+/// §6: a refusal counts when it comes from the leader's own address. The member in between may have gone, or be unable to
+/// open the way: neither says anything about the leader.
+#[test]
+fn a_refusal_of_the_member_in_between_is_none_by_the_leader() {
+    for (how, its_own) in [(Closed::Refused, false), (Closed::Reset, false), (Closed::Refused, true)] {
+        let (mut agent, session) = Hosted::following_through_3();
+        agent.dials.clear();
+        agent.step(Input::Closed { conn: session, how: Closed::Reset });
+        let to = address(if its_own { 1 } else { 3 });
+        let question = agent.dials.iter().find(|(_, at)| *at == to).expect("it asks both ways").0;
+        agent.dials.retain(|(conn, _)| *conn != question);
+        agent.step(Input::Closed { conn: question, how });
+        assert_eq!(agent.times(Kind::LeaderLost), usize::from(its_own), "{how:?}: {:?}", agent.told);
+    }
+}
+
+/// §6: the member in between says that it cannot open the way: the leader is asked on, and an answer settles it.
+#[test]
+fn a_way_that_cannot_be_opened_is_no_answer() {
+    let (mut agent, session) = Hosted::following_through_3();
+    agent.dials.clear();
+    agent.step(Input::Closed { conn: session, how: Closed::Reset });
+    let way = agent.asks_3_for_the_way();
+    agent.frame(way, Frame::ViaFailed("no route to host".to_owned()));
+    assert_eq!(agent.times(Kind::LeaderLost), 0, "{:?}", agent.told);
+    agent.leader_answers();
+    assert_eq!((agent.times(Kind::LeaderLost), agent.times(Kind::LeaderAnswered)), (0, 1), "{:?}", agent.told);
+}

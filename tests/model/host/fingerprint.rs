@@ -1,0 +1,63 @@
+//! What tells a state from others.
+
+use super::*;
+
+impl World {
+    /// What tells this world from others.
+    pub(crate) fn print(&mut self) -> u128 {
+        let mut print = Print::default();
+        for m in 0..N {
+            if self.members[m].print == 0 {
+                let (value, names) = self.members[m].fingerprint();
+                let member = Rc::make_mut(&mut self.members[m]);
+                (member.print, member.names) = (value, names);
+            }
+            print.add(self.members[m].print);
+        }
+        let mut conns: Vec<(M, usize, &Conn)> =
+            self.conns.iter().map(|c| (c.ends[0].m, self.rank(c, 0), &**c)).collect();
+        conns.sort_by_key(|(m, rank, _)| (*m, *rank));
+        let (mut text, mut out) = (String::new(), Vec::new());
+        for (m, rank, conn) in conns {
+            let state =
+                (m, rank, conn.ends[1].m, self.rank(conn, 1), conn.ends.map(|e| e.open), conn.accepted, conn.dead);
+            text.clear();
+            write!(text, "{state:?}{:?}", conn.queues).expect("memory");
+            canonical(&text, Time(0), &self.members[m].names, &mut out);
+        }
+        print.text(&out);
+        self.casts.iter().for_each(|(_, _, p)| print.add(*p));
+        let counts = (self.crashes, self.breaks, self.handovers);
+        print.text(format!("{counts:?}{:?}", self.won).as_bytes());
+        print.value()
+    }
+
+    fn rank(&self, conn: &Conn, end: usize) -> usize {
+        let end = conn.ends[end];
+        self.members[end.m].names.conn(end.id.0)
+    }
+}
+
+impl Member {
+    fn fingerprint(&self) -> (u128, Names) {
+        let mut print = Print::default();
+        let mut names = Names::default();
+        let mut out = Vec::new();
+        let kept = (&self.durable.shown, &self.durable.promised, self.boots, self.claims, self.timers);
+        canonical(&format!("{kept:?}{:?}{:?}", self.said, self.promises), Time(0), &names, &mut out);
+        if let Some(process) = &self.process {
+            let text = format!("{:?}", process.node);
+            names = Names::of(&text);
+            canonical(&text, process.now, &names, &mut out);
+            for (_, writes) in &process.writes {
+                for write in writes.iter().filter(|w| matches!(w, Write::Shown(_) | Write::Promised(_))) {
+                    out.extend_from_slice(format!("{write:?}").as_bytes());
+                }
+                out.push(b';');
+            }
+        }
+        print.text(&out);
+        // Zero says that it is not known.
+        (print.value() | 1, names)
+    }
+}
