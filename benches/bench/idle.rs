@@ -22,11 +22,14 @@ const ROWS: [(&str, Option<f64>, Option<f64>); 9] = [
     ("proportional memory, MB", Some(5.0), Some(5.0)),
     ("IPv4 datagrams a second", Some(BEATS * 1.05), Some(0.05)),
     ("IPv6 datagrams a second", Some(BEATS * 1.05), Some(0.05)),
-    ("TCP packets a second", None, None),
+    ("TCP packets a second", None, Some(1.05)),
     ("TCP packets a second that carry something", None, Some(1.05)),
     ("all packets a second", None, None),
     ("bytes a second", None, None),
 ];
+
+/// What a thread that only reads takes.
+const READER: &str = "a thread that only reads";
 
 /// How long it is watched, in seconds.
 fn seconds() -> usize {
@@ -54,10 +57,13 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
         cost::count(&all).await;
         let ran = |pids: &[i32]| pids.iter().map(|pid| cost::processor(*pid)).collect::<Result<Vec<_>, _>>();
         let before = ran(&pids)?;
+        let reader = cost::reader(seconds());
         stage.lan.quiet(Duration::from_secs(seconds() as u64)).await;
         let after = ran(&pids)?;
         let packets = cost::counted().await;
         let during = seconds() as f64;
+        let read = reader.join().map_err(|_| "the reader ended")?;
+        figure(&scene.name, READER, read / during * 100.0);
         for (i, machine) in all.iter().enumerate() {
             let of = format!("{}: {}", scene.name, if *machine == reign.leader { "leader" } else { "follower" });
             let (resident, share) = cost::memory(pids[i])?;
@@ -119,6 +125,12 @@ pub(crate) fn run() -> Result<(), String> {
     let command = format!("cargo bench --bench idle ({} s)", seconds());
     let text = format!("{}\n{}", machine::described(&command), table.markdown());
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.0).collect();
-    let text = format!("{text}\nThe switch counted: {}. Of several followers, the most costly.\n", kinds.join(", "));
+    let read = figures.iter().filter(|figure| figure.what == READER).map(|figure| figure.value);
+    let text = format!(
+        "{text}\nThe switch counted: {}. Of several followers, the most costly. A thread that does nothing but read as many \
+         datagrams as a follower hears took {} % of a core here.\n",
+        kinds.join(", "),
+        read.map(short).collect::<Vec<_>>().join(" and "),
+    );
     docs::part("idle", &text)
 }

@@ -101,7 +101,7 @@ impl Node {
             }
             return Err(format!("a handover to {} is under way", self.base.name(h.to.id)));
         }
-        if l.check.is_some() || l.renewing.is_some() || l.yielding.is_some() {
+        if l.check.is_some() || l.renewing.is_some() || l.bound_to(self.base.now).is_some() {
             return Err("this machine is making sure that it still leads; try again".to_owned());
         }
         self.hand_over(target, Cause::Handover, false);

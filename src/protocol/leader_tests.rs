@@ -51,7 +51,7 @@ impl Hosted {
     }
 
     /// Whom it asked to take over, in order, on which sessions.
-    fn abdicated_on(&self) -> Vec<ConnId> {
+    pub(super) fn abdicated_on(&self) -> Vec<ConnId> {
         let to = |(conn, frame): &(ConnId, Frame)| matches!(frame, Frame::Abdicate(_)).then_some(*conn);
         self.sent.iter().filter_map(to).collect()
     }

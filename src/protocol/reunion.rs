@@ -33,9 +33,7 @@ impl Node {
         let now = self.base.now;
         let known = super::base::localised(known, from);
         let Role::Leading(l) = &mut self.role else { return };
-        if l.yielding
-            .is_some_and(|(to, until)| to.node == known.claim.node && known.claim.epoch > l.claim.epoch && now < until)
-        {
+        if l.bound_to(now) == Some(known.claim.node) && known.claim.epoch > l.claim.epoch {
             self.tell_yield(&known);
             return self.yield_role(known, reporter, false);
         }
@@ -209,7 +207,7 @@ impl Node {
         let now = self.base.now;
         let Some(mine) = self.values(None) else { return };
         let Role::Leading(l) = &mut self.role else { return };
-        let bound = l.yielding.filter(|(_, until)| now < *until).map(|(to, _)| to.node);
+        let bound = l.bound_to(now);
         if bound.is_some_and(|to| to != theirs.claim.node) {
             // It is decided already; whoever comes now meets the one that stays.
             return;

@@ -51,6 +51,20 @@ fn a_decider_that_yields_is_bound() {
     assert_eq!(leader.decided_on(second), [Decided { stays: four, yields: own }]);
 }
 
+/// §9: whom it yielded to was never heard of again: it leads on, and hands over when it is asked to.
+#[test]
+fn a_decider_whose_word_binds_no_more_hands_over() {
+    let (mut leader, [three, _]) = Hosted::leading_with([3, 4]);
+    let first = leader.is_met_by(5, samples::claim(90, 5), 9);
+    assert_eq!(leader.decided_on(first).len(), 1);
+    leader.step(Input::Closed { conn: first, how: Closed::Reset });
+    leader.step(Input::Handover { request: 1, to: None });
+    assert_eq!(leader.abdicated_on(), [], "it is bound");
+    leader.run(Duration::from_millis(751));
+    leader.step(Input::Handover { request: 2, to: None });
+    assert_eq!(leader.abdicated_on(), [three]);
+}
+
 /// §9: a leader that yields tells its followers where to go.
 #[test]
 fn who_yields_tells_its_followers_where_to_go() {

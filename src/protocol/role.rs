@@ -331,6 +331,13 @@ pub(super) struct Held {
     pub(super) due: Time,
 }
 
+impl Leading {
+    /// Whom this leader has told that it yields, for as long as that binds it (§9).
+    pub(super) fn bound_to(&self, now: Time) -> Option<Node> {
+        self.yielding.filter(|(_, until)| now < *until).map(|(to, _)| to.node)
+    }
+}
+
 /// Another leader.
 #[derive(Clone, Debug)]
 pub(super) struct Other {

@@ -164,7 +164,7 @@ impl Node {
         f.relay = via;
         let name = joined.story.name.clone();
         f.name.clone_from(&name);
-        for conn in others.into_iter().chain(old) {
+        for conn in others {
             self.base.close(conn);
         }
         self.new_reign(joined.claim, joined.story);
@@ -176,6 +176,11 @@ impl Node {
         }
         // It counts from the moment that this agent speaks after the answer.
         self.ping_now();
+        // Not before: to the leader, who hangs up is gone.
+        if let Some(old) = old {
+            self.base.close(old);
+            self.requests_lost();
+        }
         self.ask_handovers();
     }
 

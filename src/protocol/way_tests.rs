@@ -1,9 +1,9 @@
 //! Sentences of the protocol about the way to a leader through another member.
 
-use super::host_for_tests::{Hosted, address, hi_that_names_the_leader, sender};
+use super::host_for_tests::{Hosted, address, hi_that_names_the_leader, joined, sender};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Frame, Open, Via};
+use crate::message::{Frame, Open, Pong, Via};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -25,7 +25,7 @@ impl Hosted {
         let conn = self.asks_3_for_the_way();
         self.frame(conn, Frame::ViaReady);
         self.frame(conn, Frame::Open(Open { from: sender(1), via: None }));
-        self.frame(conn, Frame::Joined(super::host_for_tests::joined(samples::claim(7, 1))));
+        self.frame(conn, Frame::Joined(joined(samples::claim(7, 1))));
         conn
     }
 
@@ -35,7 +35,7 @@ impl Hosted {
         let hi = hi_that_names_the_leader(&agent);
         agent.hears(3, hi);
         let session = agent.joins_through_3();
-        agent.forget();
+        agent.told.clear();
         (agent, session)
     }
 }
@@ -100,4 +100,31 @@ fn a_way_that_cannot_be_opened_is_no_answer() {
     assert_eq!(agent.times(Kind::LeaderLost), 0, "{:?}", agent.told);
     agent.leader_answers();
     assert_eq!((agent.times(Kind::LeaderLost), agent.times(Kind::LeaderAnswered)), (0, 1), "{:?}", agent.told);
+}
+
+/// §6: the direct way opens again: the leader hears the member there before it hears that the other session ended, or it
+/// would take the member for gone; what was asked on the other session is answered.
+#[test]
+fn who_goes_direct_again_speaks_before_it_hangs_up() {
+    let (mut agent, session) = Hosted::following_through_3();
+    agent.dials.clear();
+    while agent.dials.is_empty() {
+        let seq = agent.sent.iter().rev().find_map(|(_, frame)| match frame {
+            Frame::Ping(ping) => Some(ping.seq),
+            _ => None,
+        });
+        agent.frame(session, Frame::Pong(Pong { seq: seq.expect("it speaks"), held_us: 0 }));
+        agent.run(I / 4);
+    }
+    agent.step(Input::Handover { request: 5, to: None });
+    agent.leader_answers();
+    let direct = agent.connects(1);
+    assert!(!agent.closed.contains(&session));
+    let outputs =
+        agent.node.step(agent.now, Input::Frame { conn: direct, frame: Frame::Joined(joined(samples::claim(7, 1))) });
+    let place = |of: &dyn Fn(&Output) -> bool| outputs.iter().position(of).expect("it is done");
+    let speaks = place(&|o| matches!(o, Output::Send { conn, frame: Frame::Ping(_) } if *conn == direct));
+    let hangs_up = place(&|o| matches!(o, Output::Close { conn } if *conn == session));
+    assert!(speaks < hangs_up, "{outputs:?}");
+    place(&|o| matches!(o, Output::Reply { request: 5, refused: Some(_) }));
 }

@@ -226,13 +226,25 @@ impl<'a> Chaos<'a> {
         self.lan.ip(machine, &change).await;
     }
 
-    /// Asks for a handover, and does not wait for what comes of it.
-    fn hand_over(&mut self, asked: usize) {
+    /// Asks for a handover, and does not wait for what comes of it. With `insists`, whoever is told to try again does.
+    fn hand_over(&mut self, asked: usize, insists: bool) {
         self.fault(&format!("pc-{asked} is asked for a handover"));
         let client = self.lan.client(asked);
         self.handovers.push(tokio::spawn(async move {
-            // Refusals have their reasons here; and a question that was lost with its session stays without an answer.
-            let _ = tokio::time::timeout(2 * SETTLE, client.handover(None)).await;
+            loop {
+                // Refusals have their reasons here; and a question that was lost with its session stays without an answer.
+                let answer = tokio::time::timeout(2 * SETTLE, client.handover(None)).await;
+                match answer {
+                    Ok(Err(why)) if insists => {
+                        eprintln!("pc-{asked} refuses to hand over: {why}");
+                        if !why.to_string().contains("try again") {
+                            return;
+                        }
+                    }
+                    _ => return,
+                }
+                tokio::time::sleep(SETTLE / 10).await;
+            }
         }));
     }
 

@@ -54,9 +54,9 @@ impl View {
         }
         match event.event.as_str() {
             "started" => (self.role, self.leader, self.via) = (Role::Listening, None, None),
-            "listening" => (self.role, self.leader) = (Role::Listening, None),
-            "claiming" => (self.role, self.leader) = (Role::Claiming, None),
-            "leader-lost" => self.leader = None,
+            "listening" => (self.role, self.leader, self.via) = (Role::Listening, None, None),
+            "claiming" => (self.role, self.leader, self.via) = (Role::Claiming, None, None),
+            "leader-lost" => (self.leader, self.via) = (None, None),
             "following" => {
                 (self.role, self.leader) = (Role::Following, event.text_field("leader").map(str::to_owned));
             }

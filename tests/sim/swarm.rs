@@ -69,8 +69,10 @@ struct Plan {
 }
 
 fn plan(dice: &mut Dice) -> Plan {
-    let members = usize::try_from(dice.between(2, 12)).expect("small");
+    let (least, most) = if crowds() { (20, 60) } else { (2, 12) };
+    let members = usize::try_from(dice.between(least, most)).expect("small");
     let heartbeat = match dice.below(100) {
+        _ if crowds() => 250,
         0 => 5,
         1..=2 => 20,
         3..=8 => 100,
@@ -278,6 +280,11 @@ impl Run {
             _ => n,
         }
     }
+}
+
+/// TANIST_CROWD=1: offices of 20 to 60 instead of 2 to 12.
+fn crowds() -> bool {
+    number("TANIST_CROWD") == Some(1)
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -109,7 +109,7 @@ impl Chaos<'_> {
                 return After::Successor;
             }
             "a handover" => {
-                self.hand_over(one);
+                self.hand_over(one, true);
                 let what = format!("somebody took over from {}", name(leader));
                 let begun = before.epoch;
                 self.lan

@@ -84,7 +84,7 @@ impl Chaos<'_> {
                 1
             }
             "handover" => {
-                self.hand_over(one);
+                self.hand_over(one, false);
                 1
             }
             "cable" => {
