@@ -172,7 +172,7 @@ impl Base {
 
     /// The highest epoch that this agent has promised or shown.
     pub(super) fn highest(&self) -> u64 {
-        self.shown_epoch().max(self.promised.map_or(0, |p| p.claim.epoch))
+        self.showing().map_or(0, |c| c.epoch).max(self.promised.map_or(0, |p| p.claim.epoch))
     }
 
     /// Takes note of a claim heard of on a connection. False when its epoch cannot be believed (§7).
@@ -210,9 +210,18 @@ impl Base {
         Claim { epoch, at, node: self.me.node }
     }
 
+    /// What is shown, or will be after a crash at the latest, once the disk has done what it was given.
+    pub(super) fn showing(&self) -> Option<Claim> {
+        let begun = self.writes.values().filter_map(|(_, then)| match then {
+            Then::Show(claim) | Then::Shown(claim) | Then::Reign(claim) => Some(*claim),
+            Then::Nothing | Then::Say { .. } | Then::OwnVoice(_) => None,
+        });
+        self.shown.into_iter().chain(begun).max_by_key(|claim| claim.epoch)
+    }
+
     /// Whether a reign can be shown: it is above what was shown, or the same (§9).
     pub(super) fn acceptable(&self, claim: Claim) -> bool {
-        self.shown.is_none_or(|s| claim == s || claim.epoch > s.epoch)
+        self.showing().is_none_or(|s| claim == s || claim.epoch > s.epoch)
     }
 
     // ---- the disk

@@ -91,7 +91,25 @@ impl Node {
             self.base.warn(Kind::IntruderIgnored, text.to_owned(), vec![]);
             return false;
         }
-        self.renamed.push(now);
+        self.take_new_id();
+        true
+    }
+
+    /// Of two leaders with one id the one that yields takes a new one (§4), however often that was: while both have the
+    /// id, both lead. Leaders meet once in [`limits::MEET`], and so often it is done.
+    pub(super) fn yields_to_double(&mut self) -> bool {
+        let lately = self.renamed.last().is_some_and(|at| self.base.now.since(*at) < limits::MEET);
+        if !lately {
+            self.take_new_id();
+        }
+        !lately
+    }
+
+    fn take_new_id(&mut self) {
+        if self.renamed.len() >= limits::NEW_IDS {
+            self.renamed.remove(0);
+        }
+        self.renamed.push(self.base.now);
         let old = self.base.me.node.id;
         let id = self.base.random_id();
         self.base.me.node.id = id;
@@ -108,6 +126,5 @@ impl Node {
         if !matches!(self.role, Role::Leading(_)) {
             self.listen_anew();
         }
-        true
     }
 }

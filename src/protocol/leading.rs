@@ -254,11 +254,8 @@ impl Node {
             // A reign of its own is on its way to the disk: nothing below it can be shown any more. They meet again.
             return;
         }
-        if known.claim.node.id == self.base.me.node.id {
-            // Of two leaders with one id the one that yields takes a new one (§4).
-            if !self.cloned() {
-                return;
-            }
+        if known.claim.node.id == self.base.me.node.id && !self.yields_to_double() {
+            return;
         }
         let conn = self.open_conn(known.claim.node);
         let Role::Leading(l) = &self.role else { return };

@@ -38,7 +38,7 @@ pub struct Node {
     pub(super) canvass: Option<Box<super::role::Canvassing>>,
     /// The reign that yielded to this agent last.
     pub(super) met_last: Option<crate::claim::Claim>,
-    /// When this agent took new ids. Bound: [`limits::NEW_IDS`].
+    /// When this agent took new ids, the last ones. Bound: [`limits::NEW_IDS`].
     pub(super) renamed: Vec<Time>,
     /// When it last asked whose its id is.
     pub(super) clone_asked: Option<Time>,

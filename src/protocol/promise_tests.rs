@@ -1,7 +1,7 @@
 //! A durable promise vouches for the reign that was promised: it is shown without another write, and what a crash may have
 //! cut off counts as shown (protocol §3, P3).
 
-use super::host_for_tests::{Disk, Hosted, beat};
+use super::host_for_tests::{Disk, Hosted, beat, joined};
 use super::*;
 use crate::message::Says;
 use crate::wire::samples;
@@ -111,4 +111,28 @@ fn a_promise_in_vain_is_not_taken_for_shown() {
         agent.hears(3, beat(claim, 1));
         assert_eq!(shown(&agent), Some(if late { 7 } else { 8 }));
     }
+}
+
+/// P3: a reign on its way to the disk may be shown after a crash. Another one of its epoch is not begun beside it: the
+/// leader that offers it is told, and begins a new one.
+#[test]
+fn a_reign_on_its_way_to_the_disk_counts_as_shown() {
+    let mut agent = Hosted::listening();
+    agent.disk = Disk::Hangs;
+    let (first, second) = (samples::claim(9, 1), samples::claim(9, 3));
+    agent.hears(1, beat(first, 2));
+    let session = agent.connects(1);
+    agent.frame(session, Frame::Joined(joined(first)));
+    agent.loses_its_leader();
+    agent.hears(3, beat(second, 2));
+    let session = agent.connects(3);
+    agent.frame(session, Frame::Joined(joined(second)));
+    // An elector of the same epoch is not backed either.
+    let elector = agent.canvassed_by(4, samples::claim(9, 4));
+    assert!(!matches!(agent.voted(elector), Some(Says::Backed(_))), "{:?}", agent.voted(elector));
+    agent.released();
+    assert_eq!((agent.durable.shown, agent.restarts().node.status().shown), (Some(first), Some(first)));
+    assert_eq!(agent.node.status().shown, Some(first));
+    let told = |frame: &Frame| matches!(frame, Frame::Join(join) if join.claim == second && join.shown == Some(first));
+    assert!(agent.sent.iter().any(|(_, frame)| told(frame)), "{:?}", agent.sent);
 }

@@ -2,7 +2,8 @@
 
 use super::host_for_tests::{Disk, Hosted, address, sender};
 use super::*;
-use crate::message::{Decided, Meet};
+use crate::ident::BootId;
+use crate::message::{Decided, Meet, Sender};
 use crate::wire::samples;
 
 impl Hosted {
@@ -97,4 +98,25 @@ fn nobody_yields_while_a_reign_of_its_own_is_written() {
     let status = leader.node.status();
     assert_eq!((status.role, status.shown.map(|c| c.epoch)), (RoleName::Leading, Some(21)));
     assert!(leader.sent.iter().any(|(c, frame)| *c == newcomer && matches!(frame, Frame::Joined(_))));
+}
+
+/// §4: of two leaders with one id the one that yields takes a new one, and if it has taken many: once in 1 s.
+#[test]
+fn a_leader_that_yields_to_its_double_takes_a_new_id_however_often_that_was() {
+    let mut leader = Hosted::leading();
+    let mut ids = std::collections::BTreeSet::from([leader.id()]);
+    for round in 1..=6 {
+        let own = leader.node.status().shown.expect("it leads");
+        let node = Ident { id: leader.id(), boot: BootId(600 + round) };
+        let double = Claim { node, ..samples::claim(20 + 10 * round, 9) };
+        leader.run(limits::MEET);
+        let conn = leader.accepts(Sender { node, ..sender(9) }, address(9));
+        leader.meets(conn, double, 5);
+        leader.frame(conn, Frame::Decided(Decided { stays: double, yields: own }));
+        assert_eq!(leader.node.status().role, RoleName::Following);
+        ids.insert(leader.id());
+        assert_eq!(ids.len(), 1 + round as usize, "a new one each time");
+        leader.run(Duration::from_secs(20));
+        assert_eq!(leader.node.status().role, RoleName::Leading, "the other was never heard of again");
+    }
 }

@@ -103,7 +103,7 @@ impl Node {
         };
         Frame::Join(Join {
             claim,
-            shown: self.base.shown,
+            shown: self.base.showing(),
             priority: self.base.settings.priority,
             version: self.base.version.clone(),
             holding: Holding::default(),

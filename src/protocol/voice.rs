@@ -128,7 +128,7 @@ impl Node {
             fit: self.may_lead() && Holding::default().whole,
             promised: self.base.promised,
             recent: self.base.promised_at.0 > 0 && since <= self.base.settings.after_canvass(),
-            shown: self.base.shown,
+            shown: self.base.showing(),
             heard: self.base.heard_epoch,
         };
         let says = match judge(judge_by, claim, canvass.holding.whole) {

@@ -294,10 +294,11 @@ fn number(name: &str) -> Option<u64> {
 /// Seeds that found something once: a clone of the bridge behind it; dead ids at living addresses; a relay's answer drowned
 /// by others; a silence taken for a black hole; lost packets on a way through another; a doubt without an end; leaders
 /// whose only way to each other is their double; a dial for the direct way that outlived its session; a new
-/// reign that was won and could not be written.
-const KEPT: [u64; 22] = [
+/// reign that was won and could not be written; a machine that was cloned too often to believe it; two reigns of one epoch
+/// on their way to the disk.
+const KEPT: [u64; 24] = [
     11, 115, 313, 366, 460, 1248, 1446, 2258, 2892, 3591, 3726, 6516, 7281, 8006, 8425, 8722, 8908, 8967, 24113, 30295,
-    34404, 39015,
+    34404, 39015, 120031, 131992,
 ];
 
 /// Every seed that broke a promise once, again.
