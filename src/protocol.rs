@@ -26,6 +26,7 @@ mod clone;
 mod conns;
 mod directory;
 mod discovery;
+mod durable;
 mod election;
 mod following;
 mod frames;

@@ -74,12 +74,12 @@ pub(super) struct Base {
     /// How long this agent has been in the cluster's list already, and since when that is counted.
     pub(super) seniority: (Duration, Time),
     /// Writes under way, oldest first. Bound: [`limits::WRITES`].
-    writes: BTreeMap<Ticket, (Time, Then)>,
+    pub(super) writes: BTreeMap<Ticket, (Time, Then)>,
     /// Writes that found no room in this step. Bound: one step's.
     pub(super) refused: Vec<Then>, // bound: WRITES
     /// How often others have caused an event of a kind, and since when that is counted.
     told: BTreeMap<Kind, (Time, u32)>, // bound: the words of KIND
-    last_ticket: u64,
+    pub(super) last_ticket: u64,
     last_nonce: u64,
     pub(super) beat_seq: u64,
     draws: ChaCha8Rng,
@@ -222,74 +222,6 @@ impl Base {
     /// Whether a reign can be shown: it is above what was shown, or the same (§9).
     pub(super) fn acceptable(&self, claim: Claim) -> bool {
         self.showing().is_none_or(|s| claim == s || claim.epoch > s.epoch)
-    }
-
-    // ---- the disk
-
-    pub(super) fn persist(&mut self, writes: Vec<Write>, then: Then) {
-        if self.writes.len() >= limits::WRITES {
-            // A disk that has hung for so long: what waits for it does not happen.
-            return self.refused.push(then);
-        }
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        self.writes.insert(ticket, (self.now, then));
-        self.out.push(Output::Persist { ticket, writes });
-    }
-
-    /// Whether one more write that is not vital may be begun.
-    pub(super) fn disk_has_room(&self) -> bool {
-        self.writes.len() < limits::WRITES / 2
-    }
-
-    pub(super) fn written(&mut self, ticket: Ticket) -> Option<Then> {
-        self.writes.remove(&ticket).map(|(_, then)| then)
-    }
-
-    /// The age of the oldest write under way.
-    pub(super) fn store_age(&self) -> Duration {
-        self.writes.values().next().map_or(Duration::ZERO, |(began, _)| self.now.since(*began))
-    }
-
-    pub(super) fn store_stuck(&self) -> bool {
-        self.store_age() > self.settings.store_age()
-    }
-
-    /// Begins to make a promise durable. In memory it counts at once, so that nothing else is promised meanwhile.
-    pub(super) fn promise(&mut self, promise: Promise, then: Then) {
-        // The promise that vouched for what is shown goes: that is durable with the new one at the latest.
-        let mut writes = self.show_kept();
-        self.promised = Some(promise);
-        self.promised_at = self.now;
-        (self.promise_kept, self.promise_begun) = (None, promise.may_be_shown());
-        writes.push(Write::Promised(promise));
-        self.persist(writes, then);
-    }
-
-    /// What makes durable what is shown, if that is not yet.
-    pub(super) fn show_kept(&self) -> Vec<Write> {
-        self.shown.filter(|_| self.shown != self.shown_kept).map(Write::Shown).into_iter().collect()
-    }
-
-    /// A promise is durable: from now on it vouches for the reign, which is shown without another write (P3).
-    pub(super) fn promise_durable(&mut self, claim: Claim) {
-        self.promise_begun = self.promise_begun.filter(|begun| *begun != claim);
-        if self.promised.and_then(|p| p.may_be_shown()) == Some(claim) {
-            self.promise_kept = Some(claim);
-        }
-    }
-
-    /// A promise whose reign did not begin in time vouches for nothing: a restart must not take it for shown.
-    pub(super) fn end_promise(&mut self) {
-        let (now, time) = (self.now, self.settings.after_canvass());
-        let epoch = self.shown_epoch();
-        let kept = self.promise_kept;
-        let vain = |p: &Promise| kept == Some(p.claim) && p.claim.epoch > epoch;
-        if let Some(promise) = self.promised.filter(|p| vain(p) && now.since(self.promised_at) > time) {
-            let promise = Promise { over: true, ..promise };
-            (self.promised, self.promise_kept) = (Some(promise), None);
-            self.persist(vec![Write::Promised(promise)], Then::Nothing);
-        }
     }
 
     // ---- what users are told

@@ -24,6 +24,7 @@ impl Node {
             return;
         }
         self.count_anew();
+        self.base.excuse(gap);
         if gap <= self.base.settings.large_gap() {
             return;
         }

@@ -222,3 +222,18 @@ fn a_leader_whose_handover_failed_claims_the_next_epoch() {
         assert!(leader.sent.iter().any(tells), "{:?}", leader.sent);
     }
 }
+
+/// §6: a write is not older for the time in which this process stood still: after that the disk has its 2 s.
+#[test]
+fn a_write_is_no_older_for_an_own_stall() {
+    let mut leader = Hosted::leading();
+    leader.disk = Disk::Hangs;
+    leader.is_to_begin_a_new_reign();
+    leader.run(Duration::from_millis(100));
+    leader.at(leader.now.time + Duration::from_secs(5));
+    leader.step(Input::Tick);
+    leader.run(Duration::from_millis(1_700));
+    assert_eq!(leader.times(Kind::StoreTrouble), 0, "{:?}", leader.told);
+    leader.run(Duration::from_millis(1_500));
+    assert_eq!(leader.times(Kind::StoreTrouble), 1, "{:?}", leader.told);
+}
