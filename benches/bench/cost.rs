@@ -3,9 +3,6 @@
 use super::commands::nft;
 use super::net::port;
 use std::fs;
-use std::os::unix::net::UnixDatagram;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 /// Time on a processor since the process began, in seconds: of all its threads.
 ///
@@ -20,30 +17,6 @@ pub(crate) fn processor(pid: i32) -> Result<f64, String> {
         nanoseconds += text.split(' ').next().and_then(|ran| ran.parse::<f64>().ok()).unwrap_or(0.0);
     }
     Ok(nanoseconds / 1e9)
-}
-
-/// A thread that reads as many datagrams as a follower hears (two every 250 ms, and an answer every second), for so many
-/// seconds, and does nothing with them: what this machine takes for that at least, in seconds on a processor.
-pub(crate) fn reader(during: usize) -> JoinHandle<f64> {
-    let (mouth, ear) = UnixDatagram::pair().expect("a pair of sockets");
-    thread::spawn(move || {
-        for quarter in 0..during * 4 {
-            thread::sleep(Duration::from_millis(250));
-            for _ in 0..if quarter % 4 == 0 { 3 } else { 2 } {
-                mouth.send(&[7; 100]).expect("somebody listens");
-            }
-        }
-        mouth.send(&[]).expect("somebody listens");
-    });
-    thread::spawn(move || {
-        let ran = || {
-            let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-            text.split(' ').next().and_then(|ran| ran.parse::<f64>().ok()).unwrap_or(f64::NAN)
-        };
-        let (begun, mut heard) = (ran(), [0; 200]);
-        while ear.recv(&mut heard).is_ok_and(|length| length > 0) {}
-        (ran() - begun) / 1e9
-    })
 }
 
 /// Resident memory, and this process's share of what it shares with others, in megabytes (10⁶ bytes).

@@ -1,5 +1,6 @@
 //! What an agent costs while nothing happens: processor, memory, packets.
 
+use super::bare;
 use super::cost::{self, KINDS};
 use super::faults::Stage;
 use super::lan::Lan;
@@ -28,8 +29,9 @@ const ROWS: [(&str, Option<f64>, Option<f64>); 9] = [
     ("bytes a second", None, None),
 ];
 
-/// What a thread that only reads takes.
+/// What a thread that only reads takes, and a process that only sends.
 const READER: &str = "a thread that only reads";
+const SENDER: &str = "a process that only sends";
 
 /// How long it is watched, in seconds.
 fn seconds() -> usize {
@@ -57,13 +59,15 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
         cost::count(&all).await;
         let ran = |pids: &[i32]| pids.iter().map(|pid| cost::processor(*pid)).collect::<Result<Vec<_>, _>>();
         let before = ran(&pids)?;
-        let reader = cost::reader(seconds());
+        let reader = bare::reader(seconds());
         stage.lan.quiet(Duration::from_secs(seconds() as u64)).await;
         let after = ran(&pids)?;
         let packets = cost::counted().await;
         let during = seconds() as f64;
         let read = reader.join().map_err(|_| "the reader ended")?;
         figure(&scene.name, READER, read / during * 100.0);
+        let sent = bare::sender(reign.leader, seconds()).await?;
+        figure(&scene.name, SENDER, sent / during * 100.0);
         for (i, machine) in all.iter().enumerate() {
             let of = format!("{}: {}", scene.name, if *machine == reign.leader { "leader" } else { "follower" });
             let (resident, share) = cost::memory(pids[i])?;
@@ -125,12 +129,17 @@ pub(crate) fn run() -> Result<(), String> {
     let command = format!("cargo bench --bench idle ({} s)", seconds());
     let text = format!("{}\n{}", machine::described(&command), table.markdown());
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.0).collect();
-    let read = figures.iter().filter(|figure| figure.what == READER).map(|figure| figure.value);
+    let bare = |what: &str| {
+        let values = figures.iter().filter(|figure| figure.what == what).map(|figure| short(figure.value));
+        values.collect::<Vec<_>>().join(" and ")
+    };
     let text = format!(
         "{text}\nThe switch counted: {}. Of several followers, the most costly. A thread that does nothing but read as many \
-         datagrams as a follower hears took {} % of a core here.\n",
+         datagrams as a follower hears took {} % of a core here, and a process on the leader's machine that does nothing but \
+         send its heartbeats {} %: the virtual switch works in the sender's time.\n",
         kinds.join(", "),
-        read.map(short).collect::<Vec<_>>().join(" and "),
+        bare(READER),
+        bare(SENDER),
     );
     docs::part("idle", &text)
 }
