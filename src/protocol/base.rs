@@ -210,20 +210,6 @@ impl Base {
         Claim { epoch, at, node: self.me.node }
     }
 
-    /// What is shown, or will be after a crash at the latest, once the disk has done what it was given.
-    pub(super) fn showing(&self) -> Option<Claim> {
-        let begun = self.writes.values().filter_map(|(_, then)| match then {
-            Then::Show(claim) | Then::Shown(claim) | Then::Reign(claim) => Some(*claim),
-            Then::Nothing | Then::Say { .. } | Then::OwnVoice(_) => None,
-        });
-        self.shown.into_iter().chain(begun).max_by_key(|claim| claim.epoch)
-    }
-
-    /// Whether a reign can be shown: it is above what was shown, or the same (§9).
-    pub(super) fn acceptable(&self, claim: Claim) -> bool {
-        self.showing().is_none_or(|s| claim == s || claim.epoch > s.epoch)
-    }
-
     // ---- what users are told
 
     pub(super) fn tell(&mut self, kind: Kind, level: Level, cause: Option<Cause>, text: String, fields: Fields) {

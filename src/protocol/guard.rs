@@ -350,7 +350,8 @@ impl Node {
         }
     }
 
-    /// Once a second, a quarter later when nothing happens: the store's age, members to remember and to forget, connections that ask for nothing.
+    /// Once a second, a quarter later when nothing happens: the store's age, members to remember and to forget, connections
+    /// that ask for nothing.
     pub(super) fn house_due(&mut self) {
         let now = self.base.now;
         self.base.timers.set(Timer::House, now + limits::HOUSE * 5 / 4);
