@@ -69,7 +69,8 @@ struct Common {
     tasks: TaskTracker,
 }
 
-/// The loop's end of a connection. Dropping it lets the task send what it was given, then close.
+/// The loop's end of a connection. Dropping it lets the task send what it was given, then close; [`Handle::release`]
+/// does so too, except for a dial that is still under way.
 #[derive(Debug)]
 pub(super) struct Handle {
     orders: mpsc::Sender<Order>, // bound: FRAMES
@@ -78,6 +79,8 @@ pub(super) struct Handle {
     cut: CancellationToken,
     /// Who opened it; none for a dial.
     opened_by: Option<IpAddr>,
+    /// It is open, and the loop knows it.
+    open: bool,
 }
 
 impl Handle {
@@ -85,7 +88,7 @@ impl Handle {
         let (orders, queue) = mpsc::channel(FRAMES);
         let (waiting, cut) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let task = Task { common, conn, queue, waiting: waiting.clone(), cut: cut.clone() };
-        (Handle { orders, waiting, cut, opened_by }, task)
+        (Handle { orders, waiting, cut, opened_by, open: opened_by.is_some() }, task)
     }
 
     /// False when too much waits already. A task that has ended has said so, or is about to.
@@ -98,6 +101,14 @@ impl Handle {
     /// Ends it at once.
     fn cut(&self) {
         self.cut.cancel();
+    }
+
+    /// Lets it send what it was given, then close. A dial that is given up says nothing any more: its kernel may get
+    /// through a second later, and what it was to say was of its time.
+    fn release(self) {
+        if !self.open {
+            self.cut();
+        }
     }
 }
 
@@ -137,7 +148,11 @@ impl Sessions {
                 self.table.insert(conn, handle);
                 (Some(Input::Accepted { conn, from }), Some(Input::Frame { conn, frame: first }))
             }
-            Report::Connected(conn) => (self.table.contains_key(&conn).then_some(Input::Connected { conn }), None),
+            Report::Connected(conn) => {
+                let Some(handle) = self.table.get_mut(&conn) else { return (None, None) };
+                handle.open = true;
+                (Some(Input::Connected { conn }), None)
+            }
             Report::Frame(conn, frame) => {
                 (self.table.contains_key(&conn).then_some(Input::Frame { conn, frame }), None)
             }
@@ -174,9 +189,11 @@ impl Sessions {
         Some(Input::Closed { conn, how: Closed::Local })
     }
 
-    /// Sends what was given, then closes.
+    /// Sends what was given, then closes. Of a dial that is still under way nothing is sent.
     pub(super) fn close(&mut self, conn: ConnId) {
-        self.table.remove(&conn);
+        if let Some(handle) = self.table.remove(&conn) {
+            handle.release();
+        }
     }
 
     /// Connects this connection to another member, and copies bytes from then on.
@@ -188,9 +205,9 @@ impl Sessions {
         Some(Input::Closed { conn, how: Closed::Local })
     }
 
-    /// Closes everything, and waits until what was given is sent.
+    /// Closes everything, and waits until what was given is sent. Dials that are under way are given up.
     pub(super) async fn end(self) {
-        drop(self.table);
+        self.table.into_values().for_each(Handle::release);
         self.common.tasks.close();
         self.common.tasks.wait().await;
     }

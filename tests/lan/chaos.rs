@@ -32,6 +32,9 @@ const SECONDS: u64 = 20;
 /// A round without its calm, at most.
 const ROUND: Duration = Duration::from_secs(30);
 
+/// So many of its last faults are named by a run that fails; its seed says the others.
+const LAST: usize = 30;
+
 /// Notes of agents that nothing here is a reason for.
 const UNHEARD_OF: [&str; 4] = ["clone-detected", "intruder-ignored", "store-trouble", "cluster-full"];
 
@@ -89,8 +92,8 @@ struct Chaos<'a> {
 impl Drop for Chaos<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("the faults:");
-            self.faults.iter().for_each(|fault| println!("{fault}"));
+            println!("the last faults of {}:", self.faults.len());
+            self.faults.iter().rev().take(LAST).rev().for_each(|fault| println!("{fault}"));
         }
     }
 }

@@ -62,7 +62,8 @@ pub(crate) fn story_within(name: &str, longest: Duration, story: impl AsyncFnOnc
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     crate::freezer::thaw_all(dir.path());
     if !output.status.success() || !out.contains(DONE) {
-        panic!("{name} failed ({}):\n{out}\n{err}", output.status);
+        // The reason first: whoever shows only the beginning of it shows that.
+        panic!("{name} failed ({}):\n{err}\n{out}", output.status);
     }
     let figures: String = out.lines().filter(|line| line.starts_with(FIGURE)).map(|line| format!("{line}\n")).collect();
     say(&format!("{FIGURE}{name}\n{figures}"));

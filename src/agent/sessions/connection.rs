@@ -193,6 +193,7 @@ impl Task {
     pub(super) async fn dial(mut self, to: SocketAddr) {
         let dialer = self.common.dialer;
         let stream = tokio::select! {
+            biased;
             () = self.cut.cancelled() => return,
             stream = dialer.dial(to) => stream,
         };
@@ -213,6 +214,8 @@ impl Task {
     async fn live(&mut self, open: Open) {
         let cut = self.cut.clone();
         tokio::select! {
+            // What is cut says nothing more, ready as it may be.
+            biased;
             () = cut.cancelled() => {}
             () = self.turns(open) => {}
         }

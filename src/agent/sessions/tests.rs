@@ -89,6 +89,27 @@ async fn frames_go_both_ways_in_order_and_an_end_is_a_reset() {
 }
 
 #[tokio::test]
+async fn a_dial_that_is_given_up_says_nothing() {
+    let (mut one, mut two) = (Host::new(), Host::new());
+    for conn in [ConnId(1), ConnId(2)] {
+        assert_eq!(one.sessions.dial(conn, two.at), None);
+        one.send(conn, &ping(conn.0));
+        if conn == ConnId(2) {
+            assert_eq!(one.next().await, Input::Connected { conn });
+        }
+        one.sessions.close(conn);
+    }
+    let Input::Accepted { conn, .. } = two.next().await else { panic!("accepted") };
+    assert_eq!(two.next().await, Input::Frame { conn, frame: ping(2) }, "what is open sends what it was given");
+    assert_eq!(two.next().await, Input::Closed { conn, how: Closed::Reset });
+    assert_eq!(one.sessions.dial(ConnId(3), two.at), None);
+    one.send(ConnId(3), &ping(3));
+    within(LONG, one.sessions.end()).await.expect("nothing is left");
+    let nothing = within(Duration::from_millis(100), two.next()).await;
+    assert_eq!(nothing, None, "the first and the third were given up before they were open");
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_from_what_this_machine_could_not_do() {
     let mut host = Host::new();
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
