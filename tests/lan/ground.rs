@@ -1,6 +1,7 @@
 //! Where a test runs: in private namespaces of its own, made by starting this program again inside `unshare`.
 
 use super::lan::{FIGURE, Lan};
+use super::net::in_memory;
 use super::way::{end_with_parent, way};
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ fn say(text: &str) {
 
 fn inside(dir: PathBuf, story: impl AsyncFnOnce(&mut Lan)) {
     end_with_parent();
+    // All machines would share one disk, and wait for whatever else this computer writes: no machine of an office does.
+    in_memory(&dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut lan = Lan::new(dir).await;

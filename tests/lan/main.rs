@@ -9,7 +9,7 @@
 //! `TANIST_CHAOS_SECONDS` and `TANIST_CHAOS_SEED` are for the faults at random, in `chaos.rs`.
 //!
 //! Nothing touches the machine's own network: a test starts itself again inside private namespaces (network, mounts and
-//! processes), and all that it made disappears with its last process.
+//! processes), the stores of its agents in memory, and all that it made disappears with its last process.
 //!
 //! No agent here is given an interface, a peer or a heartbeat unless that is what the test is about.
 

@@ -3,6 +3,8 @@
 
 use super::commands::{ip, nft};
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
 /// A machine's name by its number.
 pub(crate) fn name(machine: usize) -> String {
@@ -27,11 +29,16 @@ pub(crate) struct Net {
     pub(crate) loss_of_all: u32,
 }
 
+/// Puts an empty file system in memory at a directory, for this test and what it starts alone.
+pub(crate) fn in_memory(dir: &Path) {
+    let made = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(dir).status();
+    assert!(made.is_ok_and(|status| status.success()), "a file system in memory at {}", dir.display());
+}
+
 impl Net {
     /// A LAN without anything.
     pub(crate) async fn new() -> Self {
-        let made = std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]).status();
-        assert!(made.is_ok_and(|status| status.success()), "a private /run");
+        in_memory("/run".as_ref());
         // Before the kernel hands bridged packets to the filters of routed ones: it may take them out of the way here.
         nft(None, "add table bridge lan\nadd chain bridge lan forward { type filter hook forward priority -300; }\n")
             .await;

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+/// A long search says how far it is every so many states.
+const SAID: usize = 1 << 18;
+
 /// What a search has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
@@ -55,6 +58,9 @@ pub(crate) fn search(mut start: World, limit: Duration) -> Seen {
         seen.wins += usize::from(world.won.len() > wins);
         stack.push(Level { actions: world.actions(), world, next: 0 });
         seen.deepest = seen.deepest.max(stack.len());
+        if known.len().is_multiple_of(SAID) {
+            println!("... {} states, {} levels open, {:.0} s", known.len(), stack.len(), began.elapsed().as_secs_f64());
+        }
         if known.len().is_multiple_of(1024) && began.elapsed() > limit {
             break;
         }

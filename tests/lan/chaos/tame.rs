@@ -13,9 +13,9 @@ enum After {
     Same(Option<usize>),
     /// The successor, and nobody else since.
     Successor,
-    /// The successor, or the same one still.
+    /// The successor, or the same one: still, or again, when the successor led for less time than it takes to be followed.
     SameOrSuccessor,
-    /// The same one, or one other.
+    /// The same one, still or again, or one other.
     SameOrOther,
 }
 
@@ -60,8 +60,8 @@ impl Chaos<'_> {
         let good = match after {
             After::Same(alone) => same && others.len() <= 1 && others.iter().all(|other| Some(*other) == alone),
             After::Successor => reign.leader == heir && others == [heir],
-            After::SameOrSuccessor => same && others.is_empty() || reign.leader == heir && others == [heir],
-            After::SameOrOther => same && others.is_empty() || others == [reign.leader],
+            After::SameOrSuccessor => others.is_empty() && same || others == [heir] && (same || reign.leader == heir),
+            After::SameOrOther => others.is_empty() && same || others.len() == 1 && (same || others == [reign.leader]),
         };
         assert!(good || self.starved(began), "{told}");
         self.promises();
