@@ -20,6 +20,9 @@
 
 #[cfg(test)]
 mod attack_tests;
+mod awaiting;
+#[cfg(test)]
+mod awaiting_tests;
 mod base;
 mod canvass;
 mod clone;

@@ -128,6 +128,12 @@ impl Settings {
         self.canvass() + self.heartbeat * 2
     }
 
+    /// How soon something comes of another's claim, as a rule: 1/16 interval, at least 4 ms. After that the claimant is
+    /// asked whether it is still there.
+    pub fn soon(&self) -> Duration {
+        (self.heartbeat / 16).max(ms(4))
+    }
+
     /// How long a start listens before it may claim: 12 intervals, 60 to 300 ms; never under 2.25 intervals when it
     /// remembers members.
     pub fn join_wait(&self, remembers: bool) -> Duration {

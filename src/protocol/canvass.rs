@@ -28,6 +28,7 @@ impl Node {
         if !self.base.disk_has_room() {
             return self.wait(self.base.settings.store_age(), "the disk is stuck");
         }
+        self.await_nobody();
         let now = self.base.now;
         let Role::Electing(e) = &mut self.role else { return };
         if abdicate.is_none()
@@ -238,7 +239,11 @@ impl Node {
         let name = self.base.name(better.node.id);
         self.withdraw(claim, &format!("{name} has the better claim, of epoch {}", better.epoch));
         self.end_canvass();
-        self.pause(self.base.settings.after_canvass(), "another has the better claim");
+        let (pause, why) = (self.base.settings.after_canvass(), "another has the better claim");
+        match &self.role {
+            Role::Leading(_) => self.pause(pause, why),
+            _ => self.wait_for(better.node, pause, why),
+        }
     }
 
     /// Waits before the next claim, whatever the role.

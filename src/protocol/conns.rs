@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Tell,
     /// A canvass.
     Canvass,
+    /// A question to another claimant.
+    Claimant,
     /// A reunion.
     Meet,
     /// A Join to one that has this agent's id: it says whose the id is.

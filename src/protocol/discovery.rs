@@ -391,8 +391,7 @@ impl Node {
                 self.base.timers.set(Timer::Join, until);
             }
             Role::Electing(e) if !matches!(e.phase, Phase::Canvass) => {
-                e.phase = Phase::Wait { why: "another claims" };
-                self.base.timers.set(Timer::Elect, until);
+                self.wait_for(node, self.base.settings.after_canvass(), "another claims");
             }
             _ => {}
         }

@@ -50,6 +50,8 @@ impl Node {
         self.role = Role::Electing(Electing {
             lost,
             phase: Phase::Wait { why: "" },
+            awaiting: None,
+            counted_on: false,
             hellos: 0,
             side: Vec::new(),
             relay: None,
@@ -79,7 +81,7 @@ impl Node {
         }
         let dead = lost.claim.node.id;
         let silent = matches!(lost.cause, Cause::Silent | Cause::CutOff);
-        let (listed, lost_epoch) = (lost.listed, lost.claim.epoch);
+        let lost_epoch = lost.claim.epoch;
         self.electing(Some(lost));
         if let Some(entry) = self.base.members.get_mut(dead) {
             entry.state = MemberState::Silent;
@@ -94,29 +96,33 @@ impl Node {
             self.hello();
         }
         self.base.timers.set(Timer::Hello, self.base.now + self.base.settings.join_wait(true));
-        let me = self.base.me.node.id;
         let backed = self.base.now.since(self.base.promised_at);
         let own = self.base.settings.after_canvass();
         // A claim of an epoch that has been followed since can beat no more.
-        if self.base.promised_at.0 > 0
-            && backed < own
-            && self
-                .base
-                .promised
-                .is_some_and(|p| !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch)
-        {
-            return self.wait(own.saturating_sub(backed), "another's claim is backed");
+        let awaited = self.base.promised.filter(|p| {
+            !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch && backed < own
+        });
+        if let Some(promise) = awaited.filter(|_| self.base.promised_at.0 > 0) {
+            return self.wait_for(promise.claim.node, own.saturating_sub(backed), "another's claim is backed");
         }
         if self.may_lead() && told {
             return self.canvass(None, &BTreeSet::new());
         }
+        self.line_up(successor);
+    }
+
+    /// Tells those who could follow the lost leader, in order; the named successor comes first.
+    pub(super) fn line_up(&mut self, successor: Option<Ident>) {
+        let me = self.base.me.node.id;
+        let Role::Electing(e) = &self.role else { return };
+        let (dead, listed) = e.lost.as_ref().map_or((None, false), |l| (Some(l.claim.node.id), l.listed));
         let mut line: VecDeque<NodeId> = if listed {
             let mut all: Vec<_> = self.base.members.iter().map(|e| e.to_member(self.base.now)).collect();
             all.push(self.myself());
-            let rest = all.iter().filter(|m| m.node.id != dead);
+            let rest = all.iter().filter(|m| Some(m.node.id) != dead);
             directory::line(rest, successor.map(|n| n.id)).into_iter().map(|(id, _)| id).collect()
         } else {
-            successor.map(|n| n.id).into_iter().filter(|id| *id != dead).collect()
+            successor.map(|n| n.id).into_iter().filter(|id| Some(*id) != dead).collect()
         };
         let place = line.iter().position(|id| *id == me);
         if !self.may_lead() {
@@ -136,6 +142,7 @@ impl Node {
 
     pub(super) fn wait(&mut self, pause: Duration, why: &'static str) {
         let until = self.base.now + pause;
+        self.await_nobody();
         if let Role::Electing(e) = &mut self.role {
             e.phase = Phase::Wait { why };
             self.base.timers.set(Timer::Elect, until);
@@ -146,6 +153,9 @@ impl Node {
     pub(super) fn elect_due(&mut self) {
         if matches!(self.role, Role::Leading(_)) {
             return if self.canvass.is_some() { self.tally(true) } else { self.canvass_on() };
+        }
+        if self.ask_claimant() {
+            return;
         }
         let Role::Electing(e) = &mut self.role else { return };
         match &mut e.phase {
@@ -202,13 +212,14 @@ impl Node {
                 self.back_to(known, relay);
             }
             (Told::OnIt, Some(place)) => {
-                let hb = self.base.heartbeat();
+                // Two that take each other for the first, and are on it both, must not wait for each other.
+                let step = if e.counted_on { self.base.settings.soon() } else { self.base.heartbeat() * 2 };
                 let own = if place <= 8 {
-                    hb * u32::try_from(place).unwrap_or(8) / 2
+                    step * u32::try_from(place).unwrap_or(8) / 4
                 } else {
-                    self.base.random(hb * 4) + hb * 4
+                    self.base.random(step * 2) + step * 2
                 };
-                self.wait(hb * 2 + own, "the first in line is on it");
+                self.wait(step + own, "the first in line is on it");
             }
             (_, Some(_)) => self.tell_next(),
             _ => {}
@@ -250,11 +261,13 @@ impl Node {
 
     /// Another member counts on this one to claim.
     pub(super) fn hurry(&mut self) {
-        let Role::Electing(e) = &self.role else { return };
+        let Role::Electing(e) = &mut self.role else { return };
+        e.counted_on = true;
         let over = e.lost.as_ref().map_or(0, |l| l.claim.epoch);
         let backed = self.base.promised.is_some_and(|p| {
             !p.withdrawn
                 && p.claim.epoch > over
+                && self.base.promised_at.0 > 0
                 && self.base.now.since(self.base.promised_at) < self.base.settings.after_canvass()
         });
         if let Role::Electing(e) = &self.role

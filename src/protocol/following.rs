@@ -28,6 +28,7 @@ impl Node {
             return;
         }
         let conn = conn.or_else(|| self.open_conn(known.claim.node));
+        let listed_before = self.role.has_list();
         let after = self.withdraw_for_leader(&known);
         self.leave_role(conn.as_slice());
         self.meet_member(&known);
@@ -46,6 +47,7 @@ impl Node {
             relay,
             sought: None,
             listed: false,
+            listed_before,
             full: false,
             asking: None,
             others: std::collections::BTreeMap::new(),

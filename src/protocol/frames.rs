@@ -68,9 +68,10 @@ impl Node {
     }
 
     fn said(&mut self, conn: ConnId, frame: Frame) {
-        let Some(from) = self.base.conns.get(conn).map(|c| c.address) else { return };
+        let Some((from, purpose)) = self.base.conns.get(conn).map(|c| (c.address, c.purpose)) else { return };
         match frame {
             Frame::Question(q) => self.questioned(conn, &q),
+            Frame::Answer(_) if purpose == Purpose::Claimant => self.claimant_answered(conn),
             Frame::Answer(a) => self.answered(Some(conn), &a, from),
             Frame::Join(join) => self.joins(conn, join),
             Frame::Joined(joined) => self.joined(conn, joined),
@@ -142,9 +143,13 @@ impl Node {
             Purpose::Probe => self.probe_closed(conn),
             Purpose::Tell => self.tell_closed(conn),
             Purpose::Canvass => self.canvass_closed(conn, &state),
+            Purpose::Claimant => self.claimant_closed(conn, &state, how),
             Purpose::Meet => self.meet_closed(conn),
             Purpose::Check => self.check_closed(conn),
-            Purpose::Incoming | Purpose::Piped | Purpose::Clone => self.incoming_closed(conn),
+            Purpose::Incoming | Purpose::Piped | Purpose::Clone => {
+                self.incoming_closed(conn);
+                self.claimant_hung_up(&state);
+            }
         }
     }
 }

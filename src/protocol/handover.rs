@@ -334,7 +334,7 @@ impl Node {
             noticed: now,
             at: now,
             text: "it handed over".to_owned(),
-            listed: f.listed,
+            listed: f.listed || f.listed_before,
         };
         let requests = std::mem::take(&mut f.requests);
         let text = format!("{} asks this machine to take over", lost.name);
@@ -357,6 +357,8 @@ impl Node {
         self.role = Role::Electing(Electing {
             lost: Some(lost),
             phase: Phase::Wait { why: "" },
+            awaiting: None,
+            counted_on: false,
             hellos: 0,
             side: Vec::new(),
             relay: None,

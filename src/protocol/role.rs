@@ -35,6 +35,15 @@ impl Role {
             Role::Leading(_) => RoleName::Leading,
         }
     }
+
+    /// A leader's list, of this reign or the one before, says who is there.
+    pub(super) fn has_list(&self) -> bool {
+        match self {
+            Role::Electing(e) => e.lost.as_ref().is_some_and(|l| l.listed),
+            Role::Following(f) => f.listed || f.listed_before,
+            Role::Leading(_) | Role::Listening(_) => false,
+        }
+    }
 }
 
 /// Hears, claims nothing.
@@ -78,6 +87,8 @@ pub(super) struct Following {
     pub(super) sought: Option<Time>,
     /// The line of succession has been told, so the list is the leader's.
     pub(super) listed: bool,
+    /// The reign before has left a list. One that ends before it has listed anybody leaves that.
+    pub(super) listed_before: bool,
     /// No session: too many members (§11).
     pub(super) full: bool,
     pub(super) asking: Option<Asking>,
@@ -206,6 +217,10 @@ pub(super) struct Lost {
 pub(super) struct Electing {
     pub(super) lost: Option<Lost>,
     pub(super) phase: Phase,
+    /// Whose claim is awaited, in [`Phase::Wait`].
+    pub(super) awaiting: Option<Awaiting>,
+    /// Another has told this agent of the death, and waits for its claim.
+    pub(super) counted_on: bool,
     /// Hellos sent.
     pub(super) hellos: u32,
     /// Tries to reach the lost leader through another. Bound: [`ROUTES`].
@@ -214,6 +229,16 @@ pub(super) struct Electing {
     pub(super) relay: Option<NodeId>,
     /// What members asked through this agent before. Bound: [`super::limits::REQUESTS`].
     pub(super) requests: BTreeSet<u64>,
+}
+
+/// A claim of another, heard of or backed, from which a reign may come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Awaiting {
+    pub(super) claimant: Node,
+    /// So long at most.
+    pub(super) until: Time,
+    /// The question whether it is still there.
+    pub(super) conn: Option<ConnId>,
 }
 
 /// Where an election stands.

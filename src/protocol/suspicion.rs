@@ -408,7 +408,7 @@ impl Node {
             noticed,
             at: now,
             text: if missed.is_empty() { text.clone() } else { format!("{missed}; {text}") },
-            listed: f.listed,
+            listed: f.listed || f.listed_before,
         };
         let told = !f.tellers.is_empty();
         let successor = f.successor;

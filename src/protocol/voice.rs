@@ -57,9 +57,13 @@ fn judge(j: Judge, c: Claim, whole: bool) -> Judgement {
     }
     match j.promised {
         Some(p) if p.claim.epoch == c.epoch && !p.withdrawn => {
-            if p.claim > c {
+            let own = p.claim.node == j.me;
+            if !own && !j.recent {
+                // Nothing comes of it any more, and it stays the only one of its epoch.
+                Judgement::Higher(c.epoch)
+            } else if p.claim > c {
                 Judgement::Better(p.claim)
-            } else if p.claim.node == j.me {
+            } else if own {
                 Judgement::Back
             } else {
                 Judgement::Taken(p.claim)
@@ -165,7 +169,7 @@ impl Node {
         let (pause, insists) = (self.base.settings.after_canvass(), self.insists());
         match &mut self.role {
             Role::Electing(_) if insists => self.wait(pause / limits::WAITS, "nobody has led for long"),
-            Role::Electing(_) => self.wait(pause, "another's claim is backed"),
+            Role::Electing(_) => self.wait_for(claim.node, pause, "another's claim is backed"),
             Role::Listening(_) if insists => {}
             Role::Listening(l) => {
                 let until = self.base.now + pause;
@@ -249,6 +253,10 @@ mod tests {
         assert_eq!(ask(Judge { promised: promise(better), ..base }), Judgement::Better(better));
         assert_eq!(ask(Judge { promised: promise(worse), ..base }), Judgement::Taken(worse));
         assert_eq!(ask(Judge { promised: promise(mine), ..base }), Judgement::Back, "the own worse claim is withdrawn");
+        let vain = |claim| Judge { promised: promise(claim), recent: false, ..base };
+        assert_eq!(ask(vain(better)), Judgement::Higher(5), "nothing comes of that one any more");
+        assert_eq!(ask(vain(worse)), Judgement::Higher(5));
+        assert_eq!(ask(vain(asked)), Judgement::Back, "it was promised to this one");
         let withdrawn = Some(Promise { withdrawn: true, ..Promise::of(claim(5, 99, 1)) });
         assert_eq!(ask(Judge { promised: withdrawn, ..base }), Judgement::Back, "a withdrawn one binds nobody");
         assert_eq!(ask(Judge { promised: promise(claim(4, 1, 9)), ..base }), Judgement::Back, "an older epoch is over");

@@ -15,6 +15,13 @@ fn another_leads(lan: &mut Lan, gone: usize, limit: u64) -> usize {
     lan.expect_one_among(&others)
 }
 
+/// The same, and how long it took.
+fn another_leads_after(lan: &mut Lan, gone: usize, limit: u64) -> u64 {
+    let began = lan.now;
+    another_leads(lan, gone, limit);
+    lan.now - began
+}
+
 story! {
     /// The leader's process is killed: its successor leads milliseconds later.
     the_successor_of_a_killed_leader_leads_in_milliseconds |seed| {
@@ -39,6 +46,19 @@ story! {
         assert!(took > ms(490), "two beats must be missing: {took}");
         lan.run(ms(300));
         lan.expect_leader(successor);
+    }
+}
+
+story! {
+    /// The successor dies a moment after the leader, with its claim under way: nobody waits for a claim of the dead.
+    the_successor_dies_while_it_claims 60 |seed| {
+        let mut lan = Lan::office(seed, 5);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        lan.kill(leader);
+        lan.run(100 * (seed % 40));
+        lan.kill(successor);
+        let took = another_leads_after(&mut lan, successor, ms(2000));
+        assert!(took <= ms(60), "{took} microseconds");
     }
 }
 

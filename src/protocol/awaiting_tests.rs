@@ -1,0 +1,139 @@
+//! Sentences of the protocol about those who wait for another's claim (§7.2, §7.4).
+
+use super::host_for_tests::{Hosted, address, sender};
+use super::*;
+use crate::event::Kind;
+use crate::ident::BootId;
+use crate::message::{Answer, Cast, Frame, Notice, Open, Says, Sender, Standing, Tell, Told};
+use crate::wire::samples;
+
+const I: Duration = Duration::from_millis(250);
+
+impl Hosted {
+    /// The dial to number `n` ends.
+    fn dial_ends(&mut self, n: u64, how: Closed) {
+        let found = self.dials.iter().position(|(_, to)| *to == address(n));
+        let (conn, _) = self.dials.remove(found.expect("it is dialled"));
+        self.step(Input::Closed { conn, how });
+    }
+
+    /// Number `n` is being asked whether it is there.
+    fn asks(&self, n: u64) -> bool {
+        self.dials.iter().any(|(conn, to)| {
+            let asked = |(c, frame): &(ConnId, Frame)| c == conn && matches!(frame, Frame::Question(_));
+            *to == address(n) && self.sent.iter().any(asked)
+        })
+    }
+
+    /// Without a leader, it has backed the claim of number 5.
+    fn backing_5() -> (Self, ConnId) {
+        let mut agent = Self::following();
+        agent.loses_its_leader();
+        let conn = agent.canvassed_by(5, samples::claim(12, 5));
+        assert!(matches!(agent.voted(conn), Some(Says::Backed(_))), "{:?}", agent.sent);
+        agent.forget();
+        (agent, conn)
+    }
+
+    /// Number 5 says that it is there.
+    fn answers_as(&mut self, from: Sender) -> ConnId {
+        let found = self.dials.iter().position(|(_, to)| *to == address(5));
+        let (conn, _) = self.dials.remove(found.expect("it is asked"));
+        self.step(Input::Connected { conn });
+        self.frame(conn, Frame::Open(Open { from, via: None }));
+        self.frame(conn, Frame::Answer(Answer { nonce: 1, standing: Standing::Neither, store_ms: 0 }));
+        conn
+    }
+}
+
+/// §7.4: the connection of a canvass stands for as long as the claim: when it ends, its claimant is asked at once, and when
+/// that is gone, nobody waits for it.
+#[test]
+fn nobody_waits_for_a_claimant_that_is_gone() {
+    let (mut agent, conn) = Hosted::backing_5();
+    agent.step(Input::Closed { conn, how: Closed::Reset });
+    assert!(agent.asks(5), "{:?}", agent.dials);
+    agent.dial_ends(5, Closed::Refused);
+    assert_eq!(agent.times(Kind::MemberSilent), 1, "{:?}", agent.told);
+    agent.run(I * 2);
+    assert_eq!(agent.times(Kind::Claiming), 1, "{:?}", agent.told);
+}
+
+/// §7.4: an error of one's own side is no refusal: it waits until the canvass deadline and 2 `i`.
+#[test]
+fn an_own_error_does_not_end_the_wait() {
+    let (mut agent, conn) = Hosted::backing_5();
+    agent.step(Input::Closed { conn, how: Closed::Reset });
+    agent.dial_ends(5, Closed::Local);
+    agent.run(I * 2);
+    assert_eq!(agent.times(Kind::Claiming), 0, "{:?}", agent.told);
+    agent.run(I);
+    assert_eq!(agent.times(Kind::Claiming), 1, "{:?}", agent.told);
+}
+
+/// §7.4: a claimant that is there is waited for, and asked again when it hangs up.
+#[test]
+fn a_claimant_that_is_there_is_waited_for() {
+    let (mut agent, _) = Hosted::backing_5();
+    agent.run(I / 16);
+    assert!(agent.asks(5), "nothing came of it soon: {:?}", agent.dials);
+    let conn = agent.answers_as(sender(5));
+    agent.run(I);
+    assert_eq!((agent.times(Kind::Claiming), agent.asks(5)), (0, false), "{:?}", agent.told);
+    agent.step(Input::Closed { conn, how: Closed::Reset });
+    agent.run(I / 16);
+    agent.dial_ends(5, Closed::Refused);
+    assert_eq!(agent.times(Kind::MemberSilent), 1, "{:?}", agent.told);
+}
+
+/// §7.4: another start of the claimant knows nothing of the claim.
+#[test]
+fn another_start_of_the_claimant_makes_no_claim() {
+    let (mut agent, _) = Hosted::backing_5();
+    agent.run(I / 16);
+    let node = Ident { boot: BootId(99), ..samples::node(5) };
+    agent.answers_as(Sender { node, ..sender(5) });
+    assert_eq!(agent.times(Kind::MemberSilent), 1, "{:?}", agent.told);
+}
+
+/// §7.2: so is whoever has only announced a claim.
+#[test]
+fn who_announced_a_claim_is_asked_when_nothing_comes_of_it() {
+    let mut agent = Hosted::following();
+    agent.loses_its_leader();
+    agent.hears(5, Cast::Notice(Notice { claim: samples::claim(12, 5) }));
+    agent.forget();
+    assert!(!agent.asks(5));
+    agent.run(I / 16);
+    assert!(agent.asks(5), "{:?}", agent.dials);
+    agent.run(I);
+    assert_eq!(agent.times(Kind::Claiming), 0, "silence is no refusal: {:?}", agent.told);
+}
+
+/// §7.4: of what became of a promise whose claimant is gone, others are told so: the epoch is taken, and nothing is better.
+#[test]
+fn a_promise_to_the_dead_stops_nobody() {
+    let (mut agent, conn) = Hosted::backing_5();
+    agent.step(Input::Closed { conn, how: Closed::Reset });
+    agent.dial_ends(5, Closed::Refused);
+    let worse = Claim { at: Wall(samples::claim(12, 5).at.0 + 1), ..samples::claim(12, 6) };
+    let conn = agent.canvassed_by(6, worse);
+    assert!(matches!(agent.voted(conn), Some(Says::Higher(12))), "{:?}", agent.voted(conn));
+}
+
+/// §7.2: two that take each other for the first in line, and are on it both, do not wait for each other.
+#[test]
+fn who_is_counted_on_does_not_wait_for_long() {
+    for (counted, claims) in [(false, 0), (true, 1)] {
+        let mut agent = Hosted::following();
+        agent.loses_its_leader();
+        let conn = agent.connects(3);
+        if counted {
+            let teller = agent.accepts(sender(4), address(4));
+            agent.frame(teller, Frame::Tell(Tell { claim: samples::claim(7, 1) }));
+        }
+        agent.frame(conn, Frame::Told(Told::OnIt));
+        agent.run(I);
+        assert_eq!(agent.times(Kind::Claiming), claims, "{counted}: {:?}", agent.told);
+    }
+}
