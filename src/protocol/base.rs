@@ -333,7 +333,13 @@ impl Base {
     /// The way to just this start of it.
     pub(super) fn direct_to(&self, to: Node) -> Option<Route> {
         let hop = self.members.get(to.id)?.home(to.boot);
-        (!hop.ip().is_unspecified()).then_some(Route { to, hop, via: None })
+        // Whoever had another's id, or has another's address now, is taken for it: here that would be this agent itself.
+        (!hop.ip().is_unspecified() && !self.own(hop)).then_some(Route { to, hop, via: None })
+    }
+
+    /// Whoever dials this reaches this agent.
+    pub(super) fn own(&self, address: SocketAddr) -> bool {
+        address.port() == self.me.port && self.links.iter().any(|l| l.addresses.contains(&address.ip()))
     }
 
     /// The way to `to` through `via`.

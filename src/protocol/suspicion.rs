@@ -104,7 +104,7 @@ impl Node {
         let mut routes = self.routes(round);
         // One family of addresses may be gone, while the leader beats in the other; and whoever has its id may have its place.
         for hop in self.base.members.get(node.id).into_iter().flat_map(|e| e.places(node.boot, self.base.now)) {
-            if routes.iter().all(|r| r.hop != hop) {
+            if routes.iter().all(|r| r.hop != hop) && !self.base.own(hop) {
                 routes.insert(routes.len().min(1), Route { to: node, hop, via: None });
             }
         }

@@ -3,7 +3,7 @@
 use super::host_for_tests::{Hosted, address, hi_that_names_the_leader, joined, sender};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Frame, Open, Pong, Via};
+use crate::message::{Cast, Frame, Hi, Known, Open, Pong, Via};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -127,4 +127,17 @@ fn who_goes_direct_again_speaks_before_it_hangs_up() {
     let hangs_up = place(&|o| matches!(o, Output::Close { conn } if *conn == session));
     assert!(speaks < hangs_up, "{outputs:?}");
     place(&|o| matches!(o, Output::Reply { request: 5, refused: Some(_) }));
+}
+
+/// §6: a leader that others take to be at this agent's own address is reached through one of them: whoever has had
+/// another's id has left its address with that.
+#[test]
+fn an_agent_does_not_dial_itself() {
+    let mut agent = Hosted::listening();
+    let known = Known { claim: samples::claim(7, 1), name: "pc-1".to_owned(), address: address(2), direct: true };
+    agent.hears(3, Cast::Hi(Hi { to: samples::node(2), leader: Some(known), priority: 100 }));
+    agent.joins_through_3();
+    assert_eq!(agent.node.status().leader.map(|l| l.node), Some(samples::node(1)));
+    agent.run(I * 16);
+    assert!(agent.dials.iter().all(|(_, to)| *to != address(2)), "{:?}", agent.dials);
 }
