@@ -2,6 +2,7 @@
 
 use super::faults::{Fault, STAGES, Stage};
 use super::lan::Lan;
+use super::net::in_memory;
 use super::numbers::{Sample, short};
 use super::peers::{self, Peer};
 use super::scene::{self, Figure, Scene, figure};
@@ -28,6 +29,8 @@ struct Office {
     off: usize,
     /// None: the default.
     interval: Option<Duration>,
+    /// The stores are in memory: what is left is not the disk's time, which all machines share here.
+    memory: bool,
     rows: &'static [Row],
 }
 
@@ -51,12 +54,13 @@ pub(crate) const FRESH: &str = "all start together, fresh";
 pub(crate) const DEFAULT: &str = "tanist, 250 ms (default)";
 pub(crate) const FAST: &str = "tanist, 5 ms";
 
-const OFFICES: [Office; 5] = [
+const OFFICES: [Office; 6] = [
     Office {
         of: DEFAULT,
         machines: 3,
         off: 0,
         interval: None,
+        memory: false,
         rows: &[
             row(KILLED, Fault::Killed, 5.0, 30.0),
             row(HANDOVER, Fault::Handover, 2.5, 20.0),
@@ -69,10 +73,23 @@ const OFFICES: [Office; 5] = [
         ],
     },
     Office {
+        of: "tanist, stores in memory",
+        machines: 3,
+        off: 0,
+        interval: None,
+        memory: true,
+        rows: &[
+            row(KILLED, Fault::Killed, 5.0, 30.0),
+            row(HANDOVER, Fault::Handover, 2.5, 20.0),
+            row(STOPPED, Fault::Stopped, 2.5, 20.0),
+        ],
+    },
+    Office {
         of: "tanist, 20 of 23 off",
         machines: 23,
         off: 20,
         interval: None,
+        memory: false,
         rows: &[row(KILLED, Fault::Killed, 5.0, 30.0)],
     },
     Office {
@@ -80,6 +97,7 @@ const OFFICES: [Office; 5] = [
         machines: 5,
         off: 0,
         interval: None,
+        memory: false,
         rows: &[
             row("leader and successor killed at once", Fault::BothKilled, 15.0, 60.0),
             row("leader and successor silent at once", Fault::BothSilent, 1300.0, 2000.0),
@@ -90,6 +108,7 @@ const OFFICES: [Office; 5] = [
         machines: 3,
         off: 0,
         interval: Some(Duration::from_millis(20)),
+        memory: false,
         rows: &[row(SILENT, Fault::Silent, 60.0, 120.0)],
     },
     Office {
@@ -97,6 +116,7 @@ const OFFICES: [Office; 5] = [
         machines: 3,
         off: 0,
         interval: Some(Duration::from_millis(5)),
+        memory: false,
         rows: &[
             more(KILLED, Fault::Killed),
             more(HANDOVER, Fault::Handover),
@@ -133,6 +153,9 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
         let office = OFFICES.iter().find(|office| office.of == scene.name).ok_or("no such scene")?;
         for late in ears::lateness().await {
             figure("ears", "lateness", late);
+        }
+        if office.memory {
+            in_memory(&scene.dir);
         }
         let lan = Lan::new(scene.dir.clone()).await;
         let mut stage = Stage::new(lan, office.machines, office.off, office.interval).await;

@@ -12,6 +12,9 @@ use tanist::message::MemberState;
 /// Whatever takes longer than this does not come.
 pub(crate) const LONG: Duration = SETTLE.saturating_mul(12);
 
+/// Between two faults. A member backs eight claims of others a second (§11), and no office needs more.
+const PACE: Duration = Duration::from_millis(150);
+
 /// A machine that has been off for so long is only remembered: its session is closed after 10 s.
 const FORGOTTEN: Duration = Duration::from_secs(11);
 
@@ -101,7 +104,7 @@ impl Stage {
                 on.iter().copied().find(|machine| Some(name(*machine)) == heir)
             })
             .await;
-        let calm = self.interval.max(Duration::from_millis(20));
+        let calm = self.interval.max(PACE);
         let random = f64::from(getrandom::u32().expect("randomness")) / f64::from(u32::MAX);
         self.lan.quiet(calm + self.interval.mul_f64(random)).await;
         (reign, heir)
