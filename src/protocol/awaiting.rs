@@ -100,16 +100,18 @@ impl Node {
     fn claimant_gone(&mut self) {
         let Role::Electing(e) = &mut self.role else { return };
         let Some(claimant) = e.awaiting.take().map(|a| a.claimant) else { return };
-        if let Some(entry) = self.base.members.get_mut(claimant.id) {
+        let alive = self.base.members.get_mut(claimant.id).filter(|e| e.state == MemberState::Alive);
+        // A stranger's end is nobody's news.
+        if let Some(entry) = alive {
             entry.state = MemberState::Silent;
+            let name = self.base.name(claimant.id);
+            let text = format!("{name} claimed the role and is gone: it refused the question");
+            self.base.info(Kind::MemberSilent, text, vec![("member", name.into())]);
         }
         if self.base.promised.is_some_and(|p| p.claim.node == claimant) {
             // The promise stands; nothing more will come of it.
             self.base.promised_at = Time(0);
         }
-        let name = self.base.name(claimant.id);
-        let text = format!("{name} claimed the role and is gone: it refused the question");
-        self.base.info(Kind::MemberSilent, text, vec![("member", name.into())]);
         self.line_up(None);
     }
 }

@@ -35,6 +35,11 @@ impl Hosted {
         (agent, conn)
     }
 
+    /// Number 3, the first in line, has been told again.
+    fn goes_on(&self) -> bool {
+        self.dials.iter().filter(|(_, to)| *to == address(3)).count() == 2
+    }
+
     /// Number 5 says that it is there.
     fn answers_as(&mut self, from: Sender) -> ConnId {
         let found = self.dials.iter().position(|(_, to)| *to == address(5));
@@ -54,9 +59,23 @@ fn nobody_waits_for_a_claimant_that_is_gone() {
     agent.step(Input::Closed { conn, how: Closed::Reset });
     assert!(agent.asks(5), "{:?}", agent.dials);
     agent.dial_ends(5, Closed::Refused);
-    assert_eq!(agent.times(Kind::MemberSilent), 1, "{:?}", agent.told);
+    assert!(agent.goes_on(), "{:?}", agent.dials);
     agent.run(I * 2);
     assert_eq!(agent.times(Kind::Claiming), 1, "{:?}", agent.told);
+}
+
+/// §7.4: it is told of a member, and not of a stranger.
+#[test]
+fn only_a_members_end_is_told() {
+    for (n, told) in [(5, 0), (3, 1)] {
+        let mut agent = Hosted::following();
+        agent.loses_its_leader();
+        agent.dials.clear();
+        let conn = agent.canvassed_by(n, samples::claim(12, n));
+        agent.step(Input::Closed { conn, how: Closed::Reset });
+        agent.dial_ends(n, Closed::Refused);
+        assert_eq!(agent.times(Kind::MemberSilent), told, "{n}: {:?}", agent.told);
+    }
 }
 
 /// §7.4: an error of one's own side is no refusal: it waits until the canvass deadline and 2 `i`.
@@ -65,6 +84,7 @@ fn an_own_error_does_not_end_the_wait() {
     let (mut agent, conn) = Hosted::backing_5();
     agent.step(Input::Closed { conn, how: Closed::Reset });
     agent.dial_ends(5, Closed::Local);
+    assert!(!agent.goes_on(), "{:?}", agent.dials);
     agent.run(I * 2);
     assert_eq!(agent.times(Kind::Claiming), 0, "{:?}", agent.told);
     agent.run(I);
@@ -83,7 +103,7 @@ fn a_claimant_that_is_there_is_waited_for() {
     agent.step(Input::Closed { conn, how: Closed::Reset });
     agent.run(I / 16);
     agent.dial_ends(5, Closed::Refused);
-    assert_eq!(agent.times(Kind::MemberSilent), 1, "{:?}", agent.told);
+    assert!(agent.goes_on(), "{:?}", agent.dials);
 }
 
 /// §7.4: another start of the claimant knows nothing of the claim.
@@ -93,7 +113,7 @@ fn another_start_of_the_claimant_makes_no_claim() {
     agent.run(I / 16);
     let node = Ident { boot: BootId(99), ..samples::node(5) };
     agent.answers_as(Sender { node, ..sender(5) });
-    assert_eq!(agent.times(Kind::MemberSilent), 1, "{:?}", agent.told);
+    assert!(agent.goes_on(), "{:?}", agent.dials);
 }
 
 /// §7.2: so is whoever has only announced a claim.
