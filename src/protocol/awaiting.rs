@@ -7,7 +7,6 @@ use super::{Closed, Node};
 use crate::event::Kind;
 use crate::ident::{ConnId, Node as Ident};
 use crate::message::{Frame, MemberState, Question};
-use crate::time::Time;
 use std::time::Duration;
 
 impl Node {
@@ -79,14 +78,13 @@ impl Node {
             return;
         }
         let soon = self.base.now + self.base.settings.soon();
-        match (&mut self.role, &state.peer) {
-            // It was there. Whether it still is shows when it is asked again.
-            (Role::Electing(Electing { awaiting: Some(awaiting), .. }), Some(_)) => {
-                awaiting.conn = None;
-                self.base.timers.set(Timer::Elect, soon.min(awaiting.until));
-            }
-            (_, None) if how != Closed::Local => self.claimant_gone(),
-            _ => {}
+        if state.peer.is_none() && how != Closed::Local {
+            return self.claimant_gone();
+        }
+        // It was there, or this machine could not ask. Whether it still is shows when it is asked again.
+        if let Role::Electing(Electing { awaiting: Some(awaiting), .. }) = &mut self.role {
+            awaiting.conn = None;
+            self.base.timers.set(Timer::Elect, soon.min(awaiting.until));
         }
     }
 
@@ -110,7 +108,7 @@ impl Node {
         }
         if self.base.promised.is_some_and(|p| p.claim.node == claimant) {
             // The promise stands; nothing more will come of it.
-            self.base.promised_at = Time(0);
+            self.base.promised_at = None;
         }
         self.line_up(None);
     }

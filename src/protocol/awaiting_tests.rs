@@ -78,14 +78,16 @@ fn only_a_members_end_is_told() {
     }
 }
 
-/// §7.4: an error of one's own side is no refusal: it waits until the canvass deadline and 2 `i`.
+/// §7.4: an error of one's own side is no refusal: it asks again soon, and waits until the canvass deadline and 2 `i`.
 #[test]
 fn an_own_error_does_not_end_the_wait() {
     let (mut agent, conn) = Hosted::backing_5();
     agent.step(Input::Closed { conn, how: Closed::Reset });
     agent.dial_ends(5, Closed::Local);
-    assert!(!agent.goes_on(), "{:?}", agent.dials);
-    agent.run(I * 2);
+    assert!(!agent.goes_on() && !agent.asks(5), "{:?}", agent.dials);
+    agent.run(I / 16);
+    assert!(agent.asks(5), "{:?}", agent.dials);
+    agent.run(I * 31 / 16);
     assert_eq!(agent.times(Kind::Claiming), 0, "{:?}", agent.told);
     agent.run(I);
     assert_eq!(agent.times(Kind::Claiming), 1, "{:?}", agent.told);

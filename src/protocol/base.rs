@@ -59,7 +59,8 @@ pub(super) struct Base {
     pub(super) past: VecDeque<Reign>, // bound: PAST
     /// What was promised: given to the disk before it is acted on, durable before it is said.
     pub(super) promised: Option<Promise>,
-    pub(super) promised_at: Time,
+    /// When, in this run of the agent; none when nothing will come of it any more.
+    pub(super) promised_at: Option<Time>,
     /// The last own claim that was withdrawn for good.
     pub(super) withdrawn: Option<Claim>,
     /// The highest epoch and claim time heard of on a connection: they raise the next claim and nothing else.
@@ -118,7 +119,7 @@ impl Base {
             reign: None,
             past: VecDeque::new(),
             promised,
-            promised_at: Time(0),
+            promised_at: None,
             withdrawn: promised.filter(|p| p.withdrawn).map(|p| p.claim),
             heard_epoch: 0,
             heard_at: Wall(0),

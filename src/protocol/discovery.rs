@@ -316,13 +316,18 @@ impl Node {
         if beat.claim.node != node {
             return;
         }
-        let now = self.base.now;
-        if let Role::Following(f) = &mut self.role
-            && f.claim == beat.claim
-        {
-            f.broadcast = now;
-        }
+        self.broadcast_heard(beat.claim);
         self.leader_speaks(beat.claim, name, from, beat.successor, beat.followers);
+        // That may be the first that this agent hears of the reign, and follows it by.
+        self.broadcast_heard(beat.claim);
+    }
+
+    fn broadcast_heard(&mut self, claim: Claim) {
+        if let Role::Following(f) = &mut self.role
+            && f.claim == claim
+        {
+            (f.broadcast, f.broadcasts) = (self.base.now, true);
+        }
     }
 
     /// A leader announced itself by datagram.
@@ -424,6 +429,7 @@ impl Node {
             }
             self.base.timers.sooner(Timer::List, self.base.now);
             self.name_successor();
+            self.handing_lost(node.id);
         }
     }
 }

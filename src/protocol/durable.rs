@@ -62,7 +62,7 @@ impl Base {
         // The promise that vouched for what is shown goes: that is durable with the new one at the latest.
         let mut writes = self.show_kept();
         self.promised = Some(promise);
-        self.promised_at = self.now;
+        self.promised_at = Some(self.now);
         (self.promise_kept, self.promise_begun) = (None, promise.may_be_shown());
         writes.push(Write::Promised(promise));
         self.persist(writes, then);
@@ -81,13 +81,18 @@ impl Base {
         }
     }
 
+    /// How much longer the claim that was promised may win; none when that time is over, or when nothing will come of it.
+    pub(super) fn backing_left(&self) -> Option<Duration> {
+        let since = self.now.since(self.promised_at?);
+        self.settings.after_canvass().checked_sub(since)
+    }
+
     /// A promise whose reign did not begin in time vouches for nothing: a restart must not take it for shown.
     pub(super) fn end_promise(&mut self) {
-        let (now, time) = (self.now, self.settings.after_canvass());
         let epoch = self.shown_epoch();
         let kept = self.promise_kept;
         let vain = |p: &Promise| kept == Some(p.claim) && p.claim.epoch > epoch;
-        if let Some(promise) = self.promised.filter(|p| vain(p) && now.since(self.promised_at) > time) {
+        if let Some(promise) = self.promised.filter(|p| vain(p) && self.backing_left().is_none()) {
             let promise = Promise { over: true, ..promise };
             (self.promised, self.promise_kept) = (Some(promise), None);
             self.persist(vec![Write::Promised(promise)], Then::Nothing);

@@ -96,14 +96,11 @@ impl Node {
             self.hello();
         }
         self.base.timers.set(Timer::Hello, self.base.now + self.base.settings.join_wait(true));
-        let backed = self.base.now.since(self.base.promised_at);
-        let own = self.base.settings.after_canvass();
         // A claim of an epoch that has been followed since can beat no more.
-        let awaited = self.base.promised.filter(|p| {
-            !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch && backed < own
-        });
-        if let Some(promise) = awaited.filter(|_| self.base.promised_at.0 > 0) {
-            return self.wait_for(promise.claim.node, own.saturating_sub(backed), "another's claim is backed");
+        let awaited =
+            |p: &super::Promise| !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch;
+        if let (Some(promise), Some(left)) = (self.base.promised.filter(awaited), self.base.backing_left()) {
+            return self.wait_for(promise.claim.node, left, "another's claim is backed");
         }
         if self.may_lead() && told {
             return self.canvass(None, &BTreeSet::new());
@@ -264,12 +261,8 @@ impl Node {
         let Role::Electing(e) = &mut self.role else { return };
         e.counted_on = true;
         let over = e.lost.as_ref().map_or(0, |l| l.claim.epoch);
-        let backed = self.base.promised.is_some_and(|p| {
-            !p.withdrawn
-                && p.claim.epoch > over
-                && self.base.promised_at.0 > 0
-                && self.base.now.since(self.base.promised_at) < self.base.settings.after_canvass()
-        });
+        let awaited = self.base.promised.is_some_and(|p| !p.withdrawn && p.claim.epoch > over);
+        let backed = awaited && self.base.backing_left().is_some();
         if let Role::Electing(e) = &self.role
             && let Phase::Wait { why, .. } = &e.phase
             && *why == "the first in line is on it"

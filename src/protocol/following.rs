@@ -42,6 +42,7 @@ impl Node {
             successor,
             heard: now,
             broadcast: now,
+            broadcasts: false,
             session: None,
             dials: Vec::new(),
             relay,

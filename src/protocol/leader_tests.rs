@@ -181,6 +181,22 @@ fn a_leader_that_stops_asks_one_after_the_other() {
     assert_eq!(leader.goodbyes(), [claim]);
 }
 
+/// §8: an heir that says goodbye is gone at once, and not when its time is over.
+#[test]
+fn an_heir_that_leaves_is_waited_for_no_more() {
+    for on_session in [false, true] {
+        let (mut leader, [three, four]) = Hosted::leading_with([3, 4]);
+        leader.step(Input::Stop);
+        assert_eq!(leader.abdicated_on(), [three]);
+        if on_session {
+            leader.frame(three, Frame::Leaves);
+        } else {
+            leader.hears(3, Cast::Goodbye(Goodbye { ends: None, leader: None }));
+        }
+        assert_eq!(leader.abdicated_on(), [three, four]);
+    }
+}
+
 /// §8: an agent that was told to stop has stopped 1.8 s later, whatever happens; told twice, at once.
 #[test]
 fn who_is_told_to_stop_stops_whatever_the_disk_does() {

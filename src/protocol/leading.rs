@@ -144,7 +144,7 @@ impl Node {
         l.renewing = Some(Renewing { claim, story: story.clone(), decided, joins });
         let promise = super::Promise::of(claim);
         (self.base.promised, self.base.promise_kept, self.base.promise_begun) = (Some(promise), None, None);
-        self.base.promised_at = self.base.now;
+        self.base.promised_at = Some(self.base.now);
         self.base.persist(vec![Write::Promised(promise), Write::Shown(claim)], Then::Reign(claim));
     }
 

@@ -75,8 +75,10 @@ pub(super) struct Following {
     pub(super) successor: Option<Node>,
     /// The last sign of the leader.
     pub(super) heard: Time,
-    /// The last heartbeat by datagram.
+    /// The last heartbeat by datagram, or since when one is waited for.
     pub(super) broadcast: Time,
+    /// There was one in this reign.
+    pub(super) broadcasts: bool,
     /// The session.
     pub(super) session: Option<Session>,
     /// Dials for a session. Bound: [`ROUTES`].
@@ -126,8 +128,13 @@ impl Following {
     pub(super) fn direct(&self, now: Time, lately: Duration) -> bool {
         match &self.session {
             Some(session) => session.via.is_none(),
-            None => self.listed && now.since(self.broadcast) < lately,
+            None => self.listed && self.hears_broadcasts(now, lately),
         }
+    }
+
+    /// Whether the last heartbeat by datagram is shorter ago than `within`, counted at `then`.
+    pub(super) fn hears_broadcasts(&self, then: Time, within: Duration) -> bool {
+        self.broadcasts && then.since(self.broadcast) < within
     }
 }
 

@@ -156,7 +156,7 @@ impl Node {
     pub(super) fn vouches(&self) -> Standing {
         let Role::Following(f) = &self.role else { return self.standing() };
         match self.known() {
-            Some(known) if self.base.now.since(f.broadcast) < self.base.settings.suspicion() => {
+            Some(known) if f.hears_broadcasts(self.base.now, self.base.settings.suspicion()) => {
                 Standing::Follows(Known { direct: true, ..known })
             }
             _ => Standing::Neither,
@@ -177,7 +177,7 @@ impl Node {
     fn deadly_silence(&self) -> Duration {
         let silence = self.base.settings.silence();
         match &self.role {
-            Role::Following(f) if f.heard.since(f.broadcast) > self.base.settings.suspicion() => {
+            Role::Following(f) if !f.hears_broadcasts(f.heard, self.base.settings.suspicion()) => {
                 silence.max(limits::TCP_ONLY)
             }
             _ => silence,

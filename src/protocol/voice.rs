@@ -126,12 +126,11 @@ impl Node {
             let known = self.known_self(own);
             return self.say(conn, claim, Says::LeaderAlive(known));
         }
-        let since = self.base.now.since(self.base.promised_at);
         let judge_by = Judge {
             me: self.base.me.node,
             fit: self.may_lead() && Holding::default().whole,
             promised: self.base.promised,
-            recent: self.base.promised_at.0 > 0 && since <= self.base.settings.after_canvass(),
+            recent: self.base.backing_left().is_some(),
             shown: self.base.showing(),
             heard: self.base.heard_epoch,
         };

@@ -1,9 +1,9 @@
 //! Sentences of the protocol about the way to a leader through another member.
 
-use super::host_for_tests::{Hosted, address, hi_that_names_the_leader, joined, sender};
+use super::host_for_tests::{Hosted, address, beat, hi_that_names_the_leader, joined, sender};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Cast, Frame, Hi, Known, Open, Pong, Via};
+use crate::message::{Answer, Cast, Frame, Hi, Known, Open, Pong, Question, Standing, Via};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -53,6 +53,37 @@ fn a_silent_leader_that_a_member_reaches_is_followed_through_it() {
     agent.joins_through_3();
     let status = agent.node.status();
     assert_eq!((status.role, status.leader.map(|l| l.node)), (RoleName::Following, Some(samples::node(1))));
+}
+
+/// §6: a leader that was never heard by datagram is silent after 1 s at least, from the beginning of its reign on.
+#[test]
+fn a_leader_that_is_heard_by_tcp_only_has_a_second() {
+    for (datagram, lost_after) in [(true, I * 3), (false, I * 4)] {
+        let (mut agent, _) = Hosted::following_through_3();
+        if datagram {
+            agent.hears(1, beat(samples::claim(7, 1), 2));
+        }
+        agent.run(lost_after - Duration::from_millis(1));
+        assert_eq!((agent.times(Kind::LeaderSuspected), agent.times(Kind::LeaderLost)), (1, 0), "{:?}", agent.told);
+        agent.run(Duration::from_millis(1));
+        assert_eq!(agent.times(Kind::LeaderLost), 1, "{datagram}: {:?}", agent.told);
+    }
+}
+
+/// §6: a member vouches for a leader whose heartbeats it hears itself, and for no other.
+#[test]
+fn who_hears_no_heartbeat_itself_vouches_for_nobody() {
+    for hears in [false, true] {
+        let (mut agent, _) = Hosted::following_through_3();
+        if hears {
+            agent.hears(1, beat(samples::claim(7, 1), 2));
+        }
+        agent.hears(4, Cast::Question(Question { nonce: 9, to: samples::node(2) }));
+        let answered = |(_, cast): &&(To, Cast)| {
+            matches!(cast, Cast::Answer(Answer { nonce: 9, standing: Standing::Follows(_), .. }))
+        };
+        assert_eq!(agent.cast.iter().any(|c| answered(&c)), hears, "{:?}", agent.cast);
+    }
 }
 
 /// §6: a way through another is one hop long: who goes through another itself opens none.

@@ -144,6 +144,24 @@ story! {
 }
 
 story! {
+    /// A round trip is longer than the silence of so quick a heartbeat, and those behind the bridge hear the leader by TCP
+    /// only: every reign has its second there from the beginning, so a handover makes one leader and no more.
+    a_slow_way_through_another_makes_no_second_king |seed| {
+        let quick = Settings::default().with_heartbeat(std::time::Duration::from_millis(20));
+        let mut lan = bridged(seed, 4, &quick);
+        lan.net.weather.delay = (ms(1), ms(30));
+        for request in 0..10 {
+            let (leader, before) = (lan.leader(), lan.oracle.changes);
+            lan.handover(leader, request, None);
+            lan.run(s(3));
+            assert!(lan.oracle.changes <= before + 2, "{} leaders", lan.oracle.changes - before);
+        }
+        lan.net.weather.delay = (50, 250);
+        lan.settle_within(s(10));
+    }
+}
+
+story! {
     /// A one-way cut between leader and follower, in either direction: no second king.
     a_one_way_cut_makes_no_second_king |seed| {
         let mut lan = Lan::office(seed, 4);
