@@ -29,6 +29,9 @@ const FIRST: Duration = Duration::from_secs(5);
 /// The first frame of a connection is at most this long, in bytes: nobody has said yet who it is.
 const FIRST_MAX: usize = 64 * 1024;
 
+/// There is room for so much, in bytes, before anything is read: almost every frame comes whole, and in one call.
+const READ: usize = 1024;
+
 /// What is to be sent is gathered up to about this, in bytes.
 const GATHER: usize = 64 * 1024;
 
@@ -150,6 +153,7 @@ impl Open {
             self.stream.shutdown().await?;
             while {
                 self.read.clear();
+                self.read.reserve(READ);
                 self.stream.read_buf(&mut self.read).await? > 0
             } {}
             io::Result::Ok(())
@@ -167,6 +171,7 @@ impl Task {
                 if let Some(frame) = open.next(&self.common).ok()? {
                     return Some(frame);
                 }
+                open.read.reserve(READ);
                 if open.stream.read_buf(&mut open.read).await.ok()? == 0 {
                     return None;
                 }
@@ -248,6 +253,7 @@ impl Task {
                 self.common.counts.ignored(Ignored::NoRoom, Some(open.from), "too many long frames are under way");
                 return Turn::Ended(Closed::Local);
             }
+            open.read.reserve(READ);
             let (mut reader, mut writer) = open.stream.split();
             tokio::select! {
                 read = reader.read_buf(&mut open.read) => match read {
