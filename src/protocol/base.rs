@@ -145,6 +145,11 @@ impl Base {
         self.settings.heartbeat()
     }
 
+    /// Who lives, and who leads, has been heard since: 3 s ago, or 3 `i` where heartbeats are slow.
+    pub(super) fn lately(&self) -> Time {
+        self.now - limits::SILENT.max(self.settings.silence())
+    }
+
     /// A random duration up to `most`.
     pub(super) fn random(&mut self, most: Duration) -> Duration {
         let us = u64::try_from(most.as_micros()).unwrap_or(u64::MAX - 1);

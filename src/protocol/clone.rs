@@ -22,7 +22,7 @@ impl Node {
     pub(super) fn double_leads(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
         let now = self.base.now;
         let since = match self.double {
-            Some((since, last)) if now.since(last) <= limits::SILENT => since,
+            Some((since, last)) if last >= self.base.lately() => since,
             _ => now,
         };
         self.double = Some((since, now));

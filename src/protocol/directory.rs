@@ -107,9 +107,9 @@ impl Entry {
         }
     }
 
-    /// Where else this start of it may be asked for.
-    pub(super) fn places(&self, boot: BootId, now: Time) -> impl Iterator<Item = SocketAddr> {
-        let lately = self.also.filter(|(is, _, at)| *is == boot && now.since(*at) <= limits::SILENT);
+    /// Where else this start of it may be asked for, when it was heard there after `since`.
+    pub(super) fn places(&self, boot: BootId, since: Time) -> impl Iterator<Item = SocketAddr> {
+        let lately = self.also.filter(|(is, _, at)| *is == boot && *at >= since);
         let places = lately.map(|(_, address, _)| address).into_iter().chain([self.address]);
         places.filter(|address| !address.ip().is_unspecified())
     }

@@ -103,7 +103,7 @@ impl Node {
         let (nonce, node, round) = (asking.nonce, f.claim.node, asking.rounds);
         let mut routes = self.routes(round);
         // One family of addresses may be gone, while the leader beats in the other; and whoever has its id may have its place.
-        for hop in self.base.members.get(node.id).into_iter().flat_map(|e| e.places(node.boot, self.base.now)) {
+        for hop in self.base.members.get(node.id).into_iter().flat_map(|e| e.places(node.boot, self.base.lately())) {
             if routes.iter().all(|r| r.hop != hop) && !self.base.own(hop) {
                 routes.insert(routes.len().min(1), Route { to: node, hop, via: None });
             }
@@ -287,7 +287,7 @@ impl Node {
         if speaker.boot != f.claim.node.boot {
             // Where the leader itself is heard, it is not: two living agents have one id.
             let entry = self.base.members.get(speaker.id);
-            let lately = |e: &Entry| e.also.is_some_and(|(.., at)| self.base.now.since(at) <= limits::SILENT);
+            let lately = |e: &Entry| e.also.is_some_and(|(.., at)| at >= self.base.lately());
             if entry.is_some_and(|e| e.home(f.claim.node.boot) != e.home(speaker.boot) && lately(e)) {
                 return Heard::Nothing;
             }

@@ -110,6 +110,24 @@ story! {
 }
 
 story! {
+    /// The bridge was away, each side has its leader, and the bridge comes back as an image of one of them: two leaders
+    /// whose only way to each other leads through a machine that has the id of one. At the default, and as slow as can be.
+    a_bridge_with_the_id_of_a_leader_keeps_nobody_apart |seed| {
+        let heartbeat = std::time::Duration::from_millis(if seed % 2 == 0 { 250 } else { 5000 });
+        let settings = Settings::default().with_heartbeat(heartbeat);
+        let settling = u64::try_from(settings.settling().as_micros()).expect("small");
+        let mut lan = bridged(seed, 6, &settings);
+        lan.power_cut(0);
+        lan.run(settling);
+        let behind = lan.expect_one_among(&[1, 3, 5]);
+        lan.copy_disk(behind, 0, true);
+        lan.boot(0);
+        lan.run(settling);
+        lan.expect_one_leader();
+    }
+}
+
+story! {
     /// Somebody arrives behind the bridge, where many can say who leads, and one only reaches it directly: that one does
     /// not stay silent because others were quicker.
     a_newcomer_behind_a_bridge_hears_of_the_way |seed| {
