@@ -280,6 +280,31 @@ fn claims_that_are_only_announced_keep_nobody_waiting_for_ever() {
     assert!(leads_in_spite_of(&mut victim, true, 30, notice));
 }
 
+/// One that asks for a voice, hangs up, and says that it follows somebody: again and again.
+#[test]
+fn claims_that_are_over_at_once_keep_nobody_from_leading() {
+    let mut victim = Hosted::listening();
+    let claims = |victim: &mut Hosted, n: u64| {
+        let from = invented(n % 7);
+        let claim = Claim { node: from.node, ..samples::claim(victim.node.base.highest() + 1, 1) };
+        let at = address(1000 + n % 7);
+        let conn = victim.accepts(from.clone(), at);
+        let holding = crate::change::Holding::default();
+        victim.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, holding, abdicate: None }));
+        victim.step(Input::Closed { conn, how: Closed::Reset });
+        while let Some((conn, to)) = victim.dials.pop() {
+            victim.step(Input::Connected { conn });
+            let who = (0..7).find(|n| to == address(1000 + n)).map_or(sender(9), invented);
+            victim.frame(conn, Frame::Open(Open { from: who, via: None }));
+            let claim = samples::claim(1_000_000 + n, 9);
+            let known = Known { claim, name: "x".to_owned(), address: address(9), direct: true };
+            let answer = Answer { nonce: 1, standing: Standing::Follows(known), store_ms: 0 };
+            victim.frame(conn, Frame::Answer(answer));
+        }
+    };
+    assert!(leads_in_spite_of(&mut victim, true, 60, claims));
+}
+
 #[test]
 fn leaders_that_are_not_there_keep_nobody_from_leading() {
     for refuse in [true, false] {

@@ -1,24 +1,25 @@
 //! Waiting for another's claim, and finding out when nobody makes it any more (protocol §7.4).
 
 use super::conns::{Conn, Purpose};
+use super::discovery::Target;
 use super::role::{Awaiting, Electing, Phase, Role};
 use super::timers::Timer;
 use super::{Closed, Node};
 use crate::event::Kind;
 use crate::ident::{ConnId, Node as Ident};
-use crate::message::{Frame, MemberState, Question};
+use crate::message::{Answer, Frame, Known, MemberState, Question, Standing};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 impl Node {
-    /// Waits until `pause` is over for what a claimant does. When nothing comes of it soon, it is asked once whether it is
-    /// still there.
+    /// Waits until `pause` is over for what a claimant does. When nothing comes of it soon, it is asked whether it is
+    /// still there and still claims; then again, less and less often.
     pub(super) fn wait_for(&mut self, claimant: Ident, pause: Duration, why: &'static str) {
         self.wait(pause, why);
-        let now = self.base.now;
-        let ask = now + self.base.settings.soon().min(pause);
+        let (now, soon) = (self.base.now, self.base.settings.soon());
         if let Role::Electing(e) = &mut self.role {
-            e.awaiting = Some(Awaiting { claimant, until: now + pause, conn: None });
-            self.base.timers.set(Timer::Elect, ask);
+            e.awaiting = Some(Awaiting { claimant, until: now + pause, again: soon, conn: None });
+            self.base.timers.set(Timer::Elect, now + soon.min(pause));
         }
     }
 
@@ -39,13 +40,17 @@ impl Node {
         if now >= awaiting.until {
             return false;
         }
-        let (claimant, until) = (awaiting.claimant, awaiting.until);
+        let Awaiting { claimant, until, conn, .. } = *awaiting;
         self.base.timers.set(Timer::Elect, until);
-        if awaiting.conn.is_some() {
+        let question = Frame::Question(Question { nonce: self.base.nonce(), to: claimant });
+        if let Some(conn) = conn {
+            // What it has not answered yet is not asked again.
+            if self.base.peer(conn).is_some() {
+                self.base.send(conn, question);
+            }
             return true;
         }
         let Some(route) = self.base.direct_to(claimant) else { return true };
-        let question = Frame::Question(Question { nonce: self.base.nonce(), to: claimant });
         let conn = self.base.dial(route, Purpose::Claimant, question);
         if let Role::Electing(Electing { awaiting: Some(awaiting), .. }) = &mut self.role {
             awaiting.conn = Some(conn);
@@ -53,22 +58,41 @@ impl Node {
         true
     }
 
+    /// Its claim may still win: what has become of it shows when it is asked again, after `soon`, and then each time after
+    /// twice as long.
+    fn ask_claimant_later(&mut self) {
+        if let Role::Electing(Electing { awaiting: Some(awaiting), .. }) = &mut self.role {
+            let next = self.base.now + awaiting.again;
+            awaiting.again *= 2;
+            self.base.timers.set(Timer::Elect, next.min(awaiting.until));
+        }
+    }
+
     /// A connection that another opened is gone. That of a claimant stands for as long as its claim.
     pub(super) fn claimant_hung_up(&mut self, state: &Conn) {
         let peer = state.peer.as_ref().map(|p| p.node);
         let awaited = matches!(&self.role, Role::Electing(e)
-            if e.awaiting.as_ref().is_some_and(|a| Some(a.claimant) == peer && a.conn.is_none()));
+            if e.awaiting.as_ref().is_some_and(|a| Some(a.claimant) == peer));
         if awaited {
             self.ask_claimant();
         }
     }
 
-    /// What the claimant said: it is there, and still may win; or another start of it is.
-    pub(super) fn claimant_answered(&mut self, conn: ConnId) {
-        let peer = self.base.peer(conn);
-        if self.asked_claimant(conn).is_some_and(|claimant| peer != Some(claimant)) {
-            self.base.close(conn);
-            self.claimant_gone();
+    /// What the claimant said: that it leads; that it follows, so that nothing will come of its claim; or that it still may
+    /// win. Where another start of it is, nobody claims.
+    pub(super) fn claimant_answered(&mut self, conn: ConnId, answer: &Answer, from: SocketAddr) {
+        let Some(claimant) = self.asked_claimant(conn) else { return };
+        if self.base.peer(conn) != Some(claimant) {
+            return self.claimant_gone();
+        }
+        match &answer.standing {
+            Standing::Leads(claim) if claim.node == claimant && self.base.believe(*claim) => {
+                let known = Known { claim: *claim, name: self.base.name(claimant.id), address: from, direct: true };
+                self.follow(Target::told(known, None));
+            }
+            // The leader that it follows is no stranger's to name: those in line are asked for it.
+            Standing::Follows(_) => self.claim_over(),
+            _ => self.ask_claimant_later(),
         }
     }
 
@@ -77,11 +101,11 @@ impl Node {
         if self.asked_claimant(conn).is_none() {
             return;
         }
-        let soon = self.base.now + self.base.settings.soon();
         if state.peer.is_none() && how != Closed::Local {
             return self.claimant_gone();
         }
         // It was there, or this machine could not ask. Whether it still is shows when it is asked again.
+        let soon = self.base.now + self.base.settings.soon();
         if let Role::Electing(Electing { awaiting: Some(awaiting), .. }) = &mut self.role {
             awaiting.conn = None;
             self.base.timers.set(Timer::Elect, soon.min(awaiting.until));
@@ -94,10 +118,9 @@ impl Node {
         e.awaiting.as_ref().filter(|_| waits).filter(|a| a.conn == Some(conn)).map(|a| a.claimant)
     }
 
-    /// Nobody makes the claim that was awaited: the next in line is told.
+    /// Nobody makes the claim that was awaited.
     fn claimant_gone(&mut self) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Some(claimant) = e.awaiting.take().map(|a| a.claimant) else { return };
+        let Role::Electing(Electing { awaiting: Some(Awaiting { claimant, .. }), .. }) = self.role else { return };
         let alive = self.base.members.get_mut(claimant.id).filter(|e| e.state == MemberState::Alive);
         // A stranger's end is nobody's news.
         if let Some(entry) = alive {
@@ -106,6 +129,13 @@ impl Node {
             let text = format!("{name} claimed the role and is gone: it refused the question");
             self.base.info(Kind::MemberSilent, text, vec![("member", name.into())]);
         }
+        self.claim_over();
+    }
+
+    /// Nothing will come of the claim that was awaited: the next in line is told.
+    fn claim_over(&mut self) {
+        let Role::Electing(Electing { awaiting: Some(Awaiting { claimant, .. }), .. }) = self.role else { return };
+        self.await_nobody();
         if self.base.promised.is_some_and(|p| p.claim.node == claimant) {
             // The promise stands; nothing more will come of it.
             self.base.promised_at = None;

@@ -4,7 +4,7 @@ use super::host_for_tests::{Hosted, address, sender};
 use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
-use crate::message::{Answer, Cast, Frame, Notice, Open, Says, Sender, Standing, Tell, Told};
+use crate::message::{Answer, Cast, Frame, Known, Notice, Open, Says, Sender, Standing, Tell, Told};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -46,8 +46,17 @@ impl Hosted {
         let (conn, _) = self.dials.remove(found.expect("it is asked"));
         self.step(Input::Connected { conn });
         self.frame(conn, Frame::Open(Open { from, via: None }));
-        self.frame(conn, Frame::Answer(Answer { nonce: 1, standing: Standing::Neither, store_ms: 0 }));
+        self.answers(conn, Standing::Neither);
         conn
+    }
+
+    fn answers(&mut self, conn: ConnId, standing: Standing) {
+        self.frame(conn, Frame::Answer(Answer { nonce: 1, standing, store_ms: 0 }));
+    }
+
+    /// How often it has asked on this connection.
+    fn questions(&self, conn: ConnId) -> usize {
+        self.sent.iter().filter(|(c, frame)| *c == conn && matches!(frame, Frame::Question(_))).count()
     }
 }
 
@@ -106,6 +115,63 @@ fn a_claimant_that_is_there_is_waited_for() {
     agent.run(I / 16);
     agent.dial_ends(5, Closed::Refused);
     assert!(agent.goes_on(), "{:?}", agent.dials);
+}
+
+/// §7.4: who claims and has not won yet is asked again, less and less often, on the connection that stands; and at once when
+/// that of its canvass ends.
+#[test]
+fn who_may_still_win_is_asked_again() {
+    let (mut agent, canvass) = Hosted::backing_5();
+    agent.run(I / 16);
+    let conn = agent.answers_as(sender(5));
+    let mut asked = vec![agent.questions(conn)];
+    for _ in 0..30 {
+        agent.run(I / 16);
+        if agent.questions(conn) > asked[asked.len() - 1] {
+            asked.push(agent.questions(conn));
+            agent.answers(conn, Standing::Neither);
+        }
+    }
+    assert_eq!(asked, [1, 2, 3, 4, 5], "{:?}", agent.dials);
+    agent.step(Input::Closed { conn: canvass, how: Closed::Reset });
+    assert_eq!(agent.questions(conn), 6, "its claim is over, or it is gone");
+    assert_eq!(agent.times(Kind::Claiming), 0, "{:?}", agent.told);
+}
+
+/// §7.4: nothing will come of the claim of one that follows. Whom it follows is no stranger's to say: that is asked of
+/// those in line, as ever.
+#[test]
+fn who_claimed_and_follows_is_awaited_no_more() {
+    let (mut agent, canvass) = Hosted::backing_5();
+    agent.step(Input::Closed { conn: canvass, how: Closed::Reset });
+    let conn = agent.answers_as(sender(5));
+    assert!(!agent.goes_on(), "it may have lost the connection only: {:?}", agent.dials);
+    agent.run(I / 16);
+    assert_eq!(agent.questions(conn), 2);
+    let known = Known { claim: samples::claim(20, 9), name: "pc-9".to_owned(), address: address(9), direct: true };
+    agent.answers(conn, Standing::Follows(known));
+    assert!(agent.goes_on() && agent.closed.contains(&conn), "{:?}", agent.dials);
+    assert!(!agent.dials.iter().any(|(_, to)| *to == address(9)), "{:?}", agent.dials);
+    assert_eq!(agent.times(Kind::MemberSilent), 0, "{:?}", agent.told);
+    let worse = Claim { at: Wall(samples::claim(12, 5).at.0 + 1), ..samples::claim(12, 6) };
+    let conn = agent.canvassed_by(6, worse);
+    assert!(matches!(agent.voted(conn), Some(Says::Higher(12))), "{:?}", agent.voted(conn));
+}
+
+/// §7.4: a claimant that has won and says so is followed, when its heartbeat does not come by another way.
+#[test]
+fn who_claimed_and_leads_is_followed() {
+    let (mut agent, canvass) = Hosted::backing_5();
+    agent.step(Input::Closed { conn: canvass, how: Closed::Reset });
+    let conn = agent.answers_as(sender(5));
+    agent.answers(conn, Standing::Leads(samples::claim(12, 6)));
+    assert_eq!(agent.node.status().role, RoleName::Following, "{:?}", agent.told);
+    assert_eq!(agent.dials.iter().filter(|(_, to)| *to == address(5)).count(), 0, "that is not its own reign");
+    agent.answers(conn, Standing::Leads(samples::claim(12, 5)));
+    agent.dials.retain(|(_, to)| *to == address(5));
+    let session = agent.connects(5);
+    let joins = |(c, frame): &(ConnId, Frame)| *c == session && matches!(frame, Frame::Join(_));
+    assert!(agent.sent.iter().any(joins), "{:?}", agent.sent);
 }
 
 /// §7.4: another start of the claimant knows nothing of the claim.

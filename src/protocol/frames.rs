@@ -71,7 +71,7 @@ impl Node {
         let Some((from, purpose)) = self.base.conns.get(conn).map(|c| (c.address, c.purpose)) else { return };
         match frame {
             Frame::Question(q) => self.questioned(conn, &q),
-            Frame::Answer(_) if purpose == Purpose::Claimant => self.claimant_answered(conn),
+            Frame::Answer(a) if purpose == Purpose::Claimant => self.claimant_answered(conn, &a, from),
             Frame::Answer(a) => self.answered(Some(conn), &a, from),
             Frame::Join(join) => self.joins(conn, join),
             Frame::Joined(joined) => self.joined(conn, joined),

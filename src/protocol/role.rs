@@ -244,6 +244,8 @@ pub(super) struct Awaiting {
     pub(super) claimant: Node,
     /// So long at most.
     pub(super) until: Time,
+    /// How long after one question the next is put.
+    pub(super) again: Duration,
     /// The question whether it is still there.
     pub(super) conn: Option<ConnId>,
 }
