@@ -1,6 +1,7 @@
 //! The local API: a client's bytes on one end of a socket, the real router behind the other.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tanist::agent::History;
 use tanist::agent::api;
 use tanist::agent::shared::{Command, Facts, Shared, Snapshot};
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// An answer may not be longer than this, in bytes, for a request that fits into the fuzzer's input: one for each of
 /// the requests on the connection, and each of them small.
 const ANSWER_MAX: usize = 4 << 20;
+
+/// A request may wait for a leader, for an hour: after so long the agent stops, and everything has to end.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The past, which is read by a thread of its own: one for all runs.
 fn history() -> Arc<History> {
@@ -53,7 +57,7 @@ async fn client(data: &[u8]) {
     let shared = Shared { status: watched, events, commands, store: history(), facts: Arc::new(facts) };
     let stop = CancellationToken::new();
     let (near, far) = UnixStream::pair().expect("a socket");
-    let served = tokio::spawn(api::client(far, api::router(shared, stop.clone()), stop.clone()));
+    let mut served = tokio::spawn(api::client(far, api::router(shared, stop.clone()), stop.clone()));
     tokio::spawn(answer(node, status, asked));
     let (mut reads, mut writes) = near.into_split();
     let heard = tokio::spawn(async move {
@@ -64,8 +68,13 @@ async fn client(data: &[u8]) {
     });
     let _ = writes.write_all(data).await;
     drop(writes);
-    served.await.expect("no panic on a connection");
+    let in_time = tokio::time::timeout(PATIENCE, &mut served).await;
     stop.cancel();
+    let served = match in_time {
+        Ok(served) => served,
+        Err(_) => served.await,
+    };
+    served.expect("no panic on a connection");
     let heard = heard.await.expect("no panic");
     assert!(heard.len() <= ANSWER_MAX, "{} bytes were answered", heard.len());
     assert!(heard.is_empty() || heard.starts_with(b"HTTP/1."), "no HTTP: {:?}", &heard[..heard.len().min(40)]);
