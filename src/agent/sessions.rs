@@ -30,9 +30,9 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How many connections there may be at once: the sessions of the protocol (§11), and as many again in half for
-/// questions, canvasses and dials under way.
-const CONNECTIONS: usize = 1024 + 512;
+/// How many connections there may be at once: the sessions of the protocol, or a canvass of all members (§11), and some
+/// for questions and dials under way.
+const CONNECTIONS: usize = 2048 + 512;
 
 /// Of these, how many one address may open: whoever has one address only cannot keep all others out.
 const FROM_ONE: usize = 256;

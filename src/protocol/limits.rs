@@ -10,8 +10,8 @@ pub const STRANGERS: usize = 256;
 pub const SAME_ADDRESS: usize = 64;
 /// Members that one Hello is sent to one by one, in turn.
 pub const GREETED: usize = 16;
-/// Sessions that a leader serves.
-pub const SESSIONS: usize = 1024;
+/// Sessions that a leader serves: one for each member that it can know, because who has none has no list.
+pub const SESSIONS: usize = MEMBERS;
 /// Connections in all; an accepted one beyond is closed.
 pub const CONNS: usize = SESSIONS + MEMBERS + 512;
 /// Pipes through this agent.
