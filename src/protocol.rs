@@ -54,6 +54,8 @@ mod role;
 mod rules_tests;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod start_tests;
 mod suspicion;
 mod timers;
 mod voice;

@@ -134,10 +134,10 @@ impl Settings {
         (self.heartbeat / 16).max(ms(4))
     }
 
-    /// How long a start listens before it may claim: 12 intervals, 60 to 300 ms; never under 2.25 intervals when it
+    /// How long a start listens before it may claim: 6 intervals, 30 to 300 ms; never under 2.25 intervals when it
     /// remembers members.
     pub fn join_wait(&self, remembers: bool) -> Duration {
-        let wait = (self.heartbeat * 12).clamp(ms(60), ms(300));
+        let wait = (self.heartbeat * 6).clamp(ms(30), ms(300));
         if remembers { wait.max(self.suspicion()) } else { wait }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(at(5000).interrogation(), ms(2000));
         assert_eq!(at(250).join_wait(false), ms(300));
         assert_eq!(at(250).join_wait(true), Duration::from_micros(562_500));
-        assert_eq!(at(5).join_wait(false), ms(60));
+        assert_eq!(at(5).join_wait(false), ms(30));
         assert_eq!(at(5).unanswered(), ms(500));
         assert_eq!(at(5).quick(), Duration::from_micros(1250));
         assert_eq!(at(250).quick(), ms(50));

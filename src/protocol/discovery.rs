@@ -1,6 +1,7 @@
 //! Finding one another: Hello, Hi, Welcome, and what every other datagram means to each role (protocol §5).
 
 use super::base::localised;
+use super::directory::Entry;
 use super::role::{Doubt, Listening, PendingHi, Phase, Role};
 use super::timers::Timer;
 use super::{Node, To, limits};
@@ -8,6 +9,7 @@ use crate::claim::Claim;
 use crate::event::{Cause, Kind};
 use crate::ident::{ConnId, Node as Ident, NodeId};
 use crate::message::{Cast, Datagram, Goodbye, Heartbeat, Hello, Hi, Known, MemberState, Welcome};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -86,7 +88,7 @@ impl Node {
         let now = self.base.now;
         let mut one: BTreeSet<SocketAddr> = self.base.peers.iter().copied().collect();
         // Strangers are not greeted: a datagram may have named any address for them.
-        let quiet = |e: &super::directory::Entry| e.met && !e.heard_within(lately, now);
+        let quiet = |e: &Entry| e.met && !e.heard_within(lately, now);
         let those: Vec<_> = self.base.members.in_turn(self.greeted, quiet).take(limits::GREETED).collect();
         self.greeted = those.last().map_or(self.greeted, |e| e.node.id);
         one.extend(those.into_iter().map(|e| e.address));
@@ -98,15 +100,33 @@ impl Node {
 
     /// The join wait is over and no leader was heard.
     pub(super) fn join_over(&mut self) {
-        let may = self.may_lead();
+        let elects = self.may_lead() && self.base.linked();
+        let turn = if elects { self.turn() } else { Duration::ZERO };
         let Role::Listening(l) = &mut self.role else { return };
-        l.idle = true;
-        l.awaits = None;
-        if may && self.base.linked() {
+        if !l.turn && !turn.is_zero() {
+            l.turn = true;
+            return self.base.timers.set(Timer::Join, self.base.now + turn);
+        }
+        (l.idle, l.turn) = (true, false);
+        if elects {
             let alone = l.answered.is_empty();
             let text = if alone { "nobody answered" } else { "members answered, none leads" };
             self.elect_first(text);
         }
+    }
+
+    /// How long those may claim first that are there and come before this agent (§5): of a crowd that starts at once not
+    /// everybody must ask everybody.
+    fn turn(&mut self) -> Duration {
+        let now = self.base.now;
+        let own = (Reverse(self.base.settings.priority), self.base.me.node.id);
+        let first = |e: &&Entry| {
+            let may = e.priority > 0 && e.state != MemberState::Left && e.heard_within(limits::SILENT, now);
+            may && (Reverse(e.priority), e.node.id) < own
+        };
+        let before = u32::try_from(self.base.members.iter().filter(first).count()).unwrap_or(u32::MAX);
+        let (turn, most) = (limits::JOIN_TURN.saturating_mul(before), self.base.settings.join_wait(false) / 3);
+        if turn <= most { turn } else { most + self.base.random(most) }
     }
 
     // ---- datagrams
@@ -186,11 +206,18 @@ impl Node {
         if self.his.len() >= limits::HIS && !self.his.contains_key(&node.id) {
             return;
         }
+        // It says Hello itself, or claims, before long: that tells as much. Of a crowd that starts at once not everybody
+        // must answer everybody.
+        if hello.broadcast && matches!(&self.role, Role::Listening(l) if !l.idle) {
+            return;
+        }
         // As many as answer in a millisecond answer in each, however many there are: those whose turn is too late do not.
         let now = self.base.now;
         let there = self.base.members.iter().filter(|e| e.alive_within(limits::SILENT, now)).count();
         let pause = self.base.random(limits::HI_TURN * u32::try_from(there).unwrap_or(u32::MAX));
         let most = self.base.settings.join_wait(false) / 3;
+        let enough = limits::HI_TURN * (2 * limits::HI_ENOUGH);
+        let most = if self.known().is_none() { most.min(enough) } else { most };
         if hello.broadcast && pause > most {
             return;
         }
@@ -392,7 +419,7 @@ impl Node {
         let until = self.base.now + self.base.settings.after_canvass();
         match &mut self.role {
             Role::Listening(l) if !l.idle || self.base.timers.is_set(Timer::Join) => {
-                l.awaits = Some(until);
+                l.turn = false;
                 self.base.timers.set(Timer::Join, until);
             }
             Role::Electing(e) if !matches!(e.phase, Phase::Canvass) => {

@@ -20,6 +20,9 @@ impl Node {
 
     /// This process woke up later than planned by `gap`.
     pub(super) fn own_gap(&mut self, gap: Duration) {
+        if gap > self.base.settings.soon() {
+            self.hear_first(gap);
+        }
         if gap <= self.base.settings.small_gap() {
             return;
         }
@@ -49,6 +52,16 @@ impl Node {
                 self.canvass_slept();
                 self.check_followers(gap >= SLEEP);
             }
+        }
+    }
+
+    /// What others have said while this process was late waits in its sockets: it is heard before the join wait ends. Not
+    /// for ever, as a machine may always be late.
+    fn hear_first(&mut self, gap: Duration) {
+        let Role::Listening(l) = &mut self.role else { return };
+        if l.late < limits::LATE && self.base.timers.is_due(Timer::Join, self.base.now) {
+            l.late += 1;
+            self.base.timers.set(Timer::Join, self.base.now + gap);
         }
     }
 

@@ -42,6 +42,10 @@ pub const PIPES_EACH: usize = 8;
 pub const TOLD: u32 = 32;
 /// The random pause before a Hi, for each member that is there.
 pub const HI_TURN: Duration = Duration::from_millis(1);
+/// How long each one that comes before it may claim first, when the join wait is over.
+pub const JOIN_TURN: Duration = Duration::from_millis(1);
+/// So often the end of a join wait is put off because this process was late.
+pub const LATE: u32 = 8;
 /// So many answers of members that know of no leader are enough.
 pub const HI_ENOUGH: u32 = 4;
 /// How far above the own epoch another's is believed.

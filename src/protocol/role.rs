@@ -55,8 +55,10 @@ pub(super) struct Listening {
     pub(super) answered: BTreeSet<NodeId>, // bound: MEMBERS
     /// The join wait has ended: a leader is followed, but none is claimed to be (priority 0, or no link).
     pub(super) idle: bool,
-    /// A claim that somebody began, or that was backed, and until when its heartbeat is awaited.
-    pub(super) awaits: Option<Time>,
+    /// The join wait is over, and it lets those go first that come before it.
+    pub(super) turn: bool,
+    /// How often the end came late, and was put off.
+    pub(super) late: u32,
 }
 
 /// Follows.

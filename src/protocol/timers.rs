@@ -104,6 +104,10 @@ impl Timers {
         self.at[timer as usize].is_some()
     }
 
+    pub(super) fn is_due(&self, timer: Timer, now: Time) -> bool {
+        self.at[timer as usize].is_some_and(|at| at <= now)
+    }
+
     /// Clears what belongs to a role; what belongs to the agent stays.
     pub(super) fn clear_role(&mut self) {
         for timer in Timer::ALL {

@@ -171,9 +171,8 @@ impl Node {
             Role::Electing(_) => self.wait_for(claim.node, pause, "another's claim is backed"),
             Role::Listening(_) if insists => {}
             Role::Listening(l) => {
-                let until = self.base.now + pause;
-                l.awaits = Some(until);
-                self.base.timers.set(Timer::Join, until);
+                l.turn = false;
+                self.base.timers.set(Timer::Join, self.base.now + pause);
             }
             // It stays with its leader until the claim beats (§7.3).
             Role::Following(Following { .. }) | Role::Leading(_) => {}

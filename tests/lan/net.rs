@@ -42,6 +42,10 @@ impl Net {
         // Before the kernel hands bridged packets to the filters of routed ones: it may take them out of the way here.
         nft(None, "add table bridge lan\nadd chain bridge lan forward { type filter hook forward priority -300; }\n")
             .await;
+        // A switch does not ask a firewall about every packet. Where this module is not loaded there is nothing to write.
+        for table in ["arptables", "iptables", "ip6tables"] {
+            let _ = std::fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{table}"), "0");
+        }
         Net::default()
     }
 
