@@ -373,7 +373,8 @@ impl World {
             process.now = process.now.max(at);
             let (roles, outputs) = self.step(m, Input::Tick);
             self.tidy();
-            let repeats = reason == "an interrogation goes on" && !roles && !outputs;
+            // The join wait and the turn that follows are one wait: who hears something in between hears it before both.
+            let repeats = ["an interrogation goes on", "the join wait ends"].contains(&reason) && !roles && !outputs;
             if !boring(reason) && !repeats {
                 return Some(());
             }
