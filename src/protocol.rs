@@ -33,6 +33,7 @@ mod durable;
 mod election;
 mod following;
 mod frames;
+mod greetings;
 mod guard;
 mod handover;
 #[cfg(test)]

@@ -178,7 +178,11 @@ impl Conns {
     /// Whether one more pipe fits, for who is at the other end of this connection.
     pub(super) fn pipe_fits(&self, conn: ConnId) -> bool {
         let Some(ip) = self.all.get(&conn).map(|c| c.address.ip()) else { return false };
-        let piped = || self.all.values().filter(|c| c.purpose == Purpose::Piped);
-        piped().count() < PIPES && piped().filter(|c| c.address.ip() == ip).count() < PIPES_EACH
+        self.piped().count() < PIPES && self.piped().filter(|c| c.address.ip() == ip).count() < PIPES_EACH
+    }
+
+    /// The pipes through this agent.
+    pub(super) fn piped(&self) -> impl Iterator<Item = &Conn> {
+        self.all.values().filter(|c| c.purpose == Purpose::Piped)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::base::localised;
 use super::directory::Entry;
-use super::role::{Doubt, Listening, PendingHi, Phase, Role};
+use super::role::{Doubt, Listening, Phase, Role};
 use super::timers::Timer;
 use super::{Node, To, limits};
 use crate::claim::Claim;
@@ -203,79 +203,7 @@ impl Node {
         if matches!(self.role, Role::Leading(_)) {
             return self.welcome(node, from, hello.broadcast);
         }
-        if self.his.len() >= limits::HIS && !self.his.contains_key(&node.id) {
-            return;
-        }
-        // It says Hello itself, or claims, before long: that tells as much. Of a crowd that starts at once not everybody
-        // must answer everybody.
-        if hello.broadcast && matches!(&self.role, Role::Listening(l) if !l.idle) {
-            return;
-        }
-        // As many as answer in a millisecond answer in each, however many there are: those whose turn is too late do not.
-        let now = self.base.now;
-        let there = self.base.members.iter().filter(|e| e.alive_within(limits::SILENT, now)).count();
-        let pause = self.base.random(limits::HI_TURN * u32::try_from(there).unwrap_or(u32::MAX));
-        let most = self.base.settings.join_wait(false) / 3;
-        let enough = limits::HI_TURN * (2 * limits::HI_ENOUGH);
-        let most = if self.known().is_none() { most.min(enough) } else { most };
-        if hello.broadcast && pause > most {
-            return;
-        }
-        let pause = pause.min(most);
-        let hi = Hi { to: node, leader: None, priority: self.base.settings.priority };
-        let due = now + pause;
-        self.his.insert(node.id, PendingHi { due, broadcast: hello.broadcast, address: from, hi, heard: 0 });
-        self.base.timers.sooner(Timer::Hi, due);
-    }
-
-    fn welcome(&mut self, node: Ident, from: SocketAddr, broadcast: bool) {
-        if self.checking() {
-            return;
-        }
-        let now = self.base.now;
-        let Role::Leading(l) = &mut self.role else { return };
-        // Of many who arrive together the first is answered aloud; that answers the others too.
-        let aloud = broadcast && now.since(l.welcomed) >= Duration::from_millis(10);
-        if aloud {
-            l.welcomed = now;
-        }
-        let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
-        let welcome = Cast::Welcome(Welcome { to: node, claim: l.claim, successor: l.successor, followers });
-        self.base.cast(if aloud { To::Everyone } else { To::One(from) }, welcome);
-    }
-
-    pub(super) fn hi_due(&mut self) {
-        let now = self.base.now;
-        let due: Vec<NodeId> = self.his.iter().filter(|(_, p)| p.due <= now).map(|(id, _)| *id).collect();
-        let leader = self.known();
-        for id in due {
-            let Some(mut pending) = self.his.remove(&id) else { continue };
-            // Who asks for itself needs no news of itself, unless the one that is followed is another, with its id (§4).
-            let double = |k: &Known| k.claim.node != pending.hi.to && self.in_session();
-            pending.hi.leader = leader.clone().filter(|k| k.claim.node.id != id || double(k));
-            let to = if pending.broadcast { To::Everyone } else { To::One(pending.address) };
-            self.base.cast(to, Cast::Hi(pending.hi));
-        }
-        if let Some(next) = self.his.values().map(|p| p.due).min() {
-            self.base.timers.set(Timer::Hi, next);
-        }
-    }
-
-    /// Somebody was told who leads, for all to hear.
-    fn answered_for_us(&mut self, to: &Ident) {
-        self.his.remove(&to.id);
-    }
-
-    /// A few that know of no leader are enough to tell a newcomer that it is not alone.
-    fn knows_no_more(&mut self, asked: Ident) {
-        if asked.id == self.base.me.node.id || self.known().is_some() {
-            return;
-        }
-        let Some(pending) = self.his.get_mut(&asked.id) else { return };
-        pending.heard += 1;
-        if pending.heard >= limits::HI_ENOUGH {
-            self.his.remove(&asked.id);
-        }
+        self.answer_later(node, from, hello.broadcast);
     }
 
     fn heard_hi(&mut self, node: Ident, from: SocketAddr, hi: Hi) {

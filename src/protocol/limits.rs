@@ -46,6 +46,9 @@ pub const HI_TURN: Duration = Duration::from_millis(1);
 pub const JOIN_TURN: Duration = Duration::from_millis(1);
 /// So often the end of a join wait is put off because this process was late.
 pub const LATE: u32 = 8;
+/// Between two Welcomes of a leader to everybody. The other members together leave as much between two Hi's: each of them
+/// this for each member that is there.
+pub const ALOUD: Duration = Duration::from_millis(10);
 /// So many answers of members that know of no leader are enough.
 pub const HI_ENOUGH: u32 = 4;
 /// How far above the own epoch another's is believed.

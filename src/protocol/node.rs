@@ -2,7 +2,8 @@
 
 use super::base::{Base, Then};
 use super::conns::Purpose;
-use super::role::{Listening, PendingHi, Role};
+use super::greetings::Greetings;
+use super::role::{Listening, Role};
 use super::timers::Timer;
 use super::{Deadline, Input, MemberView, Output, RoleName, Start, Status, Who, directory, limits};
 use crate::event::Kind;
@@ -18,8 +19,7 @@ use std::time::Duration;
 pub struct Node {
     pub(super) base: Base,
     pub(super) role: Role,
-    /// Hellos that wait for their answer. Bound: [`limits::HIS`].
-    pub(super) his: BTreeMap<NodeId, PendingHi>,
+    pub(super) greetings: Greetings,
     pub(super) stopping: bool,
     /// The member that was the last to be greeted by itself.
     pub(super) greeted: NodeId,
@@ -66,7 +66,7 @@ impl Node {
         Self {
             base,
             role: Role::Listening(Listening::default()),
-            his: BTreeMap::new(),
+            greetings: Greetings::default(),
             stopping: false,
             greeted: NodeId(uuid::Uuid::nil()),
             leaderless: None,

@@ -4,7 +4,7 @@ use super::RoleName;
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{ConnId, Node, NodeId};
-use crate::message::{Abdicate, Canvass, Hi, Known, Meet, Says, Story};
+use crate::message::{Abdicate, Canvass, Known, Meet, Says, Story};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -423,15 +423,4 @@ pub(super) struct Checking {
     pub(super) asked: Vec<ConnId>, // bound: ROUTES
     /// The successor's own answer decides; anybody's does when there is none.
     pub(super) successor: Option<NodeId>,
-}
-
-/// A Hello that waits for its Hi.
-#[derive(Clone, Debug)]
-pub(super) struct PendingHi {
-    pub(super) due: Time,
-    pub(super) broadcast: bool,
-    pub(super) address: std::net::SocketAddr,
-    pub(super) hi: Hi,
-    /// How many others were heard to answer it, who know of no leader.
-    pub(super) heard: u32,
 }

@@ -1,9 +1,9 @@
 //! Many agents that start at once: who claims, who waits, who answers (protocol §5).
 
-use super::host_for_tests::{Hosted, sender};
+use super::host_for_tests::{Hosted, beat};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Goodbye, Hello, Notice};
+use crate::message::{Goodbye, Hello, Hi, Notice};
 use crate::wire::samples;
 
 const MS: Duration = Duration::from_millis(1);
@@ -108,19 +108,57 @@ fn who_has_just_started_answers_only_who_asks_it() {
     assert_eq!(agent.his(), 1);
 }
 
-/// §5: without a leader as many answer as are enough, twice over, however many are there.
+/// How many of 100 such agents answer number 200, which greets everybody, when each of them knows 100 members.
+fn answers(such: fn() -> Hosted) -> usize {
+    let answers = |n: u64| {
+        let mut agent = such();
+        for _ in 0..n {
+            agent.node.base.random(MS);
+        }
+        for n in 10..110 {
+            agent.hears(n, Cast::Hi(Hi { to: agent.node.sender().node, leader: None, priority: 100 }));
+        }
+        agent.forget();
+        agent.hears(200, hello(true, 100));
+        agent.run(MS * 110);
+        agent.his()
+    };
+    (0..100).map(answers).sum()
+}
+
+/// §5: twice as many answer as are enough, however many are there, and whether they know of a leader or not.
 #[test]
-fn without_a_leader_a_few_answer() {
+fn of_a_crowd_a_few_answer() {
+    let leaderless = || {
+        let mut agent = Hosted::following();
+        agent.loses_its_leader();
+        agent
+    };
+    for (what, answer) in [("a leader is known", answers(Hosted::following)), ("nobody leads", answers(leaderless))] {
+        assert!((1..=25).contains(&answer), "{what}: {answer}");
+    }
+}
+
+/// §5: an answer to everybody answers all that have asked and ask within 10 ms for each member that is there; who asks
+/// this agent alone is answered.
+#[test]
+fn one_answer_is_for_all_that_ask() {
     let mut agent = Hosted::following();
-    agent.loses_its_leader();
+    agent.hears(3, beat(samples::claim(1, 3), 0));
     agent.forget();
-    let crowd = 10..110;
-    for n in crowd.clone() {
-        agent.hears_from(sender(n), super::host_for_tests::address(n), hello(true, 100));
+    for n in 10..14 {
+        agent.hears(n, hello(true, 100));
     }
     agent.run(MS * 8);
-    let few = agent.his();
-    assert!((1..40).contains(&few), "{few}");
-    agent.run(MS * 100);
-    assert_eq!(agent.his(), few, "the others are silent");
+    assert_eq!(agent.his(), 1);
+    agent.hears(14, hello(true, 100));
+    agent.run(MS * 20);
+    assert_eq!(agent.his(), 1, "it has heard the answer to the others");
+    agent.hears(15, hello(false, 100));
+    agent.run(MS * 10);
+    assert_eq!(agent.his(), 2, "to nobody else has anybody spoken");
+    agent.run(MS * 60);
+    agent.hears(16, hello(true, 100));
+    agent.run(MS * 10);
+    assert_eq!(agent.his(), 3, "that was long ago");
 }

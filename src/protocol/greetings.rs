@@ -1,0 +1,124 @@
+//! Answering Hellos: the leader's Welcome, the others' Hi, and who is silent (protocol §5).
+
+use super::role::{Listening, Role};
+use super::timers::Timer;
+use super::{Node, To, limits};
+use crate::ident::{Node as Ident, NodeId};
+use crate::message::{Cast, Hi, Known, Welcome};
+use crate::time::Time;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// What this agent has to answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Greetings {
+    /// Hellos that wait for their Hi. Bound: [`limits::HIS`].
+    pending: BTreeMap<NodeId, Pending>,
+    /// When this agent last said Hi to everybody.
+    aloud: Option<Time>,
+}
+
+/// A Hello that waits for its Hi.
+#[derive(Clone, Debug)]
+struct Pending {
+    due: Time,
+    /// It was said to everybody, and so is the answer.
+    broadcast: bool,
+    address: SocketAddr,
+    to: Ident,
+    /// How many others were heard to answer it, who know of no leader.
+    heard: u32,
+}
+
+impl Node {
+    /// A leader's answer to a Hello, at once.
+    pub(super) fn welcome(&mut self, node: Ident, from: SocketAddr, broadcast: bool) {
+        if self.checking() {
+            return;
+        }
+        let now = self.base.now;
+        let Role::Leading(l) = &mut self.role else { return };
+        // Of many who arrive together the first is answered aloud; that answers the others too.
+        let aloud = broadcast && now.since(l.welcomed) >= limits::ALOUD;
+        if aloud {
+            l.welcomed = now;
+        }
+        let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
+        let welcome = Cast::Welcome(Welcome { to: node, claim: l.claim, successor: l.successor, followers });
+        self.base.cast(if aloud { To::Everyone } else { To::One(from) }, welcome);
+    }
+
+    /// Any other agent's answer to a Hello: after a pause, if at all.
+    pub(super) fn answer_later(&mut self, node: Ident, from: SocketAddr, broadcast: bool) {
+        let greetings = &self.greetings;
+        if greetings.pending.len() >= limits::HIS && !greetings.pending.contains_key(&node.id) {
+            return;
+        }
+        // It says Hello itself, or claims, before long: that tells as much. Of a crowd that starts at once not everybody
+        // must answer everybody.
+        if broadcast && matches!(&self.role, Role::Listening(Listening { idle: false, .. })) {
+            return;
+        }
+        // As many as answer in a millisecond answer in each, however many there are: enough have answered before the turn
+        // of the others comes. They never do, and nobody answers everybody too often, for the answers to be few even where
+        // all are late and hear too much.
+        let now = self.base.now;
+        let there = self.base.members.iter().filter(|e| e.alive_within(limits::SILENT, now)).count();
+        let there = u32::try_from(there).unwrap_or(u32::MAX);
+        let pause = self.base.random(limits::HI_TURN.saturating_mul(there));
+        let most = limits::HI_TURN * (2 * limits::HI_ENOUGH);
+        let lately = greetings.aloud.is_some_and(|at| now.since(at) < limits::ALOUD.saturating_mul(there));
+        // Who is the way to the leader for others may be the only one.
+        let late = pause > most && self.base.conns.piped().next().is_none();
+        if broadcast && (late || lately) {
+            return;
+        }
+        let due = now + pause.min(most);
+        self.greetings.pending.insert(node.id, Pending { due, broadcast, address: from, to: node, heard: 0 });
+        self.base.timers.sooner(Timer::Hi, due);
+    }
+
+    pub(super) fn hi_due(&mut self) {
+        let now = self.base.now;
+        let leader = self.known();
+        let in_session = self.in_session();
+        // Who asks for itself needs no news of itself, unless the one that is followed is another, with its id (§4).
+        let news = |to: Ident| {
+            leader.clone().filter(|k: &Known| k.claim.node.id != to.id || (in_session && k.claim.node != to))
+        };
+        let is_due = |p: &Pending| p.due <= now;
+        let due: Vec<NodeId> = self.greetings.pending.iter().filter(|(_, p)| is_due(p)).map(|(id, _)| *id).collect();
+        for id in due {
+            let Some(pending) = self.greetings.pending.remove(&id) else { continue };
+            let leader = news(pending.to);
+            if pending.broadcast {
+                // All hear it, and all that it tells them.
+                self.greetings.aloud = Some(now);
+                self.greetings.pending.retain(|_, other| !other.broadcast || news(other.to) != leader);
+            }
+            let to = if pending.broadcast { To::Everyone } else { To::One(pending.address) };
+            let hi = Hi { to: pending.to, leader, priority: self.base.settings.priority };
+            self.base.cast(to, Cast::Hi(hi));
+        }
+        if let Some(next) = self.greetings.pending.values().map(|p| p.due).min() {
+            self.base.timers.set(Timer::Hi, next);
+        }
+    }
+
+    /// Somebody was told who leads, for all to hear.
+    pub(super) fn answered_for_us(&mut self, to: &Ident) {
+        self.greetings.pending.remove(&to.id);
+    }
+
+    /// A few that know of no leader are enough to tell a newcomer that it is not alone.
+    pub(super) fn knows_no_more(&mut self, asked: Ident) {
+        if asked.id == self.base.me.node.id || self.known().is_some() {
+            return;
+        }
+        let Some(pending) = self.greetings.pending.get_mut(&asked.id) else { return };
+        pending.heard += 1;
+        if pending.heard >= limits::HI_ENOUGH {
+            self.greetings.pending.remove(&asked.id);
+        }
+    }
+}
