@@ -65,6 +65,8 @@ pub const OWN_EARS: Duration = Duration::from_secs(60);
 pub const SESSION_DEAD: Duration = Duration::from_secs(10);
 /// The step in which round trips are compared, in microseconds.
 pub const RTT_STEP_US: u64 = 1000;
+/// A longer round trip counts with one part in so many of what it is longer.
+pub const RTT_RISE: u64 = 16;
 /// Between two pings.
 pub const PING: Duration = Duration::from_secs(1);
 /// Changes of the member list that come within so long are sent together.

@@ -3,7 +3,7 @@
 use super::host_for_tests::{Hosted, beat};
 use super::*;
 use crate::event::Kind;
-use crate::message::Pong;
+use crate::message::{Ping, Pong};
 use crate::wire::samples;
 
 /// §6: an answer that may wait goes with the heartbeat that is nearest to the end of that time.
@@ -55,14 +55,40 @@ fn the_next_ping_goes_with_the_answer() {
     // The first is answered at once, and tells the round trip one interval later.
     assert_eq!(told(&mut agent, 2, Some((1, 0))), []);
     assert_eq!(told(&mut agent, 250, None), [(2, 1000, Some(2_000))]);
-    assert_eq!(told(&mut agent, 990, Some((2, 986_000))), [(3, 1000, Some(2_500))]);
+    assert_eq!(told(&mut agent, 990, Some((2, 986_000))), [(3, 1000, Some(2_125))], "longer slowly");
     // From a leader that holds nothing back.
     assert_eq!(told(&mut agent, 2, Some((3, 0))), []);
     assert_eq!(told(&mut agent, 990, None), []);
-    assert_eq!(told(&mut agent, 9, None), [(4, 1000, Some(2_375))]);
+    assert_eq!(told(&mut agent, 9, None), [(4, 1000, Some(2_000))], "shorter at once");
     // Unanswered for one second and the deadline: the leader is asked.
     assert_eq!(told(&mut agent, 1_555, None), []);
     assert_eq!(agent.times(Kind::LeaderSuspected), 0);
     told(&mut agent, 10, None);
     assert_eq!(agent.times(Kind::LeaderSuspected), 1);
+}
+
+/// §6: the first round trip is told at once, another one seldom, and the less often the more there are to hear it.
+#[test]
+fn another_round_trip_is_told_seldom() {
+    for followers in [2, 40] {
+        let mut leader = Hosted::leading();
+        let sessions: Vec<ConnId> = (3..3 + followers).map(|n| leader.asks_to_join(n)).collect();
+        let mut told = |conn: ConnId, rtt_us: u64, for_ms: u64| {
+            leader.run(Duration::from_millis(100));
+            sessions.iter().for_each(|conn| leader.pings(*conn, 1, 0));
+            leader.forget();
+            leader
+                .frame(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(rtt_us), position: 0, hold_ms: 0 }));
+            leader.run(Duration::from_millis(for_ms));
+            let lists = leader.sent.iter().filter(|(_, frame)| matches!(frame, Frame::Members(_))).count();
+            lists / sessions.len()
+        };
+        assert_eq!(told(sessions[0], 300, 50), 1, "the first");
+        assert_eq!(told(sessions[0], 1_200, 2_000), 0, "0.9 ms are no news");
+        let pause = 50 * followers;
+        assert_eq!(told(sessions[0], 5_000, 50), 1, "the last list is old enough");
+        assert_eq!(told(sessions[0], 9_000, pause.max(1_000) - 300), 0, "{followers} followers: not yet");
+        assert_eq!(told(sessions[1], 300, 50), 1, "other news takes it along");
+        assert_eq!(told(sessions[1], 300, 2_500), 0, "and no more");
+    }
 }

@@ -469,7 +469,10 @@ impl Node {
         let took = awaited.sent.map(|at| now.since(at));
         if let Some(took) = took.filter(|_| pong.seq == awaited.seq) {
             let rtt = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).saturating_sub(pong.held_us);
-            session.rtt_us = Some(session.rtt_us.map_or(rtt, |old| (old * 3 + rtt) / 4));
+            // How far it is, not how busy both ends are: shorter at once, longer slowly. Otherwise each of a crowd whose
+            // answers leave with the same heartbeat has news of its round trip each time, for all the others.
+            let slowly = |old: u64| rtt.min(old.saturating_add(rtt.saturating_sub(old) / limits::RTT_RISE));
+            session.rtt_us = Some(session.rtt_us.map_or(rtt, slowly));
         }
         if first {
             // The leader orders its line by it.

@@ -181,12 +181,15 @@ impl Node {
         // A round trip that comes and goes about a step of the line is no news.
         let moved = match (entry.rtt_us, entry.rtt_listed) {
             (Some(is), Some(was)) => is.abs_diff(was) >= limits::RTT_STEP_US,
-            (is, was) => is != was,
+            _ => false,
         };
+        let news = was_silent || entry.rtt_us.is_some() != entry.rtt_listed.is_some();
         entry.position = ping.position;
-        if moved || was_silent {
+        if news {
             entry.state = MemberState::Alive;
             self.list_changed(id);
+        } else if moved {
+            self.list_moved(id);
         }
         if was_silent {
             self.tell_member(id, MemberState::Alive);
@@ -300,10 +303,21 @@ impl Node {
     }
 
     fn list_changed(&mut self, id: NodeId) {
-        let pause = self.base.heartbeat().min(limits::LIST);
+        // Many who join together are one change of the list.
+        self.list_after(id, self.base.heartbeat().min(limits::LIST));
+    }
+
+    /// A member's round trip has changed: no news that anybody waits for, and it is for all.
+    fn list_moved(&mut self, id: NodeId) {
+        let Role::Leading(l) = &self.role else { return };
+        let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
+        self.list_after(id, limits::LIST.saturating_mul(followers).max(limits::PING));
+    }
+
+    /// The next list tells of this member: so long after the last one, or sooner when there is other news.
+    fn list_after(&mut self, id: NodeId, pause: Duration) {
         let Role::Leading(l) = &mut self.role else { return };
         l.changed.insert(id);
-        // Many who join together are one change of the list.
         let due = (l.listed_at + pause).max(self.base.now);
         self.base.timers.sooner(Timer::List, due);
     }
