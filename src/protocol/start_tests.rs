@@ -59,7 +59,7 @@ fn who_starts_together_claims_one_after_the_other() {
 /// §5: in a crowd the turns end after a third of the join wait, and the others take one at random in the next.
 #[test]
 fn in_a_crowd_nobody_waits_long_for_its_turn() {
-    let crowd = |a: &mut Hosted| (10..160).for_each(|n| a.hears(n, hello(true, 101)));
+    let crowd = |a: &mut Hosted| (10..250).for_each(|n| a.hears(n, hello(true, 101)));
     let after = claims_after(crowd);
     assert!((400..=500).contains(&after), "{after}");
 }
