@@ -9,7 +9,8 @@
 //! quorum of two at most one claim wins an epoch (P8, its first half).
 //!
 //! `cargo test --test model` searches small bounds; `TANIST_MODEL=full cargo test --test model full -- --nocapture` all
-//! of [`FULL`], and another word instead of `full` those that have it in their name. What is left out, and why, is in `docs/architecture.md`.
+//! of [`FULL`], and another word instead of `full` those that have it in their name. What is left out, and why, is in
+//! `docs/architecture.md`.
 
 #![expect(clippy::disallowed_methods, reason = "a search says how long it took")]
 
