@@ -5,8 +5,8 @@ use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
 use crate::message::{
-    Answer, Canvass, Checked, Hello, Known, NotJoined, Notice, Open, Ping, Question, Says, Sender, Standing, Told,
-    Voice, Welcome,
+    Answer, Canvass, Checked, Hello, Joined, Known, Member, MemberState, NotJoined, Notice, Open, Ping, Question, Says,
+    Sender, Standing, Told, Voice, Welcome,
 };
 use crate::wire::samples;
 
@@ -127,6 +127,24 @@ fn a_claim_that_is_taken_wins_when_the_other_is_withdrawn() {
         let won = agent.node.status().role == RoleName::Leading;
         assert_eq!(won, withdrawn, "{:?}", agent.told);
     }
+}
+
+/// §7.3: whoever was there lately is waited for although the list shows nobody there and no successor is named.
+#[test]
+fn who_was_there_lately_is_waited_for() {
+    let mut agent = Hosted::listening();
+    let claim = samples::claim(7, 1);
+    agent.hears(1, beat(claim, 2));
+    let session = agent.connects(1);
+    agent.frame(session, Frame::Joined(Joined { successor: None, ..joined(claim) }));
+    let silent = Member { state: MemberState::Silent, ..super::host_for_tests::samples_member(3) };
+    agent.frame(session, Frame::Members(crate::message::Members { changed: vec![silent], gone: vec![] }));
+    agent.step(Input::Closed { conn: session, how: Closed::Reset });
+    agent.refuses(1);
+    assert_eq!(agent.times(Kind::Claiming), 1, "nobody else is in line: {:?}", agent.told);
+    assert_ne!(agent.node.status().role, RoleName::Leading, "it asks number 3 for its voice");
+    agent.refuses(3);
+    assert_eq!(agent.node.status().role, RoleName::Leading);
 }
 
 /// §7.3: while others say that the leader lives, the pauses between two claims are at least 4, 8, 16 and 32 intervals, and
