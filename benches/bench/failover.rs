@@ -1,13 +1,13 @@
 //! How long until every surviving machine names the new leader, fault by fault, and how long the peers take.
 
-use super::faults::{Fault, STAGES, Stage};
+use super::faults::{Fault, Stage};
 use super::lan::Lan;
 use super::net::in_memory;
 use super::numbers::{Sample, short};
 use super::peers::{self, Peer};
 use super::scene::{self, Figure, Scene, figure};
 use super::table::{SPREAD, Table, spread, verdict};
-use super::{docs, ears, machine, picture};
+use super::{docs, ears, machine, picture, stages};
 use std::time::Duration;
 
 /// What is asked of a row: the most that its median and its 99th percentile may be, in milliseconds.
@@ -225,17 +225,16 @@ impl Found {
     /// Where the time of a failover goes.
     fn stages(&self) -> String {
         let mut text = String::new();
-        for office in &OFFICES {
-            let head = [&["after the kill (ms)"], &SPREAD[..]].concat();
+        for (of, (what, stages)) in OFFICES.iter().flat_map(|office| stages::all().map(|all| (office.of, all))) {
+            let head = [&["after the fault (ms)"], &SPREAD[..]].concat();
             let mut table = Table::new(&head);
-            let samples = STAGES.iter().filter_map(|stage| Some((stage, self.sample(office.of, stage)?)));
-            let mut any = false;
-            for (stage, sample) in samples {
-                any = true;
-                table.row(std::iter::once((*stage).to_owned()).chain(spread(&sample)).collect());
+            let samples: Vec<_> =
+                stages.iter().filter_map(|(stage, key)| Some((stage, self.sample(of, key)?))).collect();
+            for (stage, sample) in &samples {
+                table.row(std::iter::once((*stage).to_string()).chain(spread(sample)).collect());
             }
-            if any {
-                text.push_str(&format!("Where the time goes, {}: {KILLED}:\n\n{}\n", office.of, table.markdown()));
+            if !samples.is_empty() {
+                text.push_str(&format!("Where the time goes, {of}: {what}:\n\n{}\n", table.markdown()));
             }
         }
         text

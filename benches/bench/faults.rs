@@ -4,6 +4,7 @@ use super::lan::{Lan, Reign, SETTLE};
 use super::net::name;
 use super::plug::Plug;
 use super::scene::figure;
+use super::stages;
 use super::told::View;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
@@ -116,7 +117,7 @@ impl Stage {
             self.lan.net.lose(30).await;
         }
         for n in 1..=times {
-            let took = self.once(of, fault).await;
+            let took = self.once(of, what, fault).await;
             figure(of, what, took);
             eprintln!("{of}: {what}: {n} of {times}: {took:.3} ms");
         }
@@ -126,7 +127,7 @@ impl Stage {
     }
 
     /// Does it once; the time is in milliseconds. Everything is as before when this returns, but for the reign.
-    async fn once(&mut self, of: &str, fault: Fault) -> f64 {
+    async fn once(&mut self, of: &str, what: &str, fault: Fault) -> f64 {
         if matches!(fault, Fault::Fresh | Fault::PowerCut) {
             return self.start_together(fault).await;
         }
@@ -155,12 +156,16 @@ impl Stage {
                 asked.await.expect("it ran").unwrap_or_else(|error| panic!("handover refused: {error}"));
                 took
             }
-            _ => self.end(of, fault, &reign, heir).await,
+            _ => {
+                let (at, took) = self.end(fault, &reign, heir).await;
+                stages::print(&self.lan, of, what, reign.leader, at);
+                took
+            }
         }
     }
 
-    /// Ends the process of the leader, or of the successor too, and starts it again afterwards.
-    async fn end(&mut self, of: &str, fault: Fault, reign: &Reign, heir: usize) -> f64 {
+    /// Ends the process of the leader, or of the successor too, and starts it again afterwards. Says when it began, too.
+    async fn end(&mut self, fault: Fault, reign: &Reign, heir: usize) -> (Instant, f64) {
         let signal = if fault == Fault::Stopped { Signal::SIGTERM } else { Signal::SIGKILL };
         let ends = if fault == Fault::BothKilled { vec![reign.leader, heir] } else { vec![reign.leader] };
         let at = self.lan.signal(ends[0], signal);
@@ -168,12 +173,9 @@ impl Stage {
             self.lan.signal(*machine, signal);
         }
         let took = self.known(at, &ends, reign).await;
-        if fault == Fault::Killed {
-            self.stages(of, at);
-        }
         self.lan.ended(&ends, LONG).await;
         self.lan.start(&ends);
-        took
+        (at, took)
     }
 
     /// The time until all who are on, but those, name a leader after `before`.
@@ -210,34 +212,4 @@ impl Stage {
         let last = on.iter().filter_map(|machine| self.lan.view(*machine).since).max().expect("all told");
         last.duration_since(at).as_secs_f64() * 1000.0
     }
-
-    /// What the survivors told on the way from a fault to the new leader, and when.
-    fn stages(&self, of: &str, at: Instant) {
-        let told = |event: &'static str| self.lan.told.iter().filter(move |told| told.2 == event && told.0 >= at);
-        let Some(leader) = told("leading").next().map(|told| told.1) else { return };
-        let own = |event: &'static str| told(event).filter(|told| told.1 == leader).map(|told| told.0).next();
-        let times = [
-            own("leader-suspected"),
-            own("leader-lost"),
-            own("claiming"),
-            told("claim-backed").map(|told| told.0).next(),
-            own("leading"),
-            told("following").map(|told| told.0).max(),
-        ];
-        for (stage, time) in STAGES.iter().zip(times) {
-            if let Some(time) = time {
-                figure(of, stage, time.duration_since(at).as_secs_f64() * 1000.0);
-            }
-        }
-    }
 }
-
-/// The stages of a failover, in order.
-pub(crate) const STAGES: [&str; 6] = [
-    "noticed: the successor's session broke",
-    "refused: the dead leader's machine refused the question",
-    "asked: the successor canvasses",
-    "backed: another machine's promise is durable",
-    "won: the new leader leads",
-    "known: every machine names it",
-];

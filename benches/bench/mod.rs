@@ -36,6 +36,7 @@ mod picture;
 mod plug;
 mod scale;
 mod scene;
+mod stages;
 mod table;
 
 use std::process::ExitCode;

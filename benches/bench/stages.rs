@@ -1,0 +1,71 @@
+//! The stages of a failover, from the events that the agents tell.
+
+use super::failover::{KILLED, STOPPED};
+use super::lan::Lan;
+use super::scene::figure;
+use std::time::Instant;
+
+/// Who tells of it.
+enum Who {
+    /// The machine that led, first.
+    Old,
+    /// The machine that leads at the end, first.
+    New,
+    /// Whoever is first.
+    First,
+    /// Whoever is last.
+    Last,
+}
+
+/// What is told, by whom, and what it means.
+type Told = (&'static str, Who, &'static str);
+
+const OF_KILLED: [Told; 6] = [
+    ("leader-suspected", Who::New, "noticed: the successor's session broke"),
+    ("leader-lost", Who::New, "refused: the dead leader's machine refused the question"),
+    ("claiming", Who::New, "asked: the successor canvasses"),
+    ("claim-backed", Who::First, "backed: another machine begins to make its promise durable"),
+    ("leading", Who::New, "won: the new leader leads"),
+    ("following", Who::Last, "known: every machine names it"),
+];
+
+const OF_STOPPED: [Told; 6] = [
+    ("handover", Who::Old, "told: the leader asks the successor to take over"),
+    ("handover", Who::New, "asked: the successor takes over"),
+    ("claiming", Who::New, "asked: the successor canvasses"),
+    ("claim-backed", Who::First, "backed: another machine begins to make its promise durable"),
+    ("leading", Who::New, "won: the new leader leads"),
+    ("following", Who::Last, "known: every machine names it"),
+];
+
+/// The faults whose stages are worth a table: what comes after each, and the stages in order.
+const ALL: [(&str, [Told; 6]); 2] = [(KILLED, OF_KILLED), (STOPPED, OF_STOPPED)];
+
+fn title(what: &str, stage: &str) -> String {
+    format!("{what}; {stage}")
+}
+
+/// For every fault that has stages: its name, and of each stage what it is and the name of its figure.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, [(&'static str, String); 6])> {
+    ALL.into_iter().map(|(what, stages)| (what, stages.map(|(_, _, stage)| (stage, title(what, stage)))))
+}
+
+/// Prints when each stage of a failover came, if this fault has any. `old` has led until then.
+pub(crate) fn print(lan: &Lan, of: &str, what: &str, old: usize, at: Instant) {
+    let told = |event: &'static str| lan.told.iter().filter(move |told| told.2 == event && told.0 >= at);
+    let Some(new) = told("leading").next().map(|told| told.1) else { return };
+    for (_, stages) in ALL.into_iter().filter(|(of, _)| *of == what) {
+        for (event, who, stage) in stages {
+            let by = |machine: usize| told(event).filter(|told| told.1 == machine).map(|told| told.0).next();
+            let time = match who {
+                Who::Old => by(old),
+                Who::New => by(new),
+                Who::First => told(event).map(|told| told.0).next(),
+                Who::Last => told(event).map(|told| told.0).max(),
+            };
+            if let Some(time) = time {
+                figure(of, &title(what, stage), time.duration_since(at).as_secs_f64() * 1000.0);
+            }
+        }
+    }
+}
