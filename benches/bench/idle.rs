@@ -126,17 +126,17 @@ pub(crate) fn run() -> Result<(), String> {
         );
         table.row(cells);
     }
-    let command = format!("cargo bench --bench idle ({} s)", seconds());
-    let text = format!("{}\n{}", machine::described(&command), table.markdown());
+    let text = format!("{}\n{}", machine::described("cargo bench --bench idle"), table.markdown());
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.0).collect();
     let bare = |what: &str| {
         let values = figures.iter().filter(|figure| figure.what == what).map(|figure| short(figure.value));
         values.collect::<Vec<_>>().join(" and ")
     };
     let text = format!(
-        "{text}\nThe switch counted: {}. Of several followers, the most costly. A thread that does nothing but read as many \
-         datagrams as a follower hears took {} % of a core here, and a process on the leader's machine that does nothing but \
-         send its heartbeats {} %: the virtual switch works in the sender's time.\n",
+        "{text}\nWatched for {} s. The switch counted: {}. Of several followers, the most costly. A thread that does \
+         nothing but read as many datagrams as a follower hears took {} % of a core here, and a process on the leader's \
+         machine that does nothing but send its heartbeats {} %: the virtual switch works in the sender's time.\n",
+        seconds(),
         kinds.join(", "),
         bare(READER),
         bare(SENDER),
