@@ -161,6 +161,7 @@ impl Node {
                 if let Some(conn) = silent {
                     self.base.close(conn);
                 }
+                self.heard_first();
                 self.tell_next();
             }
             Phase::Wait { .. } => self.canvass(None, &BTreeSet::new()),
@@ -190,6 +191,21 @@ impl Node {
             }
             return self.base.timers.set(Timer::Elect, self.base.now + self.base.settings.interrogation());
         }
+    }
+
+    /// One in the line is silent, and with a floor that lost its power dozens are: those that were heard since the leader
+    /// was missed, and this agent itself, come before all others (§7.2).
+    fn heard_first(&mut self) {
+        let (me, now) = (self.base.me.node.id, self.base.now);
+        let Role::Electing(Electing { lost: Some(lost), phase: Phase::Tell { line, place, .. }, .. }) = &mut self.role
+        else {
+            return;
+        };
+        let since = now.since(lost.noticed);
+        let there = |id: &NodeId| *id == me || self.base.members.get(*id).is_some_and(|e| e.heard_within(since, now));
+        let (heard, others): (Vec<NodeId>, Vec<NodeId>) = line.drain(..).partition(there);
+        line.extend(heard.into_iter().chain(others));
+        *place = line.iter().position(|id| *id == me).unwrap_or(line.len());
     }
 
     pub(super) fn told(&mut self, conn: ConnId, told: Told, from: SocketAddr) {

@@ -110,3 +110,25 @@ fn a_crowd_that_hears_late_does_not_drown() {
     lan.net.weather.late = 0.0;
     settle(&mut lan);
 }
+
+/// A floor loses its power, and with it go the leader, its successor and all who come first in the line of succession. The
+/// others do not try the dead one by one: that took ten seconds.
+#[test]
+fn a_floor_that_loses_its_power_is_not_tried_one_by_one() {
+    let members = 100;
+    let mut lan = Lan::dark(9, members);
+    let (floor, others): (Vec<M>, Vec<M>) = (0..members).partition(|m| *m < members / 2);
+    floor.iter().for_each(|m| lan.boot(*m));
+    lan.run(s(30));
+    others.iter().for_each(|m| lan.boot(*m));
+    settle(&mut lan);
+    assert!(floor.contains(&lan.leader()), "who was there first leads");
+    lan.split(&floor);
+    let began = lan.now;
+    while lan.one_among(&others).is_err() && lan.now < began + SETTLE {
+        lan.run(ms(10));
+    }
+    let took = lan.now - began;
+    println!("{} of {members} fall silent: {:.2} s", floor.len(), took as f64 / 1e6);
+    assert!(took < ms(1_500), "{took} µs");
+}
