@@ -340,7 +340,10 @@ impl Node {
         let mut known = super::base::localised(known, from);
         known.direct = relay.is_none();
         let reported = f.others.get(&id).and_then(|(_, _, at)| *at);
-        let due = reported.is_none_or(|at| now.since(at) >= again);
+        // Where many lead, each is reported by many: a few at a time, and nobody again before the others had their turn.
+        let lately = f.others.values().filter(|(_, _, at)| at.is_some_and(|at| now.since(at) < again)).count();
+        let first = f.others.values().all(|(_, heard, at)| *at >= reported || now.since(*heard) >= again);
+        let due = reported.is_none_or(|at| now.since(at) >= again) && lately < limits::MEETS && first;
         let session = f.session.as_ref().map(|s| s.conn);
         let told = if due && session.is_some() { Some(now) } else { reported };
         f.others.insert(id, (known.clone(), now, told));

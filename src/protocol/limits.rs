@@ -24,6 +24,8 @@ pub const AWAITED: usize = 64;
 pub const WRITES: usize = 1024;
 /// Other leaders that are kept in mind.
 pub const OTHERS: usize = 64;
+/// Of them, those that a leader dials, and a follower reports, within one second.
+pub const MEETS: usize = 8;
 /// Hellos that wait for their answer.
 pub const HIS: usize = 256;
 /// Reigns that ended and are written again after a disk that could not be written.

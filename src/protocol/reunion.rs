@@ -1,13 +1,14 @@
 //! Reunion: two leaders meet after a split, and one yields (protocol §9, the data excepted).
 
 use super::conns::Purpose;
-use super::role::{Other, Role};
+use super::role::{Leading, Other, Role};
 use super::timers::Timer;
 use super::{Node, ReunionReport, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Checked, Decided, Frame, Known, Meet, Standing};
+use crate::time::Time;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -22,6 +23,20 @@ fn followers(a: &Meet, b: &Meet) -> usize {
     let theirs: BTreeSet<&NodeId> = b.followers.iter().collect();
     let left = |id: &NodeId| *id == b.claim.node.id || (b.claim.epoch > a.claim.epoch && theirs.contains(id));
     a.followers.iter().filter(|id| !left(id)).count()
+}
+
+/// Whom to dial now: those whose last dial is longest ago. Where all were alone until now, as behind a switch that starts,
+/// everybody leads: each meets a few, and not the same as its neighbours, for whoever yields need not be met by the others.
+fn due(l: &Leading, me: NodeId, now: Time) -> Vec<NodeId> {
+    let mut due: Vec<_> = l
+        .others
+        .iter()
+        .filter(|(_, o)| o.dialled.is_none_or(|at| now.since(at) >= limits::MEET))
+        .map(|(id, o)| (o.dialled, id.0.as_u128() ^ me.0.as_u128(), *id))
+        .collect();
+    let lately = l.others.len() - due.len();
+    due.sort_unstable();
+    due.into_iter().take(limits::MEETS.saturating_sub(lately)).map(|(_, _, id)| id).collect()
 }
 
 impl Node {
@@ -92,14 +107,8 @@ impl Node {
                 self.base.close(conn);
             }
         }
-        let due: Vec<NodeId> = l
-            .others
-            .iter()
-            .filter(|(_, o)| o.dialled.is_none_or(|at| now.since(at) >= limits::MEET))
-            .map(|(id, _)| *id)
-            .collect();
         let again = !l.others.is_empty();
-        for id in due {
+        for id in due(l, self.base.me.node.id, now) {
             self.dial_other(id);
         }
         if again {

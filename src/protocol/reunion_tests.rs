@@ -1,12 +1,19 @@
 //! Two leaders that meet, one of them played by hand (protocol §9).
 
-use super::host_for_tests::{Disk, Hosted, address, sender};
+use super::host_for_tests::{Disk, Hosted, address, beat, sender};
 use super::*;
 use crate::ident::BootId;
 use crate::message::{Decided, Meet, Sender};
 use crate::wire::samples;
+use std::collections::BTreeSet;
 
 impl Hosted {
+    /// Twenty others lead, and are heard; then an interval passes.
+    fn hears_20(&mut self) {
+        (10..30).for_each(|n| self.hears(n, beat(samples::claim(5, n), 0)));
+        self.run(Duration::from_millis(250));
+    }
+
     /// Leader `n` dials, and states its values: so many followers, numbers 100 and on.
     fn is_met_by(&mut self, n: u64, claim: Claim, followers: u64) -> ConnId {
         let conn = self.accepts(sender(n), address(n));
@@ -119,4 +126,38 @@ fn a_leader_that_yields_to_its_double_takes_a_new_id_however_often_that_was() {
         leader.run(Duration::from_secs(20));
         assert_eq!(leader.node.status().role, RoleName::Leading, "the other was never heard of again");
     }
+}
+
+/// §9: where many lead, a leader dials 8 of them in a second, and nobody again before all others.
+#[test]
+fn a_leader_meets_a_few_at_a_time() {
+    let mut leader = Hosted::leading();
+    leader.hears_20();
+    assert_eq!(leader.dials.len(), 8);
+    (0..7).for_each(|_| leader.hears_20());
+    assert_eq!(leader.dialled, 16);
+    leader.hears_20();
+    let dialled: BTreeSet<SocketAddr> = leader.dials.iter().map(|(_, to)| *to).take(20).collect();
+    assert_eq!((leader.dialled, dialled.len()), (24, 20), "{:?}", leader.dials);
+}
+
+/// §9: a follower reports 8 of them in 4 intervals, and nobody again before all others.
+#[test]
+fn a_follower_reports_a_few_at_a_time() {
+    let mut agent = Hosted::following();
+    let reported = |agent: &Hosted| -> Vec<Claim> {
+        let of = |(_, frame): &(ConnId, Frame)| match frame {
+            Frame::Report(known) => Some(known.claim),
+            _ => None,
+        };
+        agent.sent.iter().filter_map(of).collect()
+    };
+    agent.hears_20();
+    assert_eq!(reported(&agent).len(), 8);
+    (0..9).for_each(|_| {
+        agent.hears(1, beat(samples::claim(7, 1), 2));
+        agent.hears_20();
+    });
+    let (all, each) = (reported(&agent), reported(&agent).into_iter().take(20).collect::<BTreeSet<Claim>>());
+    assert_eq!((all.len(), each.len()), (24, 20), "{all:?}");
 }

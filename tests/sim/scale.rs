@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 /// How many members, where the user does not say.
 const MEMBERS: usize = 120;
 
+fn members() -> usize {
+    std::env::var("TANIST_MEMBERS").ok().and_then(|n| n.parse().ok()).unwrap_or(MEMBERS)
+}
+
 /// Up to 2,000 members settle within twice the time of 50 (§11).
 const SETTLE: u64 = s(10);
 
@@ -71,7 +75,7 @@ fn life(members: usize) -> Vec<Phase> {
 
 #[test]
 fn scale() {
-    let members = std::env::var("TANIST_MEMBERS").ok().and_then(|n| n.parse().ok()).unwrap_or(MEMBERS);
+    let members = members();
     let (few, many) = (life(members / 4), life(members));
     let mut squares = Vec::new();
     for (few, many) in few.iter().zip(&many) {
@@ -109,6 +113,33 @@ fn a_crowd_that_hears_late_does_not_drown() {
     assert!(each < 10.0, "{each:.1} from each member: {said:?}");
     lan.net.weather.late = 0.0;
     settle(&mut lan);
+}
+
+/// A switch starts anew and lets nothing through for a while, so that everybody leads alone; then all meet at once.
+fn meeting(members: usize) -> Phase {
+    let mut lan = Lan::dark(3, members);
+    lan.boot_all_within(s(1));
+    settle(&mut lan);
+    (0..members).for_each(|m| lan.split(&[m]));
+    lan.run(s(8));
+    assert_eq!(lan.leaders().len(), members, "everybody leads");
+    phase(&mut lan, "all who were alone meet", |lan| {
+        lan.heal_all();
+        settle(lan);
+    })
+}
+
+#[test]
+fn all_who_were_alone_meet_a_few_each() {
+    let members = members();
+    let (few, many) = (meeting(members / 4), meeting(members));
+    println!("{}, then 2 s: {:.3} s with {members} members", many.name, many.microseconds as f64 / 1e6);
+    let each = |phase: &Phase, word, members| *phase.sent.get(word).unwrap_or(&0) as f64 / members as f64;
+    for word in many.sent.keys().copied() {
+        let (fewer, more) = (each(&few, word, members / 4), each(&many, word, members));
+        println!("  {word:<20} {fewer:>5.2} each with a quarter of them, {more:>5.2} each");
+        assert!(more < 30.0, "{more:.2} {word} each");
+    }
 }
 
 /// A floor loses its power, and with it go the leader, its successor and all who come first in the line of succession. The
