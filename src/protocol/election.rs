@@ -132,7 +132,7 @@ impl Node {
         }
         if let Role::Electing(e) = &mut self.role {
             let place = place.unwrap_or(line.len());
-            e.phase = Phase::Tell { line, conn: None, place };
+            e.phase = Phase::Tell { line, conn: None, place, silent: false };
         }
         self.tell_next();
     }
@@ -161,7 +161,7 @@ impl Node {
                 if let Some(conn) = silent {
                     self.base.close(conn);
                 }
-                self.heard_first();
+                self.one_is_silent();
                 self.tell_next();
             }
             Phase::Wait { .. } => self.canvass(None, &BTreeSet::new()),
@@ -194,17 +194,22 @@ impl Node {
     }
 
     /// One in the line is silent, and with a floor that lost its power dozens are: those that were heard since the leader
-    /// was missed, and this agent itself, come before all others (§7.2).
-    fn heard_first(&mut self) {
+    /// was missed, and this agent itself, come before all others. Who has heard nobody says Hello, and tries one more (§7.2).
+    fn one_is_silent(&mut self) {
         let (me, now) = (self.base.me.node.id, self.base.now);
-        let Role::Electing(Electing { lost: Some(lost), phase: Phase::Tell { line, place, .. }, .. }) = &mut self.role
+        let Role::Electing(Electing { lost: Some(lost), phase: Phase::Tell { line, place, silent, .. }, .. }) =
+            &mut self.role
         else {
             return;
         };
         let since = now.since(lost.noticed);
-        let there = |id: &NodeId| *id == me || self.base.members.get(*id).is_some_and(|e| e.heard_within(since, now));
-        let (heard, others): (Vec<NodeId>, Vec<NodeId>) = line.drain(..).partition(there);
-        line.extend(heard.into_iter().chain(others));
+        let heard = |id: &NodeId| self.base.members.get(*id).is_some_and(|e| e.heard_within(since, now));
+        let first = !std::mem::replace(silent, true);
+        if first && !line.iter().any(heard) {
+            return self.hello();
+        }
+        let (there, others): (Vec<NodeId>, Vec<NodeId>) = line.drain(..).partition(|id| *id == me || heard(id));
+        line.extend(there.into_iter().chain(others));
         *place = line.iter().position(|id| *id == me).unwrap_or(line.len());
     }
 

@@ -263,6 +263,8 @@ pub(super) enum Phase {
         conn: Option<ConnId>,
         /// This agent's place in the line, from 0.
         place: usize,
+        /// One of it was silent.
+        silent: bool,
     },
     /// Waiting for another's claim, or for a pause to end; then canvassing.
     Wait {

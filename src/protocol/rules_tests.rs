@@ -102,23 +102,31 @@ fn who_finds_itself_next_in_line_claims_at_once() {
     }
 }
 
-/// §7.2: when one in the line is silent, those that were heard since the leader was missed come first.
+/// §7.2: when one in the line is silent, those that were heard since the leader was missed come first. Who has heard
+/// nobody says Hello, and tries one more before it claims.
 #[test]
 fn after_a_silent_one_those_are_told_that_were_heard() {
-    let mut agent = Hosted::following();
-    let members = [4, 5].map(super::host_for_tests::samples_member).to_vec();
-    agent.frame(ConnId(1), Frame::Members(crate::message::Members { changed: members, gone: vec![] }));
-    agent.run(Duration::from_millis(10));
-    agent.loses_its_leader();
-    let told = |agent: &Hosted| agent.dials.last().map(|(_, to)| *to);
-    assert_eq!(told(&agent), Some(address(3)), "the named one is told first");
-    agent.run(Duration::from_millis(10));
-    agent.hears(5, Cast::Hello(Hello { broadcast: true, version: String::new(), priority: 100 }));
-    agent.run(quarters(3));
-    assert_eq!(told(&agent), Some(address(5)), "number 4 was not heard: {:?}", agent.dials);
-    assert_eq!(agent.times(Kind::Claiming), 0);
-    agent.run(quarters(3));
-    assert_eq!(agent.times(Kind::Claiming), 1, "nobody else was heard, so it is its turn");
+    for heard in [true, false] {
+        let mut agent = Hosted::following();
+        let members = [4, 5, 6].map(super::host_for_tests::samples_member).to_vec();
+        agent.frame(ConnId(1), Frame::Members(crate::message::Members { changed: members, gone: vec![] }));
+        agent.run(Duration::from_millis(10));
+        agent.loses_its_leader();
+        let told = |agent: &Hosted| agent.dials.last().map(|(_, to)| *to);
+        assert_eq!(told(&agent), Some(address(3)), "the named one is told first");
+        agent.run(Duration::from_millis(10));
+        if heard {
+            agent.hears(6, Cast::Hello(Hello { broadcast: true, version: String::new(), priority: 100 }));
+        }
+        agent.forget();
+        agent.run(quarters(3));
+        let hello = agent.cast.iter().any(|(_, cast)| matches!(cast, Cast::Hello(hello) if hello.broadcast));
+        let second = if heard { address(6) } else { address(4) };
+        assert_eq!((told(&agent), hello), (Some(second), !heard), "{:?}", agent.dials);
+        assert_eq!(agent.times(Kind::Claiming), 0);
+        agent.run(quarters(3));
+        assert_eq!(agent.times(Kind::Claiming), 1, "nobody else was heard, so it is its turn");
+    }
 }
 
 /// §7.3: another claim of the same epoch that a member has backed is an objection, until its owner says that it withdrew.
