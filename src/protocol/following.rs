@@ -4,14 +4,14 @@ use super::base::{Fields, Then, us};
 use super::conns::{Conn, Purpose};
 use super::directory::Entry;
 use super::discovery::Target;
-use super::role::{Following, Lost, Role};
+use super::role::{Following, Heard, Lost, Role};
 use super::timers::Timer;
 use super::{Node, Promise, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Kind, Level};
 use crate::ident::{ConnId, Node as Ident, NodeId};
 use crate::message::{Frame, Known, Member, MemberState, Members};
-use crate::time::ms;
+use crate::time::{Time, ms};
 use std::net::SocketAddr;
 
 impl Node {
@@ -331,7 +331,7 @@ impl Node {
         }
         let id = known.claim.node.id;
         if f.others.len() >= limits::OTHERS && !f.others.contains_key(&id) {
-            f.others.retain(|_, (_, heard, _)| now.since(*heard) < again);
+            f.others.retain(|_, o| now.since(o.heard) < again);
             if f.others.len() >= limits::OTHERS {
                 return;
             }
@@ -339,14 +339,15 @@ impl Node {
         // Heard from its own mouth, it is reached directly; told by a member, only that member may reach it.
         let mut known = super::base::localised(known, from);
         known.direct = relay.is_none();
-        let reported = f.others.get(&id).and_then(|(_, _, at)| *at);
+        let reported = f.others.get(&id).and_then(|o| o.reported);
         // Where many lead, each is reported by many: a few at a time, and nobody again before the others had their turn.
-        let lately = f.others.values().filter(|(_, _, at)| at.is_some_and(|at| now.since(at) < again)).count();
-        let first = f.others.values().all(|(_, heard, at)| *at >= reported || now.since(*heard) >= again);
-        let due = reported.is_none_or(|at| now.since(at) >= again) && lately < limits::MEETS && first;
+        let lately = |at: Option<Time>| at.is_some_and(|at| now.since(at) < again);
+        let few = f.others.values().filter(|o| lately(o.reported)).count() < limits::MEETS;
+        let first = f.others.values().all(|o| o.reported >= reported || now.since(o.heard) >= again);
+        let due = !lately(reported) && few && first;
         let session = f.session.as_ref().map(|s| s.conn);
         let told = if due && session.is_some() { Some(now) } else { reported };
-        f.others.insert(id, (known.clone(), now, told));
+        f.others.insert(id, Heard { known: known.clone(), heard: now, reported: told });
         if due && let Some(conn) = session {
             self.base.send(conn, Frame::Report(known));
         }

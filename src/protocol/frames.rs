@@ -115,10 +115,12 @@ impl Node {
             _ => None,
         };
         let other = match &self.role {
-            Role::Following(f) => f.others.get(&via.to.id).filter(|(k, _, _)| k.claim.node == via.to && k.direct),
+            Role::Following(f) => {
+                f.others.get(&via.to.id).map(|o| &o.known).filter(|k| k.claim.node == via.to && k.direct)
+            }
             _ => None,
         };
-        let address = leader.or(other.map(|(k, _, _)| k.address)).or_else(|| fresh(via.to));
+        let address = leader.or(other.map(|k| k.address)).or_else(|| fresh(via.to));
         let first = self.base.conns.get(conn).is_some_and(|c| c.peer.is_none() && c.purpose == Purpose::Incoming);
         match address {
             Some(to) if first && self.base.conns.pipe_fits(conn) => {

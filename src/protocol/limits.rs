@@ -24,7 +24,7 @@ pub const AWAITED: usize = 64;
 pub const WRITES: usize = 1024;
 /// Other leaders that are kept in mind.
 pub const OTHERS: usize = 64;
-/// Of them, those that a leader dials, and a follower reports, within one second.
+/// Of them, those that a leader dials within [`MEET`], and a follower reports within 4 intervals.
 pub const MEETS: usize = 8;
 /// Hellos that wait for their answer.
 pub const HIS: usize = 256;

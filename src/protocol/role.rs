@@ -96,8 +96,8 @@ pub(super) struct Following {
     /// No session: too many members (§11).
     pub(super) full: bool,
     pub(super) asking: Option<Asking>,
-    /// Another leader that is heard, when it was last, and when it was last reported. Bound: [`super::limits::OTHERS`].
-    pub(super) others: BTreeMap<NodeId, (Known, Time, Option<Time>)>,
+    /// Other leaders that are heard. Bound: [`super::limits::OTHERS`].
+    pub(super) others: BTreeMap<NodeId, Heard>,
     /// Members that told this agent that the leader is dead. Bound: [`super::limits::WAITING`].
     pub(super) tellers: Vec<ConnId>,
     /// The leader said why it goes.
@@ -386,6 +386,15 @@ pub(super) struct Other {
     pub(super) reporter: Option<NodeId>,
     /// Dials under way. Bound: two.
     pub(super) conns: Vec<ConnId>, // bound: ROUTES
+}
+
+/// Another leader that a follower hears.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub(super) known: Known,
+    pub(super) heard: Time,
+    /// When the own leader was last told of it.
+    pub(super) reported: Option<Time>,
 }
 
 /// A new reign of the same leader on its way to the disk.
