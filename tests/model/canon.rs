@@ -35,43 +35,81 @@ impl Print {
     }
 }
 
-/// The numbers in use in a node, in order: their ranks stand for them elsewhere too.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Names {
+/// Numbers that only grow, in the order in which a text mentions them.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+struct Numbers {
     conns: Vec<u64>,
     tickets: Vec<u64>,
     nonces: Vec<u64>,
 }
 
+/// The numbers in use in a node: their ranks stand for them elsewhere too.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Names(Numbers);
+
 impl Names {
     pub(crate) fn conn(&self, id: u64) -> usize {
-        self.conns.binary_search(&id).unwrap_or(usize::MAX)
+        self.0.conns.binary_search(&id).unwrap_or(usize::MAX)
     }
 
-    /// Reads which numbers a node uses.
-    pub(crate) fn of(text: &str) -> Self {
-        let mut names = Names::default();
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while let Some(found) = bytes[at..].iter().position(|b| *b == b'(' || *b == b':') {
-            at += found + 1;
-            let (list, from) = if bytes[..at].ends_with(b"ConnId(") {
-                (&mut names.conns, at)
-            } else if bytes[..at].ends_with(b"Ticket(") {
-                (&mut names.tickets, at)
-            } else if bytes[..at].ends_with(b"nonce:") && !bytes[..at].ends_with(b"_nonce:") {
-                (&mut names.nonces, at + 1)
-            } else {
-                continue;
-            };
-            list.push(number(bytes, from).0);
-        }
-        for list in [&mut names.conns, &mut names.tickets] {
+    fn of(mut numbers: Numbers) -> Self {
+        for list in [&mut numbers.conns, &mut numbers.tickets] {
             list.sort_unstable();
             list.dedup();
         }
-        names
+        Names(numbers)
     }
+
+    fn ranks(&self, numbers: &Numbers, out: &mut Vec<u8>) {
+        let rank = |list: &[u64], n: &u64| list.iter().position(|x| x == n).unwrap_or(usize::MAX) as u64;
+        numbers.conns.iter().for_each(|n| put(out, self.conn(*n) as u64));
+        numbers.tickets.iter().for_each(|n| put(out, rank(&self.0.tickets, n)));
+        numbers.nonces.iter().for_each(|n| put(out, rank(&self.0.nonces, n)));
+    }
+}
+
+/// Writes `text`, the whole of a node, without what two histories may differ in.
+pub(crate) fn canonical(text: &str, now: Time, out: &mut Vec<u8>) -> Names {
+    let numbers = masked(text, now, out);
+    let names = Names::of(numbers.clone());
+    names.ranks(&numbers, out);
+    names
+}
+
+/// Writes `text`, which speaks of a node's numbers, likewise.
+pub(crate) fn canonical_beside(text: &str, names: &Names, out: &mut Vec<u8>) {
+    let numbers = masked(text, Time(0), out);
+    names.ranks(&numbers, out);
+}
+
+/// Writes `text` with a sign for each number that only grows, and returns these.
+fn masked(text: &str, now: Time, out: &mut Vec<u8>) -> Numbers {
+    let mut numbers = Numbers::default();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(plain) = bytes[at..].iter().position(|b| b.is_ascii_digit() || *b == b'"') {
+        let from = at + plain;
+        out.extend_from_slice(&bytes[at..from]);
+        at = if bytes[from] == b'"' {
+            quoted(bytes, from, out)
+        } else if bytes[..from].last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.') {
+            let end = number(bytes, from).1;
+            out.extend_from_slice(&bytes[from..end]);
+            end
+        } else {
+            figure(bytes, from, now, &mut numbers, out)
+        };
+    }
+    out.extend_from_slice(&bytes[at..]);
+    numbers
+}
+
+fn quoted(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
+    let end = at + 1 + bytes[at + 1..].iter().position(|b| *b == b'"').expect("a closed text");
+    if end - at <= WORDS {
+        out.extend_from_slice(&bytes[at..end]);
+    }
+    end + 1
 }
 
 fn number(bytes: &[u8], from: usize) -> (u64, usize) {
@@ -84,37 +122,22 @@ fn number(bytes: &[u8], from: usize) -> (u64, usize) {
     (n, at)
 }
 
-/// Writes `text` without what two histories may differ in.
-pub(crate) fn canonical(text: &str, now: Time, names: &Names, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let b = bytes[at];
-        if b == b'"' {
-            let end = at + 1 + bytes[at + 1..].iter().position(|b| *b == b'"').expect("a closed text");
-            if end - at <= WORDS {
-                out.extend_from_slice(&bytes[at..end]);
-            }
-            at = end + 1;
-        } else if b.is_ascii_digit() && !out.last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.') {
-            at = figure(bytes, at, now, names, out);
-        } else {
-            out.push(b);
-            at += 1;
-        }
-    }
-}
-
-fn figure(bytes: &[u8], at: usize, now: Time, names: &Names, out: &mut Vec<u8>) -> usize {
+fn figure(bytes: &[u8], at: usize, now: Time, numbers: &mut Numbers, out: &mut Vec<u8>) -> usize {
     let (n, end) = number(bytes, at);
-    let rank = |list: &[u64]| list.iter().position(|x| *x == n).unwrap_or(usize::MAX);
-    if out.ends_with(b"ConnId(") {
-        put(out, names.conn(n) as u64);
-    } else if out.ends_with(b"Ticket(") {
-        put(out, rank(&names.tickets) as u64);
-    } else if out.ends_with(b"nonce: ") && !out.ends_with(b"_nonce: ") {
-        put(out, rank(&names.nonces) as u64);
-    } else if [&b"last: "[..], b"last_ticket: ", b"last_nonce: ", b"seq: "].iter().any(|name| out.ends_with(name)) {
+    let before = &bytes[..at];
+    let grows = if before.ends_with(b"ConnId(") {
+        Some(&mut numbers.conns)
+    } else if before.ends_with(b"Ticket(") {
+        Some(&mut numbers.tickets)
+    } else if before.ends_with(b"nonce: ") && !before.ends_with(b"_nonce: ") {
+        Some(&mut numbers.nonces)
+    } else {
+        None
+    };
+    if let Some(list) = grows {
+        list.push(n);
+        out.push(b'?');
+    } else if [&b"last: "[..], b"last_ticket: ", b"last_nonce: ", b"seq: "].iter().any(|name| before.ends_with(name)) {
         out.push(b'#');
     } else if end + 7 <= bytes.len()
         && bytes[end] == b'.'
@@ -153,7 +176,7 @@ mod tests {
     fn same(a: &str, b: &str, now: (u64, u64)) -> bool {
         let print = |text: &str, now| {
             let mut out = Vec::new();
-            canonical(text, Time(now), &Names::of(text), &mut out);
+            canonical(text, Time(now), &mut out);
             out
         };
         print(a, now.0) == print(b, now.1)

@@ -8,7 +8,8 @@ mod connections;
 mod fingerprint;
 mod promises;
 
-use crate::canon::{Names, Print, canonical};
+use crate::canon::{Names, Print, canonical_beside};
+pub(crate) use fingerprint::Scratch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -449,7 +450,7 @@ impl World {
     fn cast(&mut self, from: M, sender: &Sender, cast: Cast) {
         let mut print = Print::default();
         let mut text = Vec::new();
-        canonical(&format!("{cast:?}"), Time(0), &Names::default(), &mut text);
+        canonical_beside(&format!("{cast:?}"), &Names::default(), &mut text);
         print.add(from as u128);
         print.text(&text);
         let at = self.casts.partition_point(|(_, _, p)| *p < print.value());

@@ -1,6 +1,6 @@
 //! Depth first through everything that can happen, each state once.
 
-use crate::host::{Action, World};
+use crate::host::{Action, Scratch, World};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -34,7 +34,8 @@ pub(crate) fn search(mut start: World, limit: Duration) -> Seen {
     let began = Instant::now();
     let mut seen = Seen::default();
     let mut known = BTreeSet::new();
-    known.insert(start.print());
+    let mut scratch = Scratch::default();
+    known.insert(start.print(&mut scratch));
     let mut stack = vec![Level { actions: start.actions(), world: start, next: 0 }];
     while let Some(level) = stack.last_mut() {
         let Some(action) = level.actions.get(level.next).copied() else {
@@ -52,7 +53,7 @@ pub(crate) fn search(mut start: World, limit: Duration) -> Seen {
         };
         let Some(mut world) = after else { continue };
         seen.transitions += 1;
-        if !known.insert(world.print()) {
+        if !known.insert(world.print(&mut scratch)) {
             continue;
         }
         seen.wins += usize::from(world.won.len() > wins);
