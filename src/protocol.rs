@@ -59,6 +59,8 @@ mod sessions;
 mod start_tests;
 mod suspicion;
 mod timers;
+#[cfg(test)]
+mod veto_tests;
 mod voice;
 mod way;
 #[cfg(test)]

@@ -29,15 +29,12 @@ impl Node {
             return self.wait(self.base.settings.store_age(), "the disk is stuck");
         }
         self.await_nobody();
-        let now = self.base.now;
-        let Role::Electing(e) = &mut self.role else { return };
-        if abdicate.is_none()
-            && let Some(lost) = &e.lost
-            && let Some(veto) = self.veto.as_ref().filter(|v| v.claim == lost.claim && v.until > now)
-        {
-            let pause = veto.until.since(now);
-            return self.wait(pause, "the leader answered others");
+        let Role::Electing(e) = &self.role else { return };
+        let held_back = e.lost.as_ref().and_then(|lost| self.held_back(lost.claim, lost.proven()));
+        if let Some(until) = held_back.filter(|_| abdicate.is_none()) {
+            return self.wait(until.since(self.base.now), "the leader answered others");
         }
+        let Role::Electing(e) = &mut self.role else { return };
         e.phase = Phase::Canvass;
         let (lost, cause) = (e.lost.as_ref().map(|l| l.claim), e.lost.as_ref().map(|l| l.cause));
         let replaces = abdicate.map(|a| a.claim).or(lost);
@@ -224,7 +221,7 @@ impl Node {
         let again = self.veto.as_ref().filter(|v| v.claim == known.claim).map_or(1, |v| (v.count + 1).min(4));
         // 4, 8, 16, 32 intervals, while nothing changes.
         let until = self.base.now + self.base.heartbeat() * (2 << again).min(limits::VETO);
-        self.veto = Some(Veto { claim: known.claim, count: again, until });
+        self.veto = Some(Veto { claim: known.claim, count: again, until, joined: None });
         let name = self.base.name(by);
         self.withdraw(claim, &format!("{name} says that {} leads and answers", known.name));
         self.end_canvass();

@@ -3,7 +3,7 @@
 use super::base::{Then, localised};
 use super::conns::Purpose;
 use super::discovery::Target;
-use super::role::{Electing, Lost, Phase, Role};
+use super::role::{Doubt, Electing, Lost, Phase, Role};
 use super::timers::Timer;
 use super::{Node, directory, limits};
 use crate::claim::Claim;
@@ -24,6 +24,8 @@ pub(super) struct Veto {
     pub(super) count: u32,
     /// No canvass against that reign before.
     pub(super) until: Time,
+    /// Since when this agent had a session with it again.
+    pub(super) joined: Option<Time>,
 }
 
 impl Node {
@@ -43,6 +45,15 @@ impl Node {
     pub(super) fn insists(&self) -> bool {
         let long = self.base.settings.after_canvass() * limits::WAITS;
         self.may_lead() && self.leaderless.is_some_and(|since| self.base.now.since(since) > long)
+    }
+
+    /// Until when this agent does not claim against that reign, because its leader answered others: but proof of its death
+    /// counts for who has had a session with it again for an interval (§7.3).
+    pub(super) fn held_back(&self, reign: Claim, proof: bool) -> Option<Time> {
+        let now = self.base.now;
+        let veto = self.veto.as_ref().filter(|v| v.claim == reign && v.until > now)?;
+        let again = veto.joined.is_some_and(|at| now.since(at) >= self.base.heartbeat());
+        (!proof || !again).then_some(veto.until)
     }
 
     fn electing(&mut self, lost: Option<Lost>) {
@@ -277,8 +288,36 @@ impl Node {
         }
     }
 
+    /// Another member takes the leader for dead (§7.2): "I am on it".
+    pub(super) fn told_dead(&mut self, conn: ConnId, tell: &Tell) {
+        // Nobody counts on one that would not claim.
+        let proof = !matches!(&self.role, Role::Electing(e) if e.lost.as_ref().is_some_and(|l| !l.proven()));
+        let may = self.may_lead() && self.held_back(tell.claim, proof).is_none();
+        let answer = match &mut self.role {
+            Role::Following(f) if f.claim == tell.claim => {
+                if !may || f.tellers.len() >= limits::WAITING {
+                    Told::NotI
+                } else {
+                    f.tellers.push(conn);
+                    self.base.send(conn, Frame::Told(Told::OnIt));
+                    return self.doubt(Doubt::Told);
+                }
+            }
+            Role::Following(_) | Role::Leading(_) => match self.known() {
+                Some(known) if known.claim.epoch >= tell.claim.epoch => Told::Alive(known),
+                _ => Told::NotI,
+            },
+            Role::Electing(e) if e.lost.as_ref().is_some_and(|l| l.claim == tell.claim) && may => {
+                self.base.send(conn, Frame::Told(Told::OnIt));
+                return self.hurry();
+            }
+            Role::Electing(_) | Role::Listening(_) => Told::NotI,
+        };
+        self.base.send(conn, Frame::Told(answer));
+    }
+
     /// Another member counts on this one to claim.
-    pub(super) fn hurry(&mut self) {
+    fn hurry(&mut self) {
         let Role::Electing(e) = &mut self.role else { return };
         e.counted_on = true;
         let over = e.lost.as_ref().map_or(0, |l| l.claim.epoch);

@@ -162,6 +162,9 @@ impl Node {
         f.listed = true;
         f.successor = joined.successor;
         f.relay = via;
+        if let Some(veto) = self.veto.as_mut().filter(|v| v.claim == joined.claim) {
+            veto.joined.get_or_insert(now);
+        }
         let name = joined.story.name.clone();
         f.name.clone_from(&name);
         for conn in others {

@@ -431,32 +431,6 @@ impl Node {
 
     // ---- what others make this agent ask
 
-    /// Another member takes the leader for dead (§7.2): "I am on it".
-    pub(super) fn told_dead(&mut self, conn: ConnId, tell: &crate::message::Tell) {
-        let may = self.may_lead();
-        let answer = match &mut self.role {
-            Role::Following(f) if f.claim == tell.claim => {
-                if !may || f.tellers.len() >= limits::WAITING {
-                    Told::NotI
-                } else {
-                    f.tellers.push(conn);
-                    self.base.send(conn, Frame::Told(Told::OnIt));
-                    return self.doubt(Doubt::Told);
-                }
-            }
-            Role::Following(_) | Role::Leading(_) => match self.known() {
-                Some(known) if known.claim.epoch >= tell.claim.epoch => Told::Alive(known),
-                _ => Told::NotI,
-            },
-            Role::Electing(e) if e.lost.as_ref().is_some_and(|l| l.claim == tell.claim) && may => {
-                self.base.send(conn, Frame::Told(Told::OnIt));
-                return self.hurry();
-            }
-            Role::Electing(_) | Role::Listening(_) => Told::NotI,
-        };
-        self.base.send(conn, Frame::Told(answer));
-    }
-
     /// A canvass waits for what the leader says to a question put after it arrived (§7.3).
     pub(super) fn ask_for(&mut self, conn: ConnId, canvass: Canvass) {
         let now = self.base.now;

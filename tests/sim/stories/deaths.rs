@@ -389,3 +389,24 @@ story! {
         lan.expect_one_leader();
     }
 }
+
+story! {
+    /// A link to the leader fails for a moment, and the successor claims in vain; then the leader is killed. Nobody sits out
+    /// the time for which the successor was vetoed: it has proof, or, when it has only just come back, the next one claims.
+    a_veto_holds_up_nobody_when_its_leader_dies_after_all |seed| {
+        let mut lan = Lan::office(seed, 5);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        lan.listen();
+        lan.cut(leader, successor);
+        lan.run_until(s(2), "its claim is withdrawn", |lan| lan.heard(successor, Kind::ClaimWithdrawn));
+        lan.heal(leader, successor);
+        let pause = 20 + 45 * (seed % 20);
+        lan.run(ms(pause));
+        lan.expect_leader(leader);
+        lan.kill(leader);
+        let took = another_leads_after(&mut lan, leader, s(3));
+        assert!(took < ms(60), "{took} µs, killed {pause} ms after the veto");
+        let it = took < ms(30) && lan.leader() == successor;
+        assert!(pause < 300 || it, "{took} µs, pc-{} leads, killed {pause} ms after the veto", lan.leader());
+    }
+}
