@@ -20,4 +20,5 @@ mod deaths;
 mod handovers;
 mod histories;
 mod networks;
+mod pairs;
 mod reunions;
