@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What an answer says about the leader that was asked.
-enum Heard {
+enum Answered {
     Alive,
     Nothing,
     Gone(Cause, String),
@@ -259,52 +259,52 @@ impl Node {
         let heard = self.weigh(f, speaker, answer, from, &after);
         let enough = conn.is_some() || asking.datagram;
         match heard {
-            Heard::Nothing => {}
-            Heard::Alive if enough => {
+            Answered::Nothing => {}
+            Answered::Alive if enough => {
                 if !direct && let Role::Following(f) = &mut self.role {
                     f.relay = relay;
                 }
                 self.leader_alive(&format!("it answered after {after}"));
             }
             // It is not silent, and still owes an answer by TCP.
-            Heard::Alive => {
+            Answered::Alive => {
                 if let Role::Following(f) = &mut self.role {
                     f.heard = now;
                 }
             }
             // What ends a reign is believed from connections only.
             _ if conn.is_none() => {}
-            Heard::Gone(cause, text) => self.dead(cause, text),
-            Heard::Moved(known) => self.lead_moved(*known),
-            Heard::Renewed(claim) => self.leader_renewed(claim),
+            Answered::Gone(cause, text) => self.dead(cause, text),
+            Answered::Moved(known) => self.lead_moved(*known),
+            Answered::Renewed(claim) => self.leader_renewed(claim),
         }
     }
 
-    fn weigh(&self, f: &Following, speaker: Ident, answer: &Answer, from: SocketAddr, after: &str) -> Heard {
+    fn weigh(&self, f: &Following, speaker: Ident, answer: &Answer, from: SocketAddr, after: &str) -> Answered {
         if speaker.id != f.claim.node.id {
-            return Heard::Nothing;
+            return Answered::Nothing;
         }
         if speaker.boot != f.claim.node.boot {
             // Where the leader itself is heard, it is not: two living agents have one id.
             let entry = self.base.members.get(speaker.id);
             let lately = |e: &Entry| e.also.is_some_and(|(.., at)| at >= self.base.lately());
             if entry.is_some_and(|e| e.home(f.claim.node.boot) != e.home(speaker.boot) && lately(e)) {
-                return Heard::Nothing;
+                return Answered::Nothing;
             }
-            return Heard::Gone(Cause::Died, format!("another start of it answered after {after}"));
+            return Answered::Gone(Cause::Died, format!("another start of it answered after {after}"));
         }
         if !self.base.fresh(answer) {
-            return Heard::Nothing;
+            return Answered::Nothing;
         }
         match &answer.standing {
-            Standing::Leads(claim) if *claim == f.claim => Heard::Alive,
-            Standing::Leads(claim) if claim.node == f.claim.node && *claim > f.claim => Heard::Renewed(*claim),
+            Standing::Leads(claim) if *claim == f.claim => Answered::Alive,
+            Standing::Leads(claim) if claim.node == f.claim.node && *claim > f.claim => Answered::Renewed(*claim),
             Standing::Follows(known) if known.claim > f.claim && known.claim.node.id != self.base.me.node.id => {
-                Heard::Moved(Box::new(super::base::localised(known.clone(), from)))
+                Answered::Moved(Box::new(super::base::localised(known.clone(), from)))
             }
             _ => {
                 let cause = f.hint.unwrap_or(Cause::Died);
-                Heard::Gone(cause, format!("it said after {after} that it leads no more"))
+                Answered::Gone(cause, format!("it said after {after} that it leads no more"))
             }
         }
     }
