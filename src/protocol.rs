@@ -45,6 +45,7 @@ pub mod limits;
 mod node;
 #[cfg(test)]
 mod ping_tests;
+mod pings;
 #[cfg(test)]
 mod promise_tests;
 mod reunion;

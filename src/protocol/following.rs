@@ -179,15 +179,18 @@ impl Node {
         }
     }
 
-    /// The reign that the session offers is not above what this agent has shown since it asked: it asks again, and the
-    /// leader begins a new one (§9).
-    fn rejoin(&mut self) {
+    /// The session begins anew, soon: the reign that it offers is not above what this agent has shown since it asked, so
+    /// that the leader is to begin a new one (§9); or a reign was missed on it (§6).
+    pub(super) fn rejoin(&mut self) {
         let pause = self.base.settings.interrogation();
         let Role::Following(f) = &mut self.role else { return };
         if let Some(session) = f.session.take() {
             self.base.close(session.conn);
+            self.base.timers.clear(Timer::Ping);
+            self.base.timers.clear(Timer::Pong);
         }
         self.base.timers.set(Timer::Redial, self.base.now + pause);
+        self.requests_lost();
     }
 
     /// The reign that is followed is durable: users see it.

@@ -1,9 +1,9 @@
 //! Pings, and answers that wait for a heartbeat (protocol §6).
 
-use super::host_for_tests::{Hosted, beat};
+use super::host_for_tests::{Hosted, beat, joined};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Ping, Pong};
+use crate::message::{Heartbeat, Named, Ping, Pong};
 use crate::wire::samples;
 
 /// §6: an answer that may wait goes with the heartbeat that is nearest to the end of that time.
@@ -91,4 +91,45 @@ fn another_round_trip_is_told_seldom() {
         assert_eq!(told(sessions[1], 300, 50), 1, "other news takes it along");
         assert_eq!(told(sessions[1], 300, 2_500), 0, "and no more");
     }
+}
+
+/// §6: what is said on a session comes in order: a later reign that it did not tell of was missed, and it begins anew.
+#[test]
+fn a_session_that_missed_a_reign_begins_anew() {
+    let beats = |claim| Frame::Beat(Heartbeat { claim, successor: None, revision: 0, digest: 0, followers: 2, seq: 1 });
+    let names = |claim| Frame::Named(Named { claim, successor: None });
+    let (own, later) = (samples::claim(7, 1), samples::claim(8, 1));
+    for says in [beats(later), names(later)] {
+        let mut agent = Hosted::following();
+        agent.frame(ConnId(1), says.clone());
+        assert_eq!(agent.closed, [ConnId(1)], "{says:?}");
+        agent.run(Settings::default().interrogation());
+        let session = agent.connects(1);
+        agent.frame(session, Frame::Joined(joined(later)));
+        assert_eq!(agent.node.status().shown, Some(later), "it is told there");
+    }
+    for says in [beats(own), names(own), beats(samples::claim(6, 1)), beats(samples::claim(8, 3))] {
+        let mut agent = Hosted::following();
+        agent.frame(ConnId(1), says.clone());
+        assert_eq!(agent.closed, [], "{says:?}");
+    }
+}
+
+/// §6: with a session the successor is the one that is named there, by itself or with a heartbeat, and not by datagram.
+#[test]
+fn the_successor_is_the_one_that_the_session_names() {
+    let says = |successor| {
+        let claim = samples::claim(7, 1);
+        (Named { claim, successor }, Heartbeat { claim, successor, revision: 0, digest: 0, followers: 2, seq: 1 })
+    };
+    let successor = |agent: &Hosted| agent.node.status().successor.map(|s| s.node);
+    let mut agent = Hosted::following();
+    let was = successor(&agent);
+    assert_eq!(was, Some(samples::node(3)));
+    agent.hears(1, Cast::Heartbeat(says(None).1));
+    assert_eq!(successor(&agent), was);
+    agent.frame(ConnId(1), Frame::Beat(says(None).1));
+    assert_eq!(successor(&agent), None);
+    agent.frame(ConnId(1), Frame::Named(says(was).0));
+    assert_eq!(successor(&agent), was);
 }

@@ -3,7 +3,7 @@
 use crate::clocks::Clock;
 use crate::dice::Dice;
 use crate::disk::{Disk, Trouble};
-use crate::machine::{Event, Illness, Machine, Queued, Work};
+use crate::machine::{Event, Machine, Queued, Work};
 use crate::network::{M, Network, Nic, Packet, address};
 use crate::oracle::Oracle;
 use crate::tally::Tally;
@@ -181,15 +181,16 @@ impl Lan {
     }
 
     fn take(&mut self, m: M, work: Work) {
-        let Some(process) = &self.machines[m].process else { return };
-        let deaf = match (process.illness, &work) {
-            (Illness::None, _) => false,
-            (Illness::Deaf, _) => true,
-            (Illness::Streamless, work) => !matches!(work, Work::Datagram { .. }),
-        };
+        let Some(process) = &mut self.machines[m].process else { return };
+        if process.unread(&work) {
+            // A datagram finds its socket full; a stream loses nothing of its middle.
+            if !matches!(work, Work::Datagram { .. }) {
+                process.inbox.push_back(work);
+            }
+            return;
+        }
         match work {
             Work::Input(input) => self.step(m, input),
-            _ if deaf => {}
             Work::Datagram { from, packet } => {
                 let wire = &self.machines[m].wire;
                 let read = || wire.read_datagram(&packet.bytes).ok();

@@ -75,7 +75,8 @@ pub(crate) struct Process {
     pub(crate) next_accepted: u64,
     /// The core's connections. bound: the core's own
     pub(crate) conns: BTreeMap<ConnId, (u64, usize)>,
-    /// What waits while the process stands still. bound: SOCKET_MAX datagrams, FLOW_MAX bytes a connection
+    /// What waits while the process stands still, or reads nothing. bound: SOCKET_MAX datagrams, FLOW_MAX bytes a
+    /// connection
     pub(crate) inbox: VecDeque<Work>,
     pub(crate) waiting_datagrams: usize,
     pub(crate) frozen: bool,
@@ -87,6 +88,20 @@ pub(crate) struct Process {
     pub(crate) dies_after: Option<u32>,
     pub(crate) shown: Option<Status>,
     pub(crate) stopping: bool,
+}
+
+impl Process {
+    /// Its illness keeps it from taking this in now.
+    pub(crate) fn unread(&self, work: &Work) -> bool {
+        let waits = |of| self.inbox.iter().any(|w| matches!(w, Work::Bytes { conn, .. } if *conn == of));
+        match (self.illness, work) {
+            (Illness::None, _) | (Illness::Streamless, Work::Datagram { .. }) => false,
+            // The end of a stream is read after what came before it.
+            (_, Work::Input(Input::Closed { conn, .. })) => waits(*conn),
+            (_, Work::Input(_)) => false,
+            (Illness::Deaf | Illness::Streamless, _) => true,
+        }
+    }
 }
 
 /// One machine.

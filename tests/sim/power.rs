@@ -141,16 +141,30 @@ impl Lan {
         let Some(process) = self.machines[m].process.as_mut().filter(|p| p.frozen) else { return };
         process.frozen = false;
         process.waiting_datagrams = 0;
-        let inbox = std::mem::take(&mut process.inbox);
         let life = process.life;
         self.say(m, || "== runs again".to_owned());
+        self.read_what_waited(m);
+        if self.life(m) == Some(life) {
+            self.step(m, Input::Tick);
+        }
+    }
+
+    /// Its process was ill, and is well again.
+    pub(crate) fn cure(&mut self, m: M) {
+        let Some(process) = self.machines[m].process.as_mut() else { return };
+        process.illness = Illness::None;
+        if !process.frozen {
+            self.read_what_waited(m);
+        }
+    }
+
+    fn read_what_waited(&mut self, m: M) {
+        let Some(process) = self.machines[m].process.as_mut() else { return };
+        let (inbox, life) = (std::mem::take(&mut process.inbox), process.life);
         for work in inbox {
             if self.life(m) == Some(life) {
                 self.deliver(m, work);
             }
-        }
-        if self.life(m) == Some(life) {
-            self.step(m, Input::Tick);
         }
     }
 

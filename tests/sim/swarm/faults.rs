@@ -190,9 +190,7 @@ impl Run {
                 }
                 let pause = ms(self.dice.between(500, 10_000));
                 self.lan.run(pause);
-                if let Some(process) = &mut self.lan.machines[m].process {
-                    process.illness = Illness::None;
-                }
+                self.lan.cure(m);
             }
             "later version" => self.lan.machines[m].future = !self.lan.machines[m].future,
             _ => {}
