@@ -1,6 +1,6 @@
 //! Sentences of the protocol about those who wait for another's claim (§7.2, §7.4).
 
-use super::host_for_tests::{Hosted, address, sender};
+use super::host_for_tests::{Hosted, address, beat, sender};
 use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
@@ -224,4 +224,21 @@ fn who_is_counted_on_does_not_wait_for_long() {
         agent.run(I);
         assert_eq!(agent.times(Kind::Claiming), claims, "{counted}: {:?}", agent.told);
     }
+}
+
+/// §7.2: who follows a leader that no connection has confirmed could not tell whether it lives, and is not counted on; who
+/// knows no line of succession claims as soon as another counts on it.
+#[test]
+fn who_knows_no_line_claims_when_it_is_counted_on() {
+    let mut agent = Hosted::listening();
+    agent.hears(1, beat(samples::claim(7, 1), 2));
+    assert_eq!(agent.is_told(), Told::NotI, "it has never spoken with that leader");
+    while agent.times(Kind::LeaderLost) == 0 {
+        assert!(!agent.dials.is_empty(), "{:?}", agent.told);
+        agent.refuses(1);
+    }
+    assert!(agent.claimed().is_none(), "it waits for a random time: {:?}", agent.told);
+    agent.sent.clear();
+    assert_eq!(agent.is_told(), Told::OnIt);
+    assert!(agent.claimed().is_some(), "{:?}", agent.told);
 }

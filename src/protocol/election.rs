@@ -295,7 +295,7 @@ impl Node {
         let may = self.may_lead() && self.held_back(tell.claim, proof).is_none();
         let answer = match &mut self.role {
             Role::Following(f) if f.claim == tell.claim => {
-                if !may || f.tellers.len() >= limits::WAITING {
+                if !may || !f.settled || f.tellers.len() >= limits::WAITING {
                     Told::NotI
                 } else {
                     f.tellers.push(conn);
@@ -325,7 +325,7 @@ impl Node {
         let backed = awaited && self.base.backing_left().is_some();
         if let Role::Electing(e) = &self.role
             && let Phase::Wait { why, .. } = &e.phase
-            && *why == "the first in line is on it"
+            && matches!(*why, "the first in line is on it" | "no line of succession is known")
             && !backed
         {
             self.canvass(None, &BTreeSet::new());

@@ -41,7 +41,9 @@ impl Role {
         match self {
             Role::Electing(e) => e.lost.as_ref().is_some_and(|l| l.listed),
             Role::Following(f) => f.listed || f.listed_before,
-            Role::Leading(_) | Role::Listening(_) => false,
+            // Its own is the list of the reign that it gives up.
+            Role::Leading(_) => true,
+            Role::Listening(_) => false,
         }
     }
 }

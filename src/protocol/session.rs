@@ -221,6 +221,8 @@ impl Node {
             f.claim = claim;
             f.settled = false;
             f.confirmed = true;
+            // Whoever was asked to take over did not in time (§8).
+            f.released = None;
         }
         if f.settled {
             return self.write_reign(claim, &story);

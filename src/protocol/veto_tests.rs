@@ -39,7 +39,7 @@ impl Hosted {
     }
 
     /// Number 4 says that the leader is dead, and is answered.
-    fn is_told(&mut self) -> Told {
+    pub(super) fn is_told(&mut self) -> Told {
         let conn = self.accepts(sender(4), address(4));
         self.frame(conn, Frame::Tell(Tell { claim: samples::claim(7, 1) }));
         let told = |(c, frame): &(ConnId, Frame)| match frame {

@@ -19,6 +19,7 @@ mod beginnings;
 mod deaths;
 mod handovers;
 mod histories;
+mod moves;
 mod networks;
 mod pairs;
 mod reunions;
