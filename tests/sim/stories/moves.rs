@@ -212,7 +212,7 @@ story! {
     /// The machine that was handed over to dies in its first moments: the one that handed over has the list of its own
     /// reign, and waits for nobody.
     who_handed_over_leads_again_at_once 100 |seed| {
-        let mut lan = Lan::office(seed, 4);
+        let mut lan = Lan::office(seed, 2 + turn(seed, 3));
         let old = lan.leader();
         lan.handover(old, 1, None);
         lan.run_until(s(1), "the heir leads", |lan| next_leader(lan, old).is_some());
