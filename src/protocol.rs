@@ -29,6 +29,8 @@ mod clone;
 mod conns;
 mod directory;
 mod discovery;
+#[cfg(test)]
+mod double_tests;
 mod durable;
 mod election;
 mod following;
@@ -56,6 +58,7 @@ mod role;
 mod rules_tests;
 mod session;
 mod sessions;
+mod sightings;
 #[cfg(test)]
 mod start_tests;
 mod suspicion;

@@ -14,8 +14,8 @@ use std::time::Duration;
 impl Node {
     /// Waits until `pause` is over for what a claimant does. When nothing comes of it soon, it is asked whether it is
     /// still there and still claims; then again, less and less often.
-    pub(super) fn wait_for(&mut self, claimant: Ident, pause: Duration, why: &'static str) {
-        self.wait(pause, why);
+    pub(super) fn wait_for(&mut self, claimant: Ident, pause: Duration) {
+        self.wait(pause);
         let (now, soon) = (self.base.now, self.base.settings.soon());
         if let Role::Electing(e) = &mut self.role {
             e.awaiting = Some(Awaiting { claimant, until: now + pause, again: soon, conn: None });

@@ -377,7 +377,7 @@ impl Base {
         let Some(entry) = self.members.get_mut(from.node.id) else {
             if let Some(address) = address {
                 let mut entry = Entry::new(from.node, from.name.clone(), address, now);
-                (entry.heard, entry.address_heard) = (Some(now), Some((from.node.boot, now)));
+                entry.speaks_from(address, now, Duration::ZERO);
                 entry.met = met;
                 self.members.insert(entry);
             }

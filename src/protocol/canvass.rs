@@ -26,13 +26,14 @@ impl Node {
             return self.rest();
         }
         if !self.base.disk_has_room() {
-            return self.wait(self.base.settings.store_age(), "the disk is stuck");
+            return self.wait(self.base.settings.store_age());
         }
         self.await_nobody();
         let Role::Electing(e) = &self.role else { return };
         let held_back = e.lost.as_ref().and_then(|lost| self.held_back(lost.claim, lost.proven()));
         if let Some(until) = held_back.filter(|_| abdicate.is_none()) {
-            return self.wait(until.since(self.base.now), "the leader answered others");
+            // The leader answered others.
+            return self.wait(until.since(self.base.now));
         }
         let Role::Electing(e) = &mut self.role else { return };
         e.phase = Phase::Canvass;
@@ -82,7 +83,7 @@ impl Node {
     /// This agent may not claim now: it listens for one that does.
     fn rest(&mut self) {
         if self.may_lead() {
-            return self.wait(self.base.settings.join_wait(true), "there is no link");
+            return self.wait(self.base.settings.join_wait(true));
         }
         self.leave_role(&[]);
         self.listen(super::role::Listening { idle: true, hellos: 4, ..Default::default() });
@@ -236,19 +237,19 @@ impl Node {
         let name = self.base.name(better.node.id);
         self.withdraw(claim, &format!("{name} has the better claim, of epoch {}", better.epoch));
         self.end_canvass();
-        let (pause, why) = (self.base.settings.after_canvass(), "another has the better claim");
+        let pause = self.base.settings.after_canvass();
         match &self.role {
-            Role::Leading(_) => self.pause(pause, why),
-            _ => self.wait_for(better.node, pause, why),
+            Role::Leading(_) => self.pause(pause),
+            _ => self.wait_for(better.node, pause),
         }
     }
 
     /// Waits before the next claim, whatever the role.
-    pub(super) fn pause(&mut self, pause: Duration, why: &'static str) {
+    pub(super) fn pause(&mut self, pause: Duration) {
         if matches!(self.role, Role::Leading(_)) {
             self.base.timers.set(Timer::Elect, self.base.now + pause);
         } else {
-            self.wait(pause, why);
+            self.wait(pause);
         }
     }
 
@@ -319,7 +320,7 @@ impl Node {
         self.end_canvass();
         let hb = self.base.heartbeat();
         let pause = hb / 2 + self.base.random(hb * 3 / 2);
-        self.pause((pause * doubled).min(hb * 16), "the canvass was lost");
+        self.pause((pause * doubled).min(hb * 16));
     }
 
     /// Nobody objected, and the own promise is durable, which vouches for the reign after a crash: it begins.

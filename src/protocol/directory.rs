@@ -2,6 +2,7 @@
 
 use super::base::link_local;
 use super::limits;
+use super::sightings::Sightings;
 use crate::ident::{BootId, Node, NodeId};
 use crate::message::{Member, MemberState};
 use crate::time::{Time, Wall};
@@ -32,14 +33,12 @@ pub(super) struct Entry {
     pub(super) seniority: (Duration, Time),
     /// A connection with it, or a leader's list, has vouched for it: otherwise it is a stranger.
     pub(super) met: bool,
-    /// From where else which start of it was heard last, and when.
-    pub(super) also: Option<(BootId, SocketAddr, Time)>,
     /// How long it had been silent when this agent started.
     pub(super) silent_before: Duration,
     /// The last datagram or direct connection from it.
     pub(super) heard: Option<Time>,
-    /// Which start of it was last heard from `address` itself, and when.
-    pub(super) address_heard: Option<(BootId, Time)>,
+    /// Which starts of it were heard where, `address` included.
+    pub(super) seen: Sightings,
     /// What was last written down: where and when it was heard.
     pub(super) kept: Option<(SocketAddr, Time)>,
 }
@@ -61,10 +60,9 @@ impl Entry {
             via: None,
             seniority: (Duration::ZERO, now),
             met: false,
-            also: None,
             silent_before: Duration::ZERO,
             heard: None,
-            address_heard: None,
+            seen: Sightings::default(),
             kept: None,
         }
     }
@@ -97,36 +95,58 @@ impl Entry {
         let stale = if worse { limits::SILENT.max(stale) } else { stale };
         if worse {
             // Remembered or told of, it has as long to be heard.
-            self.address_heard.get_or_insert((boot, now));
+            if self.seen.heard_at(self.address).is_none() {
+                self.seen.note(boot, self.address, Some(now), self.address);
+            }
         }
-        let there = self.address_heard.is_some_and(|(_, at)| now.since(at) <= stale);
-        if self.address == address || better || !there {
-            (self.address, self.address_heard) = (address, Some((boot, now)));
-        } else {
-            self.also = Some((boot, address, now));
+        let there = self.seen.heard_at(self.address).is_some_and(|at| now.since(at) <= stale);
+        if better || !there {
+            self.address = address;
         }
+        self.seen.note(boot, address, Some(now), self.address);
+    }
+
+    /// It is certain that it is here now.
+    pub(super) fn is_at(&mut self, address: SocketAddr, now: Time) {
+        self.address = address;
+        self.seen.note(self.node.boot, address, Some(now), address);
+    }
+
+    /// Others reach this start of it there.
+    pub(super) fn told_at(&mut self, boot: BootId, address: SocketAddr) {
+        self.seen.note(boot, address, None, self.address);
     }
 
     /// Where else this start of it may be asked for, when it was heard there after `since`.
     pub(super) fn places(&self, boot: BootId, since: Time) -> impl Iterator<Item = SocketAddr> {
-        let lately = self.also.filter(|(is, _, at)| *is == boot && *at >= since);
-        let places = lately.map(|(_, address, _)| address).into_iter().chain([self.address]);
+        let places = self.seen.elsewhere(boot, self.address, since).into_iter().chain([self.address]);
         places.filter(|address| !address.ip().is_unspecified())
     }
 
     /// Where this start of it is: two living agents may have one id.
     pub(super) fn home(&self, boot: BootId) -> SocketAddr {
-        match (self.address_heard, self.also) {
-            (Some((other, _)), Some((is, address, _))) if other != boot && is == boot => address,
+        match self.seen.holder(self.address) {
+            Some(other) if other != boot => self.seen.place(boot).unwrap_or(self.address),
             _ => self.address,
         }
+    }
+
+    /// Where this start of it is, when it was heard there or others reach it there: whoever speaks for it elsewhere, or
+    /// nobody, says nothing of it.
+    pub(super) fn own_place(&self, boot: BootId) -> Option<SocketAddr> {
+        Some(self.home(boot)).filter(|home| self.seen.was_at(boot, *home))
+    }
+
+    /// Nothing but another start of it is known to be at its address.
+    pub(super) fn is_anothers(&self, boot: BootId) -> bool {
+        self.own_place(boot).is_none() && self.seen.holder(self.address).is_some()
     }
 
     pub(super) fn to_member(&self, now: Time) -> Member {
         Member {
             node: self.node,
             name: self.name.clone(),
-            address: self.address,
+            address: self.home(self.node.boot),
             version: self.version.clone(),
             priority: self.priority,
             state: self.state,

@@ -195,7 +195,7 @@ impl Node {
             let worse = super::base::link_local(from) && !super::base::link_local(e.address);
             if !clone && !worse {
                 // Said on purpose: this is where it is now.
-                (e.address, e.address_heard) = (from, Some((node.boot, self.base.now)));
+                e.is_at(from, self.base.now);
             }
             e.version.clone_from(&hello.version);
             e.priority = hello.priority;
@@ -351,7 +351,7 @@ impl Node {
                 self.base.timers.set(Timer::Join, until);
             }
             Role::Electing(e) if !matches!(e.phase, Phase::Canvass) => {
-                self.wait_for(node, self.base.settings.after_canvass(), "another claims");
+                self.wait_for(node, self.base.settings.after_canvass());
             }
             _ => {}
         }

@@ -60,7 +60,7 @@ impl Node {
         (self.tries, self.higher) = (0, 0);
         self.role = Role::Electing(Electing {
             lost,
-            phase: Phase::Wait { why: "" },
+            phase: Phase::Wait { turn: false },
             awaiting: None,
             counted_on: false,
             hellos: 0,
@@ -111,7 +111,7 @@ impl Node {
         let awaited =
             |p: &super::Promise| !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch;
         if let (Some(promise), Some(left)) = (self.base.promised.filter(awaited), self.base.backing_left()) {
-            return self.wait_for(promise.claim.node, left, "another's claim is backed");
+            return self.wait_for(promise.claim.node, left);
         }
         if self.may_lead() && told {
             return self.canvass(None, &BTreeSet::new());
@@ -139,7 +139,7 @@ impl Node {
         if line.is_empty() {
             let most = self.base.heartbeat() * 2;
             let pause = self.base.random(most);
-            return self.wait(pause, "no line of succession is known");
+            return self.wait_for_turn(pause);
         }
         if let Role::Electing(e) = &mut self.role {
             let place = place.unwrap_or(line.len());
@@ -148,12 +148,21 @@ impl Node {
         self.tell_next();
     }
 
-    pub(super) fn wait(&mut self, pause: Duration, why: &'static str) {
+    /// Waits, whoever counts on this agent, and then canvasses.
+    pub(super) fn wait(&mut self, pause: Duration) {
         let until = self.base.now + pause;
         self.await_nobody();
         if let Role::Electing(e) = &mut self.role {
-            e.phase = Phase::Wait { why };
+            e.phase = Phase::Wait { turn: false };
             self.base.timers.set(Timer::Elect, until);
+        }
+    }
+
+    /// Others are to claim before this agent does; when they count on it, it is its turn at once.
+    fn wait_for_turn(&mut self, pause: Duration) {
+        self.wait(pause);
+        if let Role::Electing(e) = &mut self.role {
+            e.phase = Phase::Wait { turn: true };
         }
     }
 
@@ -248,7 +257,7 @@ impl Node {
                 } else {
                     self.base.random(step * 2) + step * 2
                 };
-                self.wait(step + own, "the first in line is on it");
+                self.wait_for_turn(step + own);
             }
             (_, Some(_)) => self.tell_next(),
             _ => {}
@@ -324,8 +333,7 @@ impl Node {
         let awaited = self.base.promised.is_some_and(|p| !p.withdrawn && p.claim.epoch > over);
         let backed = awaited && self.base.backing_left().is_some();
         if let Role::Electing(e) = &self.role
-            && let Phase::Wait { why, .. } = &e.phase
-            && matches!(*why, "the first in line is on it" | "no line of succession is known")
+            && matches!(e.phase, Phase::Wait { turn: true })
             && !backed
         {
             self.canvass(None, &BTreeSet::new());

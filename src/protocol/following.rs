@@ -23,7 +23,7 @@ impl Node {
                 self.suspect_clone(known.claim.node, known.address, relay);
             }
             if matches!(self.role, Role::Electing(_)) && self.canvass.is_none() {
-                self.wait(self.base.settings.after_canvass(), "a leader has this machine's id");
+                self.wait(self.base.settings.after_canvass());
             }
             return;
         }
@@ -137,21 +137,21 @@ impl Node {
     /// Enters the leader into the directory, when nothing was heard from it directly.
     fn meet_member(&mut self, known: &Known) {
         let now = self.base.now;
-        let id = known.claim.node.id;
-        let direct = !known.address.ip().is_unspecified();
-        match self.base.members.get_mut(id) {
-            Some(entry) => {
-                if direct && !entry.heard_within(limits::SILENT, now) {
-                    entry.address = known.address;
-                }
-                entry.node = known.claim.node;
-            }
-            None => {
-                let mut entry = Entry::new(known.claim.node, known.name.clone(), known.address, now);
-                entry.state = MemberState::Alive;
-                self.base.members.insert(entry);
-            }
+        let node = known.claim.node;
+        let somewhere = !known.address.ip().is_unspecified();
+        if self.base.members.get(node.id).is_none() {
+            let mut entry = Entry::new(node, known.name.clone(), known.address, now);
+            entry.state = MemberState::Alive;
+            self.base.members.insert(entry);
         }
+        let Some(entry) = self.base.members.get_mut(node.id) else { return };
+        if somewhere && !entry.heard_within(limits::SILENT, now) {
+            entry.address = known.address;
+        }
+        if somewhere && known.direct {
+            entry.told_at(node.boot, known.address);
+        }
+        entry.node = node;
     }
 
     /// A connection has said that this claim leads: shown as soon as that is durable (P3).
@@ -285,6 +285,9 @@ impl Node {
             // Without its scope a link-local address leads nowhere from here.
             if !m.address.ip().is_unspecified() && !super::base::link_local(m.address) {
                 entry.address = m.address;
+                if m.via.is_none() {
+                    entry.told_at(m.node.boot, m.address);
+                }
             }
         }
 

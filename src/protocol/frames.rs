@@ -59,8 +59,7 @@ impl Node {
         {
             // The one in between is where its connection came from.
             let port = entry.address.port();
-            let heard = (entry.node.boot, self.base.now);
-            (entry.address, entry.address_heard) = (super::base::with_port(address, port), Some(heard));
+            entry.is_at(super::base::with_port(address, port), self.base.now);
             entry.heard = Some(self.base.now);
         }
         let former = self.base.heard(&open.from, (!relayed).then_some(address), true);
@@ -107,7 +106,7 @@ impl Node {
                 .members
                 .get(to.id)
                 .filter(|e| e.node == to && e.heard_within(limits::SILENT, self.base.now))
-                .map(|e| e.address)
+                .map(|e| e.home(to.boot))
         };
         // The session's own address first: a clone may speak with the leader's id.
         let leader = match &self.role {

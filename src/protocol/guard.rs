@@ -45,7 +45,7 @@ impl Node {
             Role::Following(_) => self.doubt(Doubt::Stall),
             Role::Electing(_) if self.canvass.is_some() => self.canvass_slept(),
             Role::Electing(_) => {
-                self.wait(self.base.settings.join_wait(true), "this process stood still");
+                self.wait(self.base.settings.join_wait(true));
                 self.hello();
             }
             Role::Leading(_) => {
@@ -98,12 +98,12 @@ impl Node {
         self.drop_claim("this process stood still");
     }
 
-    fn drop_claim(&mut self, why: &'static str) {
+    fn drop_claim(&mut self, why: &str) {
         let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
         self.withdraw(claim, why);
         self.end_canvass();
         self.drop_renewal(claim);
-        self.pause(self.base.settings.join_wait(true), why);
+        self.pause(self.base.settings.join_wait(true));
     }
 
     pub(super) fn checking(&self) -> bool {
@@ -263,7 +263,7 @@ impl Node {
             Role::Electing(_) => {
                 // It has just come back: it hears before it claims.
                 self.hello();
-                self.wait(self.base.settings.join_wait(true), "the network is back");
+                self.wait(self.base.settings.join_wait(true));
             }
             Role::Leading(l) => {
                 l.led_since = now;

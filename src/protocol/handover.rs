@@ -356,7 +356,7 @@ impl Node {
         }
         self.role = Role::Electing(Electing {
             lost: Some(lost),
-            phase: Phase::Wait { why: "" },
+            phase: Phase::Wait { turn: false },
             awaiting: None,
             counted_on: false,
             hellos: 0,

@@ -12,6 +12,8 @@ pub const SAME_ADDRESS: usize = 64;
 pub const GREETED: usize = 16;
 /// Sessions that a leader serves: one for each member that it can know, because who has none has no list.
 pub const SESSIONS: usize = MEMBERS;
+/// Places that are kept in mind for one id.
+pub const SIGHTINGS: usize = 4;
 /// Connections in all; an accepted one beyond is closed.
 pub const CONNS: usize = SESSIONS + MEMBERS + 512;
 /// Pipes through this agent.

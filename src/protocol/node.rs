@@ -272,7 +272,14 @@ impl Node {
         match &self.role {
             Role::Leading(l) => Some(self.known_self(l.claim)),
             Role::Following(f) if f.settled || f.confirmed => {
-                let address = self.base.members.get(f.claim.node.id)?.address;
+                // Where another of its id lives nobody is sent for it.
+                let entry = self.base.members.get(f.claim.node.id)?;
+                let nowhere = entry.is_anothers(f.claim.node.boot);
+                let address = if nowhere {
+                    SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), entry.address.port())
+                } else {
+                    entry.home(f.claim.node.boot)
+                };
                 let direct = f.direct(self.base.now, self.base.settings.suspicion());
                 Some(Known { claim: f.claim, name: f.name.clone(), address, direct })
             }

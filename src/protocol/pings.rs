@@ -13,15 +13,19 @@ use std::time::Duration;
 impl Node {
     /// The leader's own heartbeat was heard, by whatever way.
     pub(super) fn leader_beats(&mut self, successor: Option<Ident>) {
+        // With a session the leader says it there.
+        if matches!(&self.role, Role::Following(f) if f.session.is_none()) {
+            self.names(successor);
+        }
+        self.beats();
+    }
+
+    /// A heartbeat of the leader came, by whatever way.
+    fn beats(&mut self) {
         let now = self.base.now;
         let suspicion = self.base.settings.suspicion();
         let Role::Following(f) = &mut self.role else { return };
         f.heard = now;
-        // With a session the leader says it there.
-        if f.session.is_none() {
-            self.names(successor);
-        }
-        let Role::Following(f) = &mut self.role else { return };
         self.base.timers.set(Timer::Silence, now + suspicion);
         if f.session.is_some() {
             self.base.timers.set(Timer::Deaf, f.broadcast + suspicion * 5 / 9);
@@ -48,21 +52,21 @@ impl Node {
     }
 
     fn session_beat(&mut self, conn: ConnId, beat: &Heartbeat) {
-        if self.on_session(conn) && self.told_of(beat.claim) {
+        if self.on_session(conn) && self.in_order(beat.claim) {
             self.names(beat.successor);
-            self.leader_beats(beat.successor);
+            self.beats();
         }
     }
 
     pub(super) fn named(&mut self, conn: ConnId, named: &Named) {
-        if self.on_session(conn) && self.told_of(named.claim) {
+        if self.on_session(conn) && self.in_order(named.claim) {
             self.names(named.successor);
         }
     }
 
-    /// Whether the session has told of this reign. What is said there comes in order: a later reign that it has not told
-    /// of was missed, and whoever joins anew is told (§6).
-    fn told_of(&mut self, claim: Claim) -> bool {
+    /// Whether this is the reign that the session has told of. What is said there comes in order: after a later one, which
+    /// was missed, this agent joins anew, and is told (§6).
+    fn in_order(&mut self, claim: Claim) -> bool {
         let Role::Following(f) = &self.role else { return false };
         let followed = f.claim;
         if claim > followed && claim.node == followed.node && self.base.believe(claim) {

@@ -277,8 +277,8 @@ pub(super) enum Phase {
     },
     /// Waiting for another's claim, or for a pause to end; then canvassing.
     Wait {
-        /// For what.
-        why: &'static str,
+        /// For its turn in the line and for nothing else: it ends when others count on this agent.
+        turn: bool,
     },
     /// Asking for voices.
     Canvass,

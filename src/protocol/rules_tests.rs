@@ -396,24 +396,6 @@ fn a_follower_is_where_its_session_comes_from() {
     }
 }
 
-/// §4: of two living agents with one id each is dialled where it was heard itself; what the other says is not its answer.
-#[test]
-fn a_leader_is_dialled_where_it_was_heard_and_not_where_its_clone_was() {
-    let mut agent = Hosted::listening();
-    let clone = Sender { node: Ident { boot: BootId(99), ..samples::node(1) }, ..sender(1) };
-    agent.hears_from(clone.clone(), address(9), Cast::Notice(Notice { claim: samples::claim(1, 9) }));
-    agent.hears(1, beat(samples::claim(7, 1), 2));
-    assert_eq!(agent.dials.iter().map(|(_, to)| *to).collect::<Vec<_>>(), [address(1)]);
-    // The clone is at that place all of a sudden, and follows another: that does not move this agent.
-    let (conn, _) = agent.dials.remove(0);
-    agent.step(Input::Connected { conn });
-    agent.frame(conn, Frame::Open(Open { from: clone, via: None }));
-    let other = Known { claim: samples::claim(9, 4), name: "pc-4".to_owned(), address: address(4), direct: true };
-    agent.frame(conn, Frame::NotJoined(NotJoined::NotLeader(Standing::Follows(other))));
-    assert!(agent.dials.iter().all(|(_, to)| *to != address(4)), "{:?}", agent.dials);
-    assert_eq!(agent.times(Kind::LeaderSuspected), 1, "it asks: {:?}", agent.told);
-}
-
 /// §6: a session whose ping failed is opened anew, also when the leader was asked for another reason first.
 #[test]
 fn a_session_whose_ping_failed_is_opened_anew_whatever_was_asked_first() {

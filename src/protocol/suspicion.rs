@@ -1,7 +1,6 @@
 //! Suspicion costs one question and nothing else: the interrogation of a leader (protocol §6).
 
 use super::conns::{Conn, Purpose, Route};
-use super::directory::Entry;
 use super::role::{Asking, Doubt, Following, Lost, ROUTES, Role};
 use super::timers::Timer;
 use super::{Closed, Node, To, limits};
@@ -256,7 +255,11 @@ impl Node {
         let speaker = conn.and_then(|c| self.base.peer(c)).unwrap_or(f.claim.node);
         let after = ms(now.since(asking.began));
         let relay = conn.and_then(|c| self.base.conns.get(c)).and_then(Conn::via);
-        let heard = self.weigh(f, speaker, answer, from, &after);
+        let heard = match speaker {
+            leader if leader == f.claim.node => self.weigh(f, answer, from, &after),
+            another if another.id == f.claim.node.id => self.another_start(direct, from, &after),
+            _ => Answered::Nothing,
+        };
         let enough = conn.is_some() || asking.datagram;
         match heard {
             Answered::Nothing => {}
@@ -280,19 +283,16 @@ impl Node {
         }
     }
 
-    fn weigh(&self, f: &Following, speaker: Ident, answer: &Answer, from: SocketAddr, after: &str) -> Answered {
-        if speaker.id != f.claim.node.id {
+    /// Two living agents may have one id, so another start of it means something at the leader's own place only. The
+    /// member in between has gone to where it heard the leader itself.
+    fn another_start(&self, direct: bool, from: SocketAddr, after: &str) -> Answered {
+        if direct && !self.is_leaders_place(from) {
             return Answered::Nothing;
         }
-        if speaker.boot != f.claim.node.boot {
-            // Where the leader itself is heard, it is not: two living agents have one id.
-            let entry = self.base.members.get(speaker.id);
-            let lately = |e: &Entry| e.also.is_some_and(|(.., at)| at >= self.base.lately());
-            if entry.is_some_and(|e| e.home(f.claim.node.boot) != e.home(speaker.boot) && lately(e)) {
-                return Answered::Nothing;
-            }
-            return Answered::Gone(Cause::Died, format!("another start of it answered after {after}"));
-        }
+        Answered::Gone(Cause::Died, format!("another start of it answered after {after}"))
+    }
+
+    fn weigh(&self, f: &Following, answer: &Answer, from: SocketAddr, after: &str) -> Answered {
         if !self.base.fresh(answer) {
             return Answered::Nothing;
         }
@@ -312,8 +312,9 @@ impl Node {
     /// The same process leads in a newer reign.
     fn leader_renewed(&mut self, claim: Claim) {
         let Role::Following(f) = &self.role else { return };
-        let Some(address) = self.base.members.get(claim.node.id).map(|e| e.address) else { return };
-        let known = Known { claim, name: f.name.clone(), address, direct: true };
+        let Some(entry) = self.base.members.get(claim.node.id) else { return };
+        let (address, direct) = (entry.home(claim.node.boot), entry.own_place(claim.node.boot).is_some());
+        let known = Known { claim, name: f.name.clone(), address, direct };
         let (relay, successor) = (f.relay, f.successor);
         self.follow(super::discovery::Target { successor, ..super::discovery::Target::told(known, relay) });
     }
@@ -366,24 +367,14 @@ impl Node {
     }
 
     pub(super) fn question_closed(&mut self, conn: ConnId, state: &Conn, how: Closed) {
-        // While the session stands elsewhere, a datagram may have given this address for the leader's; and one where it
-        // is only heard too may be anybody's.
-        let own = self.session_address();
-        let elsewhere = own.is_some_and(|own| self.leader_moved(own));
-        let also = state.route.filter(|r| own != Some(r.hop)).is_some_and(|r| {
-            let known = self.base.members.get(r.to.id).map(|e| e.address);
-            known.is_some_and(|known| known != r.hop)
-        });
+        let there = state.route.is_some_and(|r| self.is_leaders_place(r.hop));
         let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role else { return };
         if !asking.conns.contains(&conn) {
             return;
         }
         asking.conns.retain(|c| *c != conn);
         // Only its own address refuses for it: not one in between, and not this machine (§6).
-        if how == Closed::Local || state.via().is_some() {
-            return;
-        }
-        if elsewhere || also {
+        if how == Closed::Local || state.via().is_some() || !there {
             return;
         }
         let after = ms(self.base.now.since(asking.began));

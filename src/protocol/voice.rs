@@ -167,8 +167,9 @@ impl Node {
         self.base.info(Kind::ClaimBacked, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
         let (pause, insists) = (self.base.settings.after_canvass(), self.insists());
         match &mut self.role {
-            Role::Electing(_) if insists => self.wait(pause / limits::WAITS, "nobody has led for long"),
-            Role::Electing(_) => self.wait_for(claim.node, pause, "another's claim is backed"),
+            // Nobody has led for long.
+            Role::Electing(_) if insists => self.wait(pause / limits::WAITS),
+            Role::Electing(_) => self.wait_for(claim.node, pause),
             Role::Listening(_) if insists => {}
             Role::Listening(l) => {
                 l.turn = false;

@@ -56,6 +56,17 @@ impl Node {
         self.base.members.get(f.claim.node.id).is_some_and(|e| e.home(f.claim.node.boot) != own)
     }
 
+    /// Whether a refusal at this address is the leader's own, and another start of it there its successor in that place
+    /// (§6). While the session stands elsewhere, a datagram may have given the address for the leader's; one where it is only
+    /// heard too may be anybody's; and where it was never heard, nothing is known of it.
+    pub(super) fn is_leaders_place(&self, hop: SocketAddr) -> bool {
+        let Role::Following(f) = &self.role else { return false };
+        match self.session_address() {
+            Some(own) => own == hop && !self.leader_moved(own),
+            None => self.base.members.get(f.claim.node.id).and_then(|e| e.own_place(f.claim.node.boot)) == Some(hop),
+        }
+    }
+
     /// An answer on a connection that probes the direct way; false when this is none.
     pub(super) fn probe_answered(&mut self, conn: ConnId, answer: &Answer) -> bool {
         let Role::Following(f) = &mut self.role else { return false };

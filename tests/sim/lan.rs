@@ -246,13 +246,14 @@ impl Lan {
         let life = process.life;
         let outputs = process.node.step(now, input);
         self.tally.steps += 1;
-        // Whoever changes its id hangs up on all who came, however many that are: the core bounds them itself.
-        let made = outputs.iter().filter(|o| !matches!(o, Output::Close { .. })).count();
-        if made > 96 + 12 * self.machines.len() {
+        // Whoever changes its id hangs up on all who came, and that may be many.
+        let closed = outputs.iter().filter(|o| matches!(o, Output::Close { .. })).count();
+        let made = outputs.len() - closed;
+        if made > 96 + 12 * self.machines.len() || closed > tanist::protocol::limits::CONNS {
             for output in &outputs {
                 self.say(m, || format!("!! {output:?}"));
             }
-            panic!("bounds: one step of pc-{m} has {made} outputs");
+            panic!("bounds: one step of pc-{m} has {made} outputs, and closes {closed} connections");
         }
         // Of a crowd everybody hears everybody: a status counts the members, and is looked at when something came of a step.
         let idle = outputs.is_empty() && self.machines.len() > CROWD;

@@ -128,6 +128,46 @@ story! {
 }
 
 story! {
+    /// The leader of the one network has a double behind the bridge, where another leads and yields when the bridge comes:
+    /// those whom it sends to the leader know that id, at the double's address. What answers there, or refuses, is not
+    /// the leader.
+    a_double_behind_the_bridge_says_nothing_of_the_leader |seed| {
+        let mut lan = bridged(seed, 9, &Settings::default());
+        lan.power_cut(0);
+        for m in [1, 3, 5, 7] {
+            lan.power_cut(m);
+        }
+        lan.run(s(5));
+        let id = lan.status(2).expect("it runs").node.id;
+        lan.copy_disk(2, 5, true);
+        lan.boot(7);
+        lan.run(s(2));
+        for m in [1, 3, 5] {
+            lan.boot(m);
+        }
+        lan.run(s(3));
+        let behind = lan.expect_one_among(&[1, 3, 5, 7]);
+        assert_eq!((behind, lan.status(5).expect("it runs").node.id), (7, id));
+        lan.listen();
+        lan.boot(0);
+        if seed.is_multiple_of(3) {
+            let moment = lan.dice.between(0, s(3));
+            lan.run(moment);
+            lan.kill(5);
+        }
+        lan.settle_within(s(10));
+        for m in [1, 3, 7] {
+            lan.expect_no_event(m, Kind::LeaderLost);
+        }
+        lan.run(s(2));
+        lan.watch();
+        lan.run(s(20));
+        lan.expect_no_leader_change();
+        lan.expect_one_leader();
+    }
+}
+
+story! {
     /// Somebody arrives behind the bridge, where many can say who leads, and one only reaches it directly: that one does
     /// not stay silent because others were quicker.
     a_newcomer_behind_a_bridge_hears_of_the_way |seed| {

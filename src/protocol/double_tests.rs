@@ -1,0 +1,162 @@
+//! Whose address is it? Two living agents may have one id (protocol §4, §6).
+
+use super::host_for_tests::{Hosted, address, beat, joined, sender};
+use super::*;
+use crate::event::Kind;
+use crate::ident::BootId;
+use crate::message::{Answer, Cast, Frame, Hi, Known, NotJoined, Notice, Open, Sender, Standing, Via};
+use crate::wire::samples;
+
+/// Another living agent with the id of number `n`.
+fn double_of(n: u64) -> Sender {
+    Sender { node: Ident { boot: BootId(99), ..samples::node(n) }, ..sender(n) }
+}
+
+/// It is only heard.
+fn notice(n: u64) -> Cast {
+    Cast::Notice(Notice { claim: samples::claim(1, n) })
+}
+
+/// What happens to a question.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Double,
+    Refused,
+    Reset,
+}
+
+impl Hosted {
+    /// It knows the double of number 5, whose home is at 9, when its own leader yields to number 5 itself, of which it is
+    /// told in these words. Then the session that it dials there breaks.
+    fn sent_to_number_5(known: Known) -> Self {
+        let mut agent = Self::following();
+        let session = ConnId(1);
+        agent.hears_from(double_of(5), address(9), notice(5));
+        agent.frame(session, Frame::Yields(known));
+        let (dial, to) = agent.dials.pop().expect("it dials the only address that it knows");
+        assert_eq!(to, address(9));
+        agent.step(Input::Connected { conn: dial });
+        agent.frame(dial, Frame::Open(Open { from: double_of(5), via: None }));
+        agent.step(Input::Closed { conn: dial, how: Closed::Reset });
+        agent
+    }
+
+    /// The question that it puts at 9 ends so.
+    fn question_at_9_ends(&mut self, end: End) {
+        let at_9 = self.dials.iter().position(|(_, to)| *to == address(9)).expect("it asks there");
+        let (conn, _) = self.dials.remove(at_9);
+        let how = match end {
+            End::Refused => Closed::Refused,
+            End::Reset => Closed::Reset,
+            End::Double => {
+                self.step(Input::Connected { conn });
+                let asked = self.sent.iter().rev().find_map(|(c, frame)| match frame {
+                    Frame::Question(question) if *c == conn => Some(question.nonce),
+                    _ => None,
+                });
+                let nonce = asked.expect("it asks");
+                self.frame(conn, Frame::Open(Open { from: double_of(5), via: None }));
+                let answer = Answer { nonce, standing: Standing::Neither, store_ms: 0 };
+                return self.frame(conn, Frame::Answer(answer));
+            }
+        };
+        self.step(Input::Closed { conn, how });
+    }
+
+    fn is_followed(&self) -> bool {
+        matches!(&self.node.role, role::Role::Following(f) if f.claim == samples::claim(9, 5))
+    }
+}
+
+fn number_5(address: SocketAddr, direct: bool) -> Known {
+    Known { claim: samples::claim(9, 5), name: "pc-5".to_owned(), address, direct }
+}
+
+/// §4, §6: only where the leader itself was heard, or is reached by others, does another start or a refusal prove it dead:
+/// where its double lives, they prove nothing.
+#[test]
+fn nothing_at_its_doubles_place_proves_a_leader_dead() {
+    let nowhere = ([0, 0, 0, 0], 8264).into();
+    for end in [End::Double, End::Refused, End::Reset] {
+        let mut agent = Hosted::sent_to_number_5(number_5(nowhere, false));
+        agent.told.clear();
+        agent.question_at_9_ends(end);
+        assert!(agent.is_followed(), "{end:?}: {:?}", agent.told);
+        // Somebody has heard it there: now it is its own place.
+        let mut agent = Hosted::sent_to_number_5(number_5(nowhere, false));
+        agent.hears_from(sender(5), address(9), notice(5));
+        agent.told.clear();
+        agent.question_at_9_ends(end);
+        assert_eq!((agent.is_followed(), agent.times(Kind::LeaderLost)), (false, 1), "{end:?}: {:?}", agent.told);
+    }
+}
+
+/// §4: nobody is sent to a double: who goes to the leader through another does not tell where the leader's double is.
+#[test]
+fn the_place_of_a_double_is_not_told() {
+    let nowhere = ([0, 0, 0, 0], 8264).into();
+    let mut agent = Hosted::sent_to_number_5(number_5(nowhere, false));
+    let hi = Hi { to: samples::node(2), leader: Some(number_5(address(5), true)), priority: 100 };
+    agent.hears(3, Cast::Hi(hi));
+    let way = agent.dials.iter().position(|(_, to)| *to == address(3)).expect("it goes through number 3");
+    let (way, _) = agent.dials.remove(way);
+    agent.step(Input::Connected { conn: way });
+    agent.frame(way, Frame::ViaReady);
+    agent.frame(way, Frame::Open(Open { from: sender(5), via: None }));
+    agent.frame(way, Frame::Joined(joined(samples::claim(9, 5))));
+    let told = agent.node.known().expect("it follows");
+    assert_eq!((told.claim, told.direct), (samples::claim(9, 5), false));
+    assert!(told.address.ip().is_unspecified(), "{told:?}");
+}
+
+/// §6: a way to one start of a member leads to where that start is heard, and not to its double.
+#[test]
+fn a_way_for_others_leads_to_the_start_that_is_asked_for() {
+    let mut agent = Hosted::following();
+    agent.hears_from(double_of(5), address(9), notice(5));
+    agent.hears(5, notice(5));
+    let conn = ConnId(agent.accepted);
+    agent.step(Input::Accepted { conn, from: address(4) });
+    agent.frame(conn, Frame::Via(Via { to: samples::node(5) }));
+    assert_eq!(agent.pipes, [address(5)]);
+}
+
+/// §4: a machine with two addresses restarts: what its new start says where the former was heard last is proof at once.
+#[test]
+fn a_restart_shows_at_each_of_two_addresses() {
+    let mut agent = Hosted::following();
+    agent.hears_from(sender(1), address(101), beat(samples::claim(7, 1), 2));
+    agent.step(Input::Closed { conn: ConnId(1), how: Closed::Reset });
+    agent.told.clear();
+    agent.hears_from(double_of(1), address(1), notice(1));
+    while let Some((conn, _)) = agent.dials.pop() {
+        agent.step(Input::Connected { conn });
+        let asked = agent.sent.iter().rev().find_map(|(c, frame)| match frame {
+            Frame::Question(question) if *c == conn => Some(question.nonce),
+            _ => None,
+        });
+        agent.frame(conn, Frame::Open(Open { from: double_of(1), via: None }));
+        if let Some(nonce) = asked {
+            agent.frame(conn, Frame::Answer(Answer { nonce, standing: Standing::Neither, store_ms: 0 }));
+        }
+    }
+    assert_eq!(agent.times(Kind::LeaderLost), 1, "{:?}", agent.told);
+}
+
+/// §4: of two living agents with one id each is dialled where it was heard itself; what the other says is not its answer.
+#[test]
+fn a_leader_is_dialled_where_it_was_heard_and_not_where_its_clone_was() {
+    let mut agent = Hosted::listening();
+    let clone = Sender { node: Ident { boot: BootId(99), ..samples::node(1) }, ..sender(1) };
+    agent.hears_from(clone.clone(), address(9), Cast::Notice(Notice { claim: samples::claim(1, 9) }));
+    agent.hears(1, beat(samples::claim(7, 1), 2));
+    assert_eq!(agent.dials.iter().map(|(_, to)| *to).collect::<Vec<_>>(), [address(1)]);
+    // The clone is at that place all of a sudden, and follows another: that does not move this agent.
+    let (conn, _) = agent.dials.remove(0);
+    agent.step(Input::Connected { conn });
+    agent.frame(conn, Frame::Open(Open { from: clone, via: None }));
+    let other = Known { claim: samples::claim(9, 4), name: "pc-4".to_owned(), address: address(4), direct: true };
+    agent.frame(conn, Frame::NotJoined(NotJoined::NotLeader(Standing::Follows(other))));
+    assert!(agent.dials.iter().all(|(_, to)| *to != address(4)), "{:?}", agent.dials);
+    assert_eq!(agent.times(Kind::LeaderSuspected), 1, "it asks: {:?}", agent.told);
+}
