@@ -50,7 +50,8 @@ impl Node {
             }
             return true;
         }
-        let Some(route) = self.base.direct_to(claimant) else { return true };
+        // Elsewhere its double would answer for it.
+        let Some(route) = self.base.own_way(claimant) else { return true };
         let conn = self.base.dial(route, Purpose::Claimant, question);
         if let Role::Electing(Electing { awaiting: Some(awaiting), .. }) = &mut self.role {
             awaiting.conn = Some(conn);

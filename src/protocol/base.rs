@@ -343,6 +343,13 @@ impl Base {
         (!hop.ip().is_unspecified() && !self.own(hop)).then_some(Route { to, hop, via: None })
     }
 
+    /// The way to where just this start of it was heard, or others reach it: whoever answers there, or refuses, does so
+    /// in its place (§4).
+    pub(super) fn own_way(&self, to: Node) -> Option<Route> {
+        let own = self.members.get(to.id)?.own_place(to.boot)?;
+        self.direct_to(to).filter(|way| way.hop == own)
+    }
+
     /// Whoever dials this reaches this agent.
     pub(super) fn own(&self, address: SocketAddr) -> bool {
         address.port() == self.me.port && self.links.iter().any(|l| l.addresses.contains(&address.ip()))

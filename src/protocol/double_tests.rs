@@ -4,7 +4,7 @@ use super::host_for_tests::{Hosted, address, beat, joined, sender};
 use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
-use crate::message::{Answer, Cast, Frame, Hi, Known, NotJoined, Notice, Open, Sender, Standing, Via};
+use crate::message::{Answer, Canvass, Cast, Frame, Hi, Known, NotJoined, Notice, Open, Says, Sender, Standing, Via};
 use crate::wire::samples;
 
 /// Another living agent with the id of number `n`.
@@ -119,6 +119,33 @@ fn a_way_for_others_leads_to_the_start_that_is_asked_for() {
     agent.step(Input::Accepted { conn, from: address(4) });
     agent.frame(conn, Frame::Via(Via { to: samples::node(5) }));
     assert_eq!(agent.pipes, [address(5)]);
+}
+
+/// §7.4: a claimant that is known through another only is awaited, and its double is not asked in its stead.
+#[test]
+fn a_claimants_double_does_not_say_that_it_is_gone() {
+    for heard in [false, true] {
+        let mut agent = Hosted::following();
+        agent.hears_from(double_of(5), address(9), notice(5));
+        if heard {
+            agent.hears(5, notice(5));
+        }
+        agent.loses_its_leader();
+        let way = ConnId(agent.accepted);
+        agent.step(Input::Accepted { conn: way, from: address(3) });
+        agent.frame(way, Frame::Open(Open { from: sender(5), via: Some(samples::node(3).id) }));
+        let holding = crate::change::Holding::default();
+        agent.frame(
+            way,
+            Frame::Canvass(Canvass { claim: samples::claim(12, 5), replaces: None, holding, abdicate: None }),
+        );
+        assert!(matches!(agent.voted(way), Some(Says::Backed(_))), "{:?}", agent.sent);
+        agent.dials.clear();
+        agent.step(Input::Closed { conn: way, how: Closed::Reset });
+        agent.run(Duration::from_millis(100));
+        let asked: Vec<SocketAddr> = agent.dials.iter().map(|(_, to)| *to).collect();
+        assert_eq!(asked, if heard { vec![address(5)] } else { vec![] });
+    }
 }
 
 /// §4: a machine with two addresses restarts: what its new start says where the former was heard last is proof at once.
