@@ -360,8 +360,10 @@ impl Base {
         if via == to.id || via == self.me.node.id {
             return None;
         }
-        let entry = self.members.get(via).filter(|e| !e.address.ip().is_unspecified())?;
-        Some(Route { to, hop: entry.address, via: Some(via) })
+        // Of two with its id, the one that spoke last.
+        let entry = self.members.get(via)?;
+        let hop = entry.home(entry.node.boot);
+        (!hop.ip().is_unspecified()).then_some(Route { to, hop, via: Some(via) })
     }
 
     pub(super) fn answer(&self, nonce: u64, standing: Standing) -> Answer {

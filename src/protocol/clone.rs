@@ -9,6 +9,7 @@ use crate::claim::Claim;
 use crate::event::Kind;
 use crate::ident::{ConnId, Node as Ident, NodeId};
 use crate::message::{Frame, Join, NotJoined};
+use crate::time::Time;
 use std::net::SocketAddr;
 
 impl Node {
@@ -34,21 +35,33 @@ impl Node {
     /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
     /// Two leaders meet instead.
     pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
-        let now = self.base.now;
-        let lately = self.clone_asked.is_some_and(|at| now.since(at) < self.base.settings.interrogation());
-        if lately || matches!(self.role, Role::Leading(_)) {
+        if matches!(self.role, Role::Leading(_)) {
             return;
         }
-        self.clone_asked = Some(now);
-        // What the last question left open has had its time.
-        let old: Vec<ConnId> =
-            self.base.conns.iter().filter(|(_, c)| c.purpose == Purpose::Clone).map(|(id, _)| id).collect();
+        let now = self.base.now;
+        let direct = (!from.ip().is_unspecified()).then_some(Route { to, hop: from, via: None });
+        let through = relay.and_then(|relay| self.base.through(to, relay));
+        let again = self.base.settings.interrogation();
+        let over = |at: Time| now.since(at) >= again;
+        // Each way has its own time: who names one that leads nowhere does not keep the other from being gone.
+        let mut routes = Vec::new();
+        for (asked, route) in self.clone_asked.iter_mut().zip([direct, through]) {
+            if route.is_some() && asked.is_none_or(over) {
+                *asked = Some(now);
+                routes.extend(route);
+            }
+        }
+        // What earlier questions left open has had its time.
+        let old: Vec<ConnId> = self
+            .base
+            .conns
+            .iter()
+            .filter(|(_, c)| c.purpose == Purpose::Clone && over(c.began))
+            .map(|(id, _)| id)
+            .collect();
         for conn in old {
             self.base.close(conn);
         }
-        let direct = (!from.ip().is_unspecified()).then_some(Route { to, hop: from, via: None });
-        let routes =
-            [direct, relay.and_then(|r| self.base.members.get(r)).map(|e| Route { to, hop: e.address, via: relay })];
         // Whose the id is does not depend on any reign.
         let claim = Claim { epoch: 0, at: crate::time::Wall(0), node: to };
         let join = Join {
@@ -59,7 +72,7 @@ impl Node {
             holding: Holding::default(),
             via: None,
         };
-        for route in routes.into_iter().flatten() {
+        for route in routes {
             let join = Join { via: route.via, ..join.clone() };
             self.base.dial(route, Purpose::Clone, Frame::Join(join));
         }

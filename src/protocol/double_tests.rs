@@ -1,6 +1,6 @@
 //! Whose address is it? Two living agents may have one id (protocol §4, §6).
 
-use super::host_for_tests::{Hosted, address, beat, joined, sender};
+use super::host_for_tests::{Hosted, address, beat, hi_that_names_the_leader, joined, sender};
 use super::*;
 use crate::event::Kind;
 use crate::ident::BootId;
@@ -146,6 +146,44 @@ fn a_claimants_double_does_not_say_that_it_is_gone() {
         let asked: Vec<SocketAddr> = agent.dials.iter().map(|(_, to)| *to).collect();
         assert_eq!(asked, if heard { vec![address(5)] } else { vec![] });
     }
+}
+
+/// §4: who has the id of a leader behind a bridge asks that leader through the bridge, also when it has just been told of
+/// it by members that do not reach it.
+#[test]
+fn a_way_that_leads_nowhere_does_not_keep_the_other_from_being_gone() {
+    for address_told in [address(8), ([0, 0, 0, 0], 8264).into()] {
+        let mut agent = Hosted::listening();
+        let double = Claim { node: double_of(2).node, ..samples::claim(9, 2) };
+        let names = |known: Known| Cast::Hi(Hi { to: samples::node(2), leader: Some(known), priority: 100 });
+        let known = Known { claim: double, name: "pc-2".to_owned(), address: address_told, direct: false };
+        agent.hears(4, names(known.clone()));
+        agent.hears(3, names(Known { address: address(8), direct: true, ..known }));
+        assert!(agent.dials.iter().any(|(_, to)| *to == address(3)), "{address_told}: {:?}", agent.dials);
+    }
+}
+
+/// §6: of two members with one id the one that spoke last is in between, and not the one whose address is kept.
+#[test]
+fn the_member_in_between_is_dialled_where_it_spoke() {
+    let mut agent = Hosted::listening();
+    agent.hears_from(double_of(3), address(9), notice(3));
+    let hi = hi_that_names_the_leader(&agent);
+    agent.hears(3, hi);
+    let dialled: Vec<SocketAddr> = agent.dials.iter().map(|(_, to)| *to).collect();
+    assert!(dialled.contains(&address(3)) && !dialled.contains(&address(9)), "{dialled:?}");
+}
+
+/// §6: a leader is asked through the member on whose way the session stands, whoever has that one's id.
+#[test]
+fn a_leader_is_asked_on_the_way_of_its_session() {
+    let (mut agent, _) = Hosted::following_through_3();
+    agent.dials.clear();
+    agent.hears_from(double_of(3), address(9), notice(3));
+    agent.hears_from(double_of(1), address(8), notice(1));
+    assert_eq!(agent.times(Kind::LeaderSuspected), 1, "{:?}", agent.told);
+    let dialled: Vec<SocketAddr> = agent.dials.iter().map(|(_, to)| *to).collect();
+    assert!(dialled.contains(&address(3)) && !dialled.contains(&address(9)), "{dialled:?}");
 }
 
 /// §4: a machine with two addresses restarts: what its new start says where the former was heard last is proof at once.

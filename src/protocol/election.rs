@@ -56,7 +56,8 @@ impl Node {
         (!proof || !again).then_some(veto.until)
     }
 
-    fn electing(&mut self, lost: Option<Lost>) {
+    /// Without a leader it says Hello from time to time (§5), whatever it waits for.
+    pub(super) fn electing(&mut self, lost: Option<Lost>, requests: BTreeSet<u64>) {
         (self.tries, self.higher) = (0, 0);
         self.role = Role::Electing(Electing {
             lost,
@@ -66,9 +67,10 @@ impl Node {
             hellos: 0,
             side: Vec::new(),
             relay: None,
-            requests: BTreeSet::new(),
+            requests,
         });
         self.base.since = self.base.wall;
+        self.base.timers.set(Timer::Hello, self.base.now + self.base.settings.join_wait(true));
     }
 
     /// Nobody leads, and nobody did: the join wait is over.
@@ -79,7 +81,7 @@ impl Node {
             _ => BTreeSet::new(),
         };
         self.leave_role(&[]);
-        self.electing(None);
+        self.electing(None, BTreeSet::new());
         self.canvass(None, &answered);
     }
 
@@ -93,7 +95,7 @@ impl Node {
         let dead = lost.claim.node.id;
         let silent = matches!(lost.cause, Cause::Silent | Cause::CutOff);
         let lost_epoch = lost.claim.epoch;
-        self.electing(Some(lost));
+        self.electing(Some(lost), BTreeSet::new());
         if let Some(entry) = self.base.members.get_mut(dead) {
             entry.state = MemberState::Silent;
         }
@@ -106,7 +108,6 @@ impl Node {
         if silent {
             self.hello();
         }
-        self.base.timers.set(Timer::Hello, self.base.now + self.base.settings.join_wait(true));
         // A claim of an epoch that has been followed since can beat no more.
         let awaited =
             |p: &super::Promise| !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch;

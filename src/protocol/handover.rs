@@ -1,6 +1,6 @@
 //! Handover: a planned change of leader, and the end of an agent (protocol §8).
 
-use super::role::{Electing, Handing, Leading, Lost, Phase, Role};
+use super::role::{Handing, Leading, Lost, Role};
 use super::timers::Timer;
 use super::{Node, Output, To, limits};
 use crate::event::{Cause, Kind, Level};
@@ -354,16 +354,7 @@ impl Node {
         if !ended.is_empty() {
             self.base.persist(ended, super::base::Then::Nothing);
         }
-        self.role = Role::Electing(Electing {
-            lost: Some(lost),
-            phase: Phase::Wait { turn: false },
-            awaiting: None,
-            counted_on: false,
-            hellos: 0,
-            side: Vec::new(),
-            relay: None,
-            requests,
-        });
+        self.electing(Some(lost), requests);
         self.canvass(Some(abdicate), &BTreeSet::new());
     }
 

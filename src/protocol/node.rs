@@ -40,8 +40,8 @@ pub struct Node {
     pub(super) met_last: Option<crate::claim::Claim>,
     /// When this agent took new ids, the last ones. Bound: [`limits::NEW_IDS`].
     pub(super) renamed: Vec<Time>,
-    /// When it last asked whose its id is.
-    pub(super) clone_asked: Option<Time>,
+    /// When it last asked whose its id is: directly, and through another.
+    pub(super) clone_asked: [Option<Time>; 2],
     /// Since when a leader with this agent's id is heard, and when it was last.
     pub(super) double: Option<(Time, Time)>,
     /// Lost canvasses in a row.
@@ -78,7 +78,7 @@ impl Node {
             canvass: None,
             met_last: None,
             renamed: Vec::new(),
-            clone_asked: None,
+            clone_asked: [None; 2],
             double: None,
             tries: 0,
             higher: 0,
@@ -315,8 +315,12 @@ impl Node {
             return Who { node, name: self.base.me.name.clone(), address };
         }
         let entry = self.base.members.get(node.id);
-        let name = entry.map_or_else(|| node.id.short(), |e| e.name.clone());
-        Who { node, name, address: entry.map(|e| e.address) }
+        // What its double is called, and where that is, is not the leader's.
+        let name = match &self.role {
+            Role::Following(f) if f.claim.node == node => f.name.clone(),
+            _ => entry.map_or_else(|| node.id.short(), |e| e.name.clone()),
+        };
+        Who { node, name, address: entry.filter(|e| !e.is_anothers(node.boot)).map(|e| e.home(node.boot)) }
     }
 
     /// The leader that users are shown.

@@ -174,6 +174,19 @@ fn who_was_there_lately_is_waited_for() {
     assert_eq!(agent.node.status().role, RoleName::Leading);
 }
 
+/// §5: while it has no leader an agent says Hello, also when it has begun to claim and nothing comes of it.
+#[test]
+fn who_claims_in_vain_says_hello() {
+    let mut agent = Hosted::listening();
+    agent.disk = host_for_tests::Disk::Hangs;
+    agent.run(Duration::from_secs(1));
+    assert_eq!(agent.times(Kind::Claiming), 1, "{:?}", agent.told);
+    agent.forget();
+    agent.run(Duration::from_secs(5));
+    let hellos = agent.cast.iter().filter(|(to, cast)| *to == To::Everyone && matches!(cast, Cast::Hello(_))).count();
+    assert!((2..=6).contains(&hellos), "{hellos}");
+}
+
 /// §5: Hellos at 0, a third and two thirds of the join wait, then with pauses that double up to 2 s, give or take a fifth.
 #[test]
 fn hellos_become_rarer_while_there_is_no_leader() {

@@ -22,7 +22,7 @@ impl Node {
         let heard = self.base.direct_to(to).filter(|r| session.is_none_or(|s| s.hop != r.hop));
         let mut routes: Vec<Route> = session.into_iter().chain(heard).collect();
         if let Some(relay) = f.relay {
-            routes.extend(self.base.through(to, relay));
+            routes.extend(self.session_way().or_else(|| self.base.through(to, relay)));
             let mut others: Vec<NodeId> = self
                 .base
                 .members
@@ -202,8 +202,9 @@ impl Node {
 
     fn side_joined(&mut self, conn: ConnId, joined: Joined, via: Option<NodeId>) {
         let name = joined.story.name.clone();
-        let Some(address) = self.base.members.get(joined.claim.node.id).map(|e| e.address) else { return };
-        let known = Known { claim: joined.claim, name, address, direct: true };
+        let node = joined.claim.node;
+        let Some(address) = self.base.members.get(node.id).map(|e| e.home(node.boot)) else { return };
+        let known = Known { claim: joined.claim, name, address, direct: via.is_none() };
         self.resume(Target {
             confirmed: true,
             conn: Some(conn),

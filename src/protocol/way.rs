@@ -1,7 +1,7 @@
 //! The direct way to a leader that is reached through another member (protocol §6).
 
 use super::Node;
-use super::conns::Purpose;
+use super::conns::{Purpose, Route};
 use super::limits;
 use super::role::{ROUTES, Role};
 use super::timers::Timer;
@@ -48,6 +48,13 @@ impl Node {
         let Role::Following(f) = &self.role else { return None };
         let conn = self.base.conns.get(f.session.as_ref().filter(|s| s.via.is_none())?.conn)?;
         Some(super::base::with_port(conn.address, conn.peer.as_ref()?.port))
+    }
+
+    /// The way through another on which the session stands: whoever has that one's id is not in between.
+    pub(super) fn session_way(&self) -> Option<Route> {
+        let Role::Following(f) = &self.role else { return None };
+        let session = f.session.as_ref().filter(|s| s.via.is_some() && s.via == f.relay)?;
+        self.base.conns.get(session.conn)?.route
     }
 
     /// The leader was heard from another address than `own` last.

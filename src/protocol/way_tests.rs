@@ -30,7 +30,7 @@ impl Hosted {
     }
 
     /// It has lost sight of its leader, and goes through number 3.
-    fn following_through_3() -> (Self, ConnId) {
+    pub(super) fn following_through_3() -> (Self, ConnId) {
         let mut agent = Self::listening();
         let hi = hi_that_names_the_leader(&agent);
         agent.hears(3, hi);

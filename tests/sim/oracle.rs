@@ -84,6 +84,7 @@ impl Oracle {
     pub(crate) fn copied(&mut self, from: M, to: M) {
         let mut copy = self.memory[from].clone();
         (copy.leads, copy.last_shown, copy.begun_promise) = (None, copy.shown, copy.promised);
+        copy.told_leads = false;
         copy.said.clear();
         // What was under way may or may not be in the copy, but nothing later.
         copy.maybe.extend(copy.pending.drain(..).flat_map(|(_, writes)| writes));

@@ -134,11 +134,16 @@ fn file(name: &str, seed: u64) -> String {
     }
 }
 
-/// Runs a story under `seeds` seeds, or under the one of `TANIST_SEED`.
+/// Runs a story under `seeds` seeds, or as many as `TANIST_STORY_SEEDS` says, from `TANIST_FIRST_SEED` on; or under the one
+/// of `TANIST_SEED`.
 pub(crate) fn story(name: &str, seeds: u64, plot: impl Fn(u64)) {
-    let only = std::env::var("TANIST_SEED").ok().and_then(|s| s.parse().ok());
-    let first = only.unwrap_or(1);
-    let last = only.unwrap_or(seeds);
-    let failed: Vec<String> = (first..=last).filter_map(|seed| seeded(name, seed, &plot).err()).collect();
-    assert!(failed.is_empty(), "{} of {} seeds failed; the first:\n{}", failed.len(), last - first + 1, failed[0]);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let only = number("TANIST_SEED");
+    let first = only.or(number("TANIST_FIRST_SEED")).unwrap_or(1);
+    let seeds = if only.is_some() { 1 } else { number("TANIST_STORY_SEEDS").unwrap_or(seeds) };
+    let failed: Vec<String> = (first..first + seeds).filter_map(|seed| seeded(name, seed, &plot).err()).collect();
+    for why in failed.iter().skip(1) {
+        println!("{}", why.lines().take(2).collect::<Vec<_>>().join("\n"));
+    }
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed; the first:\n{}", failed.len(), failed[0]);
 }
