@@ -1,5 +1,5 @@
-//! Section 4: images of machines are started anywhere, on two networks that one or two machines join, and everything else
-//! goes wrong too.
+//! Section 4: whose address is it? On two networks that one or two machines join, images of machines are started anywhere,
+//! or addresses go from machine to machine, and everything else goes wrong too.
 
 use crate::dice::Dice;
 use crate::lan::Lan;
@@ -41,7 +41,7 @@ impl Office {
         Self { lan, dice, bridges, settings }
     }
 
-    fn play(&mut self) {
+    fn play(&mut self, act: fn(&mut Self, M)) {
         self.lan.boot_all_within(s(2));
         self.lan.run(s(6));
         let i = u64::try_from(self.settings.heartbeat().as_micros()).expect("small");
@@ -49,13 +49,13 @@ impl Office {
             let all = self.lan.machines.len();
             let m = if self.dice.chance(0.3) { self.dice.index(self.bridges) } else { self.dice.index(all) };
             let longest = *self.dice.pick(&[ms(1), ms(20), i, i * 4, s(1), s(3), s(8)]);
-            self.act(m);
+            act(self, m);
             let pause = self.dice.between(0, longest);
             self.lan.run(pause);
         }
     }
 
-    fn act(&mut self, m: M) {
+    fn start_images(&mut self, m: M) {
         let other = self.dice.index(self.lan.machines.len());
         let runs = self.lan.machines[m].process.is_some();
         match self.dice.below(12) {
@@ -85,6 +85,45 @@ impl Office {
         }
         self.lan.copy_disk(of, m, true);
         self.lan.boot(m);
+    }
+
+    fn move_addresses(&mut self, m: M) {
+        let other = self.dice.index(self.lan.machines.len());
+        let runs = self.lan.machines[m].process.is_some();
+        match self.dice.below(12) {
+            0..=3 => self.swap_addresses(m, other),
+            4 => (1..self.lan.machines.len()).for_each(|a| self.swap_addresses(a, a - 1)),
+            5 | 6 if runs => {
+                self.lan.power_cut(m);
+                self.swap_addresses(m, other);
+                let pause = self.dice.between(0, s(2));
+                self.lan.run(pause);
+                self.lan.boot(m);
+            }
+            7 if runs => self.lan.kill(m),
+            5..=7 => self.lan.boot(m),
+            8 => self.start_image(m, other),
+            9 => self.lan.heal_all(),
+            10 if m != other => self.lan.cut(m, other),
+            11 if runs => self.lan.restart(m),
+            _ => {}
+        }
+    }
+
+    /// On their common network each of the two has the address of the other from now on.
+    fn swap_addresses(&mut self, a: M, b: M) {
+        let lan = &mut self.lan;
+        let nic = |lan: &Lan, m: M| (lan.machines[m].nics[0].segment, lan.machines[m].nics[0].address);
+        let (of_a, of_b) = (nic(lan, a), nic(lan, b));
+        if a == b || of_a.0 != of_b.0 {
+            return;
+        }
+        lan.link_down(a, 0);
+        lan.link_down(b, 0);
+        lan.machines[a].nics[0].address = of_b.1;
+        lan.machines[b].nics[0].address = of_a.1;
+        lan.link_up(a, 0);
+        lan.link_up(b, 0);
     }
 
     fn turn_a_link_of_each_bridge(&mut self) {
@@ -127,7 +166,7 @@ impl Office {
 
 fn images_anywhere(seed: u64) {
     let mut office = Office::new(seed);
-    office.play();
+    office.play(Office::start_images);
     office.calm();
 }
 
@@ -145,4 +184,12 @@ fn images_of_machines_kept_seeds() {
 
 story! {
     images_of_machines_anywhere 250 |seed| { images_anywhere(seed) }
+}
+
+story! {
+    addresses_go_round 250 |seed| {
+        let mut office = Office::new(seed ^ 0xadd2);
+        office.play(Office::move_addresses);
+        office.calm();
+    }
 }
