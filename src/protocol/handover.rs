@@ -278,12 +278,14 @@ impl Node {
             }
             return;
         }
-        let sent = h.sent.is_some();
+        let mut outlives = false;
         if let Role::Leading(l) = &mut self.role {
+            // A reign that has begun since is above what the other began.
+            outlives = h.sent.is_some() && h.claim == l.claim;
             l.failed = Some(text.clone());
         }
         self.reply_handing(h, Some(text.clone()));
-        if sent {
+        if outlives {
             // What the other began must not outlive this: it leads on in a reign above that.
             self.canvass_on();
         }

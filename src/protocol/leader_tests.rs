@@ -239,6 +239,21 @@ fn a_leader_whose_handover_failed_claims_the_next_epoch() {
     }
 }
 
+/// §8: a reign that begins in the middle of a handover is above what the heir claims: the handover is over at once, and
+/// nothing has to outlive it.
+#[test]
+fn a_new_reign_ends_the_handover_under_way() {
+    let (mut leader, [three, _]) = Hosted::leading_with([3, 4]);
+    let old = leader.leads_in().expect("it leads");
+    leader.step(Input::Handover { request: 1, to: None });
+    assert_eq!(leader.abdicated_on(), [three]);
+    leader.is_to_begin_a_new_reign();
+    assert!(leader.leads_in() > Some(old + 1), "{:?}", leader.leads_in());
+    assert_eq!(leader.times(Kind::Handover), 2, "it begins, and has failed: {:?}", leader.told);
+    leader.run(Duration::from_secs(1));
+    assert_eq!(leader.times(Kind::Claiming), 0, "{:?}", leader.told);
+}
+
 /// §6: a write is not older for the time in which this process stood still: after that the disk has its 2 s.
 #[test]
 fn a_write_is_no_older_for_an_own_stall() {

@@ -186,6 +186,9 @@ impl Node {
         for conn in joins {
             self.take_in(conn);
         }
+        if !self.stopping && matches!(&self.role, Role::Leading(l) if l.hands_over()) {
+            self.handing_failed("this machine leads on in a later reign");
+        }
         if self.stopping {
             match self.next_heir(&BTreeSet::new()) {
                 Some(to) => self.hand_over(to, Cause::Goodbye, true),

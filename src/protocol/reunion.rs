@@ -75,6 +75,10 @@ impl Node {
 
     fn values(&self, via: Option<NodeId>) -> Option<Meet> {
         let Role::Leading(l) = &self.role else { return None };
+        if l.hands_over() {
+            // Whoever leads next meets the other: a reign that began now would come between the heir and its own.
+            return None;
+        }
         // Who has answered lately: after a sleep, nobody has.
         let lately = l.sessions.iter().filter(|(_, s)| self.base.now.since(s.spoke) <= limits::SILENT);
         let mut followers: BTreeSet<NodeId> = lately.map(|(id, _)| *id).collect();
@@ -204,7 +208,7 @@ impl Node {
     fn next_exchange(&mut self) {
         loop {
             let Role::Leading(l) = &mut self.role else { return };
-            if l.renewing.is_some() || l.check.is_some() {
+            if l.renewing.is_some() || l.check.is_some() || l.hands_over() {
                 return;
             }
             let Some((conn, meet)) = l.meets.pop_front() else { return };

@@ -383,6 +383,11 @@ impl Leading {
     pub(super) fn bound_to(&self, now: Time) -> Option<Node> {
         self.yielding.filter(|(_, until)| now < *until).map(|(to, _)| to.node)
     }
+
+    /// Its heir has been asked, and may lead at any moment (§8).
+    pub(super) fn hands_over(&self) -> bool {
+        self.handover.as_ref().is_some_and(|h| h.sent.is_some())
+    }
 }
 
 /// Another leader.

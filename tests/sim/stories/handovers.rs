@@ -230,3 +230,33 @@ story! {
         assert!(lan.machines[leader].process.is_none(), "the second time ends it");
     }
 }
+
+story! {
+    /// A machine that was cut off leads alone, and comes back in the middle of a handover: the leader that hands over meets
+    /// nobody, so the heir is not outdone by a new reign of its own predecessor, and the other meets the heir.
+    who_hands_over_meets_nobody 40 |seed| {
+        let mut lan = Lan::office(seed, 5);
+        let leader = lan.leader();
+        let heir = lan.successor();
+        let alone = *lan.followers().iter().find(|m| **m != heir).expect("five");
+        for m in (0..5).filter(|m| *m != alone) {
+            lan.cut(m, alone);
+        }
+        lan.run_until(s(3), "it claims", |lan| lan.role(alone) == Some(RoleName::Claiming));
+        let (asked, healed) = (lan.dice.between(ms(20), ms(190)), lan.dice.between(ms(180), ms(230)));
+        lan.run(asked);
+        lan.handover(leader, 1, None);
+        lan.run(healed.saturating_sub(asked));
+        lan.heal(leader, alone);
+        lan.run(ms(150));
+        lan.heal_all();
+        lan.run_until(s(3), "the handover is done or refused", |lan| lan.reply(1).is_some());
+        assert_eq!(lan.reply(1), Some(None));
+        lan.settle_within(s(3));
+        lan.expect_leader(heir);
+        lan.watch();
+        lan.run(s(5));
+        lan.expect_no_leader_change();
+        lan.expect_one_leader();
+    }
+}
