@@ -266,3 +266,40 @@ story! {
         assert!(took < ms(1000), "{took} µs");
     }
 }
+
+/// The second of two moves is of those who lead and follow by then, when that is settled.
+fn who_by_now(lan: &Lan, before: Who) -> Who {
+    let settled = lan.one_among(&lan.running()).is_ok() && lan.running().len() > 2;
+    let named = || lan.status(lan.leader()).is_some_and(|status| status.successor.is_some());
+    if settled && named() { Who::of(lan) } else { before }
+}
+
+story! {
+    /// One move in the middle of another: 2 s after the second, one leads and all name it, and it stays.
+    two_moves_at_once 450 |seed| {
+        let mut lan = Lan::office(seed, 4 + turn(seed / 2, 4));
+        let who = Who::of(&lan);
+        let Move(first, span, go) = &MOVES[turn(seed, 15)];
+        let Move(second, _, goes_too) = &MOVES[turn(seed / 15, 15)];
+        let after = lan.dice.below(ms(*span + 100));
+        go(&mut lan, who);
+        lan.run(after);
+        for m in [who.leader, who.successor, who.follower] {
+            lan.thaw(m);
+            lan.awake(m);
+            lan.boot(m);
+        }
+        let now = if lan.dice.chance(0.5) { who_by_now(&lan, who) } else { who };
+        goes_too(&mut lan, now);
+        while lan.machines.iter().any(|m| m.asleep) {
+            lan.run(ms(100));
+        }
+        lan.run(s(2));
+        let one = lan.one_among(&lan.running());
+        assert!(one.is_ok(), "{first}, and {after} µs later {second}: {}", one.unwrap_err());
+        lan.watch();
+        lan.run(s(5));
+        lan.expect_no_leader_change();
+        lan.expect_one_leader();
+    }
+}
