@@ -30,6 +30,8 @@ mod conns;
 mod directory;
 mod discovery;
 #[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
 mod double_tests;
 mod durable;
 mod election;

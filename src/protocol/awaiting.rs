@@ -136,11 +136,21 @@ impl Node {
     /// Nothing will come of the claim that was awaited: the next in line is told.
     fn claim_over(&mut self) {
         let Role::Electing(Electing { awaiting: Some(Awaiting { claimant, .. }), .. }) = self.role else { return };
-        self.await_nobody();
+        self.gives_up(claimant);
+        self.line_up(None);
+    }
+
+    /// A claimant claims no more; true when it was awaited.
+    pub(super) fn gives_up(&mut self, claimant: Ident) -> bool {
         if self.base.promised.is_some_and(|p| p.claim.node == claimant) {
             // The promise stands; nothing more will come of it.
             self.base.promised_at = None;
         }
-        self.line_up(None);
+        let awaited =
+            matches!(&self.role, Role::Electing(e) if e.awaiting.as_ref().is_some_and(|a| a.claimant == claimant));
+        if awaited {
+            self.await_nobody();
+        }
+        awaited
     }
 }

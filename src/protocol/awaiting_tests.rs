@@ -26,7 +26,7 @@ impl Hosted {
     }
 
     /// Without a leader, it has backed the claim of number 5.
-    fn backing_5() -> (Self, ConnId) {
+    pub(super) fn backing_5() -> (Self, ConnId) {
         let mut agent = Self::following();
         agent.loses_its_leader();
         let conn = agent.canvassed_by(5, samples::claim(12, 5));

@@ -76,6 +76,8 @@ pub(super) struct Base {
     pub(super) seniority: (Duration, Time),
     /// Writes under way, oldest first. Bound: [`limits::WRITES`].
     pub(super) writes: BTreeMap<Ticket, (Time, Then)>,
+    /// Why writes fail, and when that was told last.
+    pub(super) trouble: Option<(String, Time)>,
     /// Writes that found no room in this step. Bound: one step's.
     pub(super) refused: Vec<Then>, // bound: WRITES
     /// How often others have caused an event of a kind, and since when that is counted.
@@ -130,6 +132,7 @@ impl Base {
             since: now.wall,
             seniority: (Duration::ZERO, now.time),
             writes: BTreeMap::new(),
+            trouble: None,
             refused: Vec::new(),
             told: BTreeMap::new(),
             last_ticket: 0,
@@ -367,7 +370,10 @@ impl Base {
     }
 
     pub(super) fn answer(&self, nonce: u64, standing: Standing) -> Answer {
-        let store_ms = u64::try_from(self.store_age().as_millis()).unwrap_or(u64::MAX);
+        // What fails is never done.
+        let fails = self.trouble.is_some() && matches!(standing, Standing::Leads(_));
+        let age = if fails { Duration::MAX } else { self.store_age() };
+        let store_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Answer { nonce, standing, store_ms }
     }
 

@@ -28,6 +28,10 @@ impl Node {
         if !self.base.disk_has_room() {
             return self.wait(self.base.settings.store_age());
         }
+        if !self.fit() {
+            // Others would wait for a claim that cannot win; the disk is tried once a second.
+            return self.wait(limits::HOUSE);
+        }
         self.await_nobody();
         let Role::Electing(e) = &self.role else { return };
         let held_back = e.lost.as_ref().and_then(|lost| self.held_back(lost.claim, lost.proven()));
@@ -42,10 +46,10 @@ impl Node {
         self.ask_voices(replaces, abdicate, answered, cause);
     }
 
-    /// Claims anew while leading, because a handover failed after it was asked for (§8).
+    /// Claims anew while leading, because a handover failed after it was asked for (§8). Who cannot write leads on as it is.
     pub(super) fn canvass_on(&mut self) {
         let Role::Leading(l) = &self.role else { return };
-        if self.canvass.is_none() && l.renewing.is_none() {
+        if self.canvass.is_none() && l.renewing.is_none() && self.base.disk_works() {
             self.ask_voices(Some(l.claim), None, &BTreeSet::new(), Some(Cause::Handover));
         }
     }

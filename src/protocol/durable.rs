@@ -57,6 +57,11 @@ impl Base {
         self.store_age() > self.settings.store_age()
     }
 
+    /// Whether the disk takes what is written, as far as is known (§6).
+    pub(super) fn disk_works(&self) -> bool {
+        self.trouble.is_none() && !self.store_stuck()
+    }
+
     /// Begins to make a promise durable. In memory it counts at once, so that nothing else is promised meanwhile.
     pub(super) fn promise(&mut self, promise: Promise, then: Then) {
         // The promise that vouched for what is shown goes: that is durable with the new one at the latest.

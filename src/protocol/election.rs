@@ -44,7 +44,7 @@ impl Node {
     /// agent asks for voices itself.
     pub(super) fn insists(&self) -> bool {
         let long = self.base.settings.after_canvass() * limits::WAITS;
-        self.may_lead() && self.leaderless.is_some_and(|since| self.base.now.since(since) > long)
+        self.fit() && self.leaderless.is_some_and(|since| self.base.now.since(since) > long)
     }
 
     /// Until when this agent does not claim against that reign, because its leader answered others: but proof of its death
@@ -114,7 +114,7 @@ impl Node {
         if let (Some(promise), Some(left)) = (self.base.promised.filter(awaited), self.base.backing_left()) {
             return self.wait_for(promise.claim.node, left);
         }
-        if self.may_lead() && told {
+        if self.fit() && told {
             return self.canvass(None, &BTreeSet::new());
         }
         self.line_up(successor);
@@ -134,7 +134,7 @@ impl Node {
             successor.map(|n| n.id).into_iter().filter(|id| Some(*id) != dead).collect()
         };
         let place = line.iter().position(|id| *id == me);
-        if !self.may_lead() {
+        if !self.fit() {
             line.retain(|id| *id != me);
         }
         if line.is_empty() {
@@ -302,7 +302,8 @@ impl Node {
     pub(super) fn told_dead(&mut self, conn: ConnId, tell: &Tell) {
         // Nobody counts on one that would not claim.
         let proof = !matches!(&self.role, Role::Electing(e) if e.lost.as_ref().is_some_and(|l| !l.proven()));
-        let may = self.may_lead() && self.held_back(tell.claim, proof).is_none();
+        let may = self.fit() && self.held_back(tell.claim, proof).is_none();
+        let gave_up = self.base.peer(conn).is_some_and(|teller| self.gives_up(teller));
         let answer = match &mut self.role {
             Role::Following(f) if f.claim == tell.claim => {
                 if !may || !f.settled || f.tellers.len() >= limits::WAITING {
@@ -319,22 +320,22 @@ impl Node {
             },
             Role::Electing(e) if e.lost.as_ref().is_some_and(|l| l.claim == tell.claim) && may => {
                 self.base.send(conn, Frame::Told(Told::OnIt));
-                return self.hurry();
+                return self.hurry(gave_up);
             }
             Role::Electing(_) | Role::Listening(_) => Told::NotI,
         };
         self.base.send(conn, Frame::Told(answer));
     }
 
-    /// Another member counts on this one to claim.
-    fn hurry(&mut self) {
+    /// Another member counts on this one to claim; maybe the one whose claim was awaited.
+    fn hurry(&mut self, gave_up: bool) {
         let Role::Electing(e) = &mut self.role else { return };
         e.counted_on = true;
         let over = e.lost.as_ref().map_or(0, |l| l.claim.epoch);
         let awaited = self.base.promised.is_some_and(|p| !p.withdrawn && p.claim.epoch > over);
         let backed = awaited && self.base.backing_left().is_some();
         if let Role::Electing(e) = &self.role
-            && matches!(e.phase, Phase::Wait { turn: true })
+            && (gave_up || matches!(e.phase, Phase::Wait { turn: true }))
             && !backed
         {
             self.canvass(None, &BTreeSet::new());

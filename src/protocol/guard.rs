@@ -339,7 +339,11 @@ impl Node {
     pub(super) fn store_failed(&mut self, then: &Then) {
         match then {
             Then::OwnVoice(claim) | Then::Reign(claim) => self.claim_not_kept(*claim),
-            Then::Say { .. } => self.base.promise_begun = None,
+            Then::Say { conn, .. } => {
+                self.base.promise_begun = None;
+                // The claimant need not wait for this voice.
+                self.base.close(*conn);
+            }
             Then::Nothing | Then::Show(_) | Then::Shown(_) => {}
         }
         if matches!(self.role, Role::Leading(_)) {
@@ -348,8 +352,13 @@ impl Node {
     }
 
     fn claim_not_kept(&mut self, claim: crate::claim::Claim) {
-        if self.canvass.as_ref().is_some_and(|c| c.claim == claim) {
+        if let Some(c) = self.canvass.as_ref().filter(|c| c.claim == claim) {
+            let handed_over = c.abdicate.is_some();
             self.drop_claim("it could not be written down");
+            if !handed_over {
+                // Whoever backed it need not wait for it.
+                self.line_up(None);
+            }
         }
         self.drop_renewal(claim);
     }
@@ -375,7 +384,11 @@ impl Node {
         } else if !self.base.store_stuck() {
             self.stuck = false;
         }
-        if self.stuck && matches!(self.role, Role::Leading(_)) {
+        if self.stuck
+            && let Role::Leading(l) = &mut self.role
+        {
+            // Nothing can come of a new reign now: whoever waits for it asks again.
+            l.renewing = None;
             self.hand_over_for_store();
         }
         self.states();

@@ -254,7 +254,7 @@ impl Node {
         }
     }
 
-    /// A stopping leader tries the next in the line; any other goes on leading, and says why (§8).
+    /// A leader that stops, or cannot write, tries the next in the line; any other goes on leading, and says why (§8).
     pub(super) fn handing_failed(&mut self, why: &str) {
         let Role::Leading(l) = &mut self.role else { return };
         let Some(mut h) = l.handover.take() else { return };
@@ -264,25 +264,23 @@ impl Node {
         self.base.tell(Kind::Handover, Level::Warn, Some(h.cause), text.clone(), vec![("to", name.into())]);
         h.tried.insert(h.to.id);
         self.name_successor();
-        if h.stopping {
-            let next = self.next_heir(&h.tried);
-            match next {
-                Some(to) => {
-                    let cause = h.cause;
-                    if let Role::Leading(l) = &mut self.role {
-                        l.handover = Some(h);
-                    }
-                    self.hand_over(to, cause, true);
-                }
-                None => self.stop_now(),
+        let tries_on = h.stopping || h.cause == Cause::Store && !self.base.disk_works();
+        if let Some(to) = self.next_heir(&h.tried).filter(|_| tries_on) {
+            let (cause, stopping) = (h.cause, h.stopping);
+            if let Role::Leading(l) = &mut self.role {
+                l.handover = Some(h);
             }
-            return;
+            return self.hand_over(to, cause, stopping);
+        }
+        if h.stopping {
+            return self.stop_now();
         }
         let mut outlives = false;
         if let Role::Leading(l) = &mut self.role {
             // A reign that has begun since is above what the other began.
             outlives = h.sent.is_some() && h.claim == l.claim;
             l.failed = Some(text.clone());
+            l.left_alone = (h.cause == Cause::Store).then_some(self.base.now);
         }
         self.reply_handing(h, Some(text.clone()));
         if outlives {
@@ -305,10 +303,13 @@ impl Node {
         line.first().and_then(|(id, _)| l.sessions.get(id)).map(|s| s.node)
     }
 
-    /// The store fails or stalls: another serves better (§6).
+    /// The store fails or stalls: another serves better (§6). When nobody takes over, it is tried again after a while: a
+    /// leader that hands over meets nobody.
     pub(super) fn hand_over_for_store(&mut self) {
+        let now = self.base.now;
         let busy = matches!(&self.role, Role::Leading(l)
-            if l.handover.is_some() || l.renewing.is_some() || l.check.is_some());
+            if l.handover.is_some() || l.renewing.is_some() || l.check.is_some()
+                || l.left_alone.is_some_and(|at| now.since(at) < limits::HAND_OVER_AGAIN));
         if busy {
             return;
         }
@@ -321,7 +322,7 @@ impl Node {
 
     /// The leader asks this agent to take over: it canvasses without an interrogation.
     pub(super) fn abdicated(&mut self, conn: ConnId, abdicate: Abdicate) {
-        if !self.on_session(conn) || abdicate.to != self.base.me.node || !self.may_lead() {
+        if !self.on_session(conn) || abdicate.to != self.base.me.node || !self.fit() {
             return;
         }
         let now = self.base.now;

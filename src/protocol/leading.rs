@@ -45,6 +45,7 @@ impl Node {
             yielding: None,
             handover: None,
             failed: None,
+            left_alone: None,
             check: None,
             welcomed: Time(0),
             clones: BTreeMap::new(),
@@ -130,6 +131,10 @@ impl Node {
         let busy = matches!(&self.role, Role::Leading(l) if l.renewing.as_ref().is_some_and(|r| r.claim.epoch > floor));
         if busy || !matches!(self.role, Role::Leading(_)) {
             return;
+        }
+        if !self.base.disk_works() {
+            // It cannot begin: another serves better.
+            return self.hand_over_for_store();
         }
         if let Some(old) = self.canvass.as_ref().map(|c| c.claim) {
             // The new reign is above it, and there is one of them only.

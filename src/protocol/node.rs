@@ -31,8 +31,6 @@ pub struct Node {
     pub(super) greet: u32,
     /// The store was told to be stuck.
     pub(super) stuck: bool,
-    /// Why writes fail, and when that was told last.
-    trouble: Option<(String, Time)>,
     pub(super) veto: Option<super::election::Veto>,
     /// The canvass under way: of an election, or of a leader whose handover failed.
     pub(super) canvass: Option<Box<super::role::Canvassing>>,
@@ -73,7 +71,6 @@ impl Node {
             backs: (limits::BACKS, now.time),
             greet: 0,
             stuck: false,
-            trouble: None,
             veto: None,
             canvass: None,
             met_last: None,
@@ -182,7 +179,7 @@ impl Node {
     }
 
     fn persisted(&mut self, ticket: Ticket) {
-        if self.trouble.take().is_some() {
+        if self.base.trouble.take().is_some() {
             self.base.info(Kind::StoreTrouble, "this machine can write to its store again".to_owned(), vec![]);
             self.write_anew();
         }
@@ -212,21 +209,20 @@ impl Node {
     fn not_persisted(&mut self, ticket: Ticket, why: String) {
         let Some(then) = self.base.written(ticket) else { return };
         let now = self.base.now;
-        if self.trouble.as_ref().is_none_or(|(told, at)| *told != why || now.since(*at) >= TROUBLE) {
+        if self.base.trouble.as_ref().is_none_or(|(told, at)| *told != why || now.since(*at) >= TROUBLE) {
             let text = format!(
                 "this machine cannot write to its store: {why}; until it can, it takes no role, backs nobody and \
                  shows no new leader"
             );
             self.base.warn(Kind::StoreTrouble, text, vec![]);
-            self.trouble = Some((why, now));
+            self.base.trouble = Some((why, now));
         }
         self.store_failed(&then);
     }
 
     /// Whether a disk that could not be written can be written again shows when it is tried.
     pub(super) fn try_disk(&mut self) {
-        let waits = matches!(self.role, Role::Listening(_) | Role::Following(_));
-        if waits && self.trouble.is_some() && self.base.store_age().is_zero() {
+        if self.canvass.is_none() && self.base.trouble.is_some() && self.base.store_age().is_zero() {
             self.write_anew();
         }
     }
@@ -237,9 +233,13 @@ impl Node {
             entry.kept = None;
         }
         let reigns: Vec<_> = self.base.past.iter().chain(&self.base.reign).cloned().map(super::Write::Reign).collect();
-        let writes: Vec<_> = self.base.show_kept().into_iter().chain(reigns).collect();
-        if let (false, Some(shown)) = (writes.is_empty(), self.base.shown) {
-            self.base.persist(writes, Then::Shown(shown));
+        let promise = self.base.promised.map(super::Write::Promised);
+        let writes: Vec<_> = self.base.show_kept().into_iter().chain(promise).chain(reigns).collect();
+        if writes.is_empty() {
+            // Nothing is missing on the disk: what it takes shows when there is something.
+            self.base.trouble = None;
+        } else {
+            self.base.persist(writes, self.base.shown.map_or(Then::Nothing, Then::Shown));
         }
     }
 
@@ -304,6 +304,11 @@ impl Node {
     /// Whether this agent may take the role.
     pub(super) fn may_lead(&self) -> bool {
         self.base.settings.priority > 0 && !self.stopping
+    }
+
+    /// Whether this agent would claim: it may take the role, and its disk works (§7).
+    pub(super) fn fit(&self) -> bool {
+        self.may_lead() && self.base.disk_works()
     }
 
     // ---- what users see

@@ -85,10 +85,15 @@ impl Node {
         if self.base.now < l.backed.1 {
             followers.extend(&l.backed.0);
         }
+        let mut led = self.base.now.since(l.led_since);
+        if !self.base.disk_works() {
+            // It could not begin the reign that stays: it yields to any that can.
+            (followers, led) = Default::default();
+        }
         Some(Meet {
             claim: l.claim,
             followers: followers.into_iter().take(limits::MEMBERS).collect(),
-            led_ms: u64::try_from(self.base.now.since(l.led_since).as_millis()).unwrap_or(u64::MAX),
+            led_ms: u64::try_from(led.as_millis()).unwrap_or(u64::MAX),
             highest: self.base.highest(),
             via,
         })

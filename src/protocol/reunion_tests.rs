@@ -15,7 +15,7 @@ impl Hosted {
     }
 
     /// Leader `n` dials, and states its values: so many followers, numbers 100 and on.
-    fn is_met_by(&mut self, n: u64, claim: Claim, followers: u64) -> ConnId {
+    pub(super) fn is_met_by(&mut self, n: u64, claim: Claim, followers: u64) -> ConnId {
         let conn = self.accepts(sender(n), address(n));
         self.meets(conn, claim, followers);
         conn
@@ -27,7 +27,7 @@ impl Hosted {
     }
 
     /// What it decided on this connection, in order.
-    fn decided_on(&self, conn: ConnId) -> Vec<Decided> {
+    pub(super) fn decided_on(&self, conn: ConnId) -> Vec<Decided> {
         let of = |(c, frame): &(ConnId, Frame)| match frame {
             Frame::Decided(decided) if *c == conn => Some(decided.clone()),
             _ => None,

@@ -345,6 +345,8 @@ pub(super) struct Leading {
     pub(super) handover: Option<Handing>,
     /// How the last handover failed, in words.
     pub(super) failed: Option<String>,
+    /// Since when it cannot write and nobody takes over.
+    pub(super) left_alone: Option<Time>,
     /// After a large gap: serves nothing until a member has answered.
     pub(super) check: Option<Checking>,
     pub(super) welcomed: Time,

@@ -113,7 +113,7 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         match &mut l.renewing {
             Some(renewing) if above.is_some() => renewing.joins.push(conn),
-            _ if waits => {}
+            _ if waits || above.is_some() => {}
             _ => self.take_in(conn),
         }
     }

@@ -40,7 +40,11 @@ impl Hosted {
 
     /// Number 4 says that the leader is dead, and is answered.
     pub(super) fn is_told(&mut self) -> Told {
-        let conn = self.accepts(sender(4), address(4));
+        self.is_told_by(4)
+    }
+
+    pub(super) fn is_told_by(&mut self, n: u64) -> Told {
+        let conn = self.accepts(sender(n), address(n));
         self.frame(conn, Frame::Tell(Tell { claim: samples::claim(7, 1) }));
         let told = |(c, frame): &(ConnId, Frame)| match frame {
             Frame::Told(told) if *c == conn => Some(told.clone()),

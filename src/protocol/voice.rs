@@ -85,7 +85,7 @@ impl Node {
         if self.insists() && self.canvassing() {
             return;
         }
-        let stuck = self.base.store_stuck();
+        let writes = self.base.disk_works();
         match &mut self.role {
             Role::Leading(l) => {
                 let released = l.handover.as_ref().is_some_and(|h| {
@@ -93,7 +93,7 @@ impl Node {
                         && canvass.abdicate.is_some_and(|a| a.claim == h.claim && a.to == h.to && h.to == peer)
                 });
                 let (own, serving) = (l.claim, l.check.is_none());
-                if !released && !stuck && serving {
+                if !released && writes && serving {
                     let known = self.known_self(own);
                     return self.say(conn, canvass.claim, Says::LeaderAlive(known));
                 }
@@ -128,7 +128,7 @@ impl Node {
         }
         let judge_by = Judge {
             me: self.base.me.node,
-            fit: self.may_lead() && Holding::default().whole,
+            fit: self.fit() && Holding::default().whole,
             promised: self.base.promised,
             recent: self.base.backing_left().is_some(),
             shown: self.base.showing(),

@@ -17,6 +17,7 @@ macro_rules! story {
 mod answers;
 mod beginnings;
 mod deaths;
+mod disks;
 mod doubles;
 mod handovers;
 mod histories;

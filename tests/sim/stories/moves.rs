@@ -136,6 +136,14 @@ fn cannot_write(lan: &mut Lan, m: M, lasts: u64) {
     }
 }
 
+/// Whoever could not write tries again once a second, up to a quarter later when nothing happens.
+fn has_trouble(lan: &mut Lan, m: M, lasts: u64, trouble: Trouble) {
+    lan.machines[m].disk.set_trouble(trouble);
+    lan.run(lasts);
+    lan.machines[m].disk.set_trouble(Trouble::None);
+    lan.run(ms(1250));
+}
+
 fn reads_nothing(lan: &mut Lan, m: M, lasts: u64) {
     if let Some(process) = &mut lan.machines[m].process {
         process.illness = Illness::Deaf;
@@ -152,7 +160,7 @@ fn loses_its_connections(lan: &mut Lan, m: M, _: u64) {
     }
 }
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 18] = [
     Fault("is killed", |lan, m, _| lan.kill(m)),
     Fault("is off", |lan, m, _| lan.power_cut(m)),
     Fault("restarts", |lan, m, _| lan.restart(m)),
@@ -166,6 +174,8 @@ const FAULTS: [Fault; 16] = [
     Fault("has another address", |lan, m, _| lan.new_address(m)),
     Fault("has two other addresses", has_two_other_addresses),
     Fault("cannot write", cannot_write),
+    Fault("has a full disk", |lan, m, lasts| has_trouble(lan, m, lasts, Trouble::Full)),
+    Fault("has a failing disk", |lan, m, lasts| has_trouble(lan, m, lasts, Trouble::Failing)),
     Fault("reads nothing", reads_nothing),
     Fault("sleeps", |lan, m, lasts| {
         lan.sleep(m, lasts);
@@ -180,13 +190,13 @@ fn turn(seed: u64, of: usize) -> usize {
 
 story! {
     /// Whatever goes wrong in the middle of a move, and however long: soon after, one leads and all name it.
-    something_goes_wrong_in_the_middle_of_a_move 1440 |seed| {
+    something_goes_wrong_in_the_middle_of_a_move 1620 |seed| {
         let mut lan = Lan::office(seed, 4 + turn(seed / 2, 4));
         let who = Who::of(&lan);
         let Move(what, span, go) = &MOVES[turn(seed, 15)];
-        let Fault(wrong, happens) = &FAULTS[turn(seed / 15, 16)];
+        let Fault(wrong, happens) = &FAULTS[turn(seed / 15, 18)];
         let (role, m) =
-            [("leader", who.leader), ("successor", who.successor), ("follower", who.follower)][turn(seed / 240, 3)];
+            [("leader", who.leader), ("successor", who.successor), ("follower", who.follower)][turn(seed / 270, 3)];
         let (after, lasts) = (lan.dice.below(ms(*span)), lan.dice.below(ms(2500)));
         go(&mut lan, who);
         lan.run(after);
@@ -199,6 +209,45 @@ story! {
         let one = lan.one_among(&all);
         assert!(one.is_ok(), "{what}, and {after} µs later the {role} {wrong} for {lasts} µs: {}", one.unwrap_err());
         lan.run(s(5));
+        lan.expect_one_leader();
+    }
+}
+
+story! {
+    /// A disk takes nothing from the middle of a move on, or hangs: its machine is in nobody's way. The others have one
+    /// leader as soon as they would with one machine less.
+    whose_disk_takes_nothing_is_in_nobodys_way 405 |seed| {
+        let mut lan = Lan::office(seed, 4 + turn(seed / 2, 4));
+        let who = Who::of(&lan);
+        let Move(what, span, go) = &MOVES[turn(seed, 15)];
+        let trouble = [Trouble::Full, Trouble::Failing, Trouble::Stuck][turn(seed / 15, 3)];
+        let (role, m) =
+            [("leader", who.leader), ("successor", who.successor), ("follower", who.follower)][turn(seed / 45, 3)];
+        let after = lan.dice.below(ms(*span));
+        go(&mut lan, who);
+        lan.run(after);
+        lan.machines[m].disk.set_trouble(trouble);
+        while lan.machines.iter().any(|m| m.asleep) {
+            lan.run(ms(100));
+        }
+        // A disk that hangs is one when it has for 2 s.
+        lan.run(if trouble == Trouble::Stuck { ms(3500) } else { ms(1500) });
+        let one = |lan: &Lan| {
+            let all = lan.running();
+            let others: Vec<M> = all.iter().copied().filter(|n| *n != m).collect();
+            // Who leads and has nothing to write leads on.
+            lan.one_among(if lan.leaders() == [m] { &all } else { &others })
+        };
+        let found = one(&lan);
+        assert!(found.is_ok(), "{what}, and {after} µs later the {role}, pc-{m}, is {trouble:?}: {}", found.unwrap_err());
+        lan.run(s(5));
+        let found = one(&lan);
+        assert!(found.is_ok(), "{what}, and {after} µs later the {role}, pc-{m}, is {trouble:?}, later: {}", found.unwrap_err());
+        lan.machines[m].disk.set_trouble(Trouble::None);
+        if let Some(life) = lan.life(m) {
+            lan.disk_done(m, life);
+        }
+        lan.run(s(3));
         lan.expect_one_leader();
     }
 }
