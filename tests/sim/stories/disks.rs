@@ -57,6 +57,37 @@ story! {
 }
 
 story! {
+    /// Nobody else may lead: whoever cannot write leads on, and nobody leaves it for good, whatever happens to the network.
+    the_only_one_that_may_lead_leads_on 150 |seed| {
+        let mut lan = Lan::new(seed);
+        for m in 0..4 {
+            lan.add(if m == 0 { Settings::default() } else { priority(0) }, &[0]);
+        }
+        lan.boot_all_within(s(1));
+        lan.run(s(8));
+        lan.expect_leader(0);
+        lan.machines[0].disk.set_trouble(TROUBLES[usize::try_from(seed % 3).expect("small")]);
+        // Something is to be written: a member joins.
+        let m = lan.add(priority(0), &[0]);
+        lan.boot(m);
+        let until = lan.dice.below(s(6));
+        lan.run(until);
+        let (m, lasts) = (*lan.dice.pick(&lan.running()), lan.dice.below(s(5)));
+        match seed / 3 % 5 {
+            0 => lan.standing().into_iter().for_each(|key| lan.break_connection(key)),
+            1 => lan.isolate(m),
+            2 => (0..5).filter(|n| *n != m).for_each(|n| lan.cut_one_way(m, n)),
+            3 => lan.new_address(m),
+            _ => lan.freeze(m, lasts),
+        }
+        lan.run(lasts);
+        lan.heal_all();
+        lan.run(s(6));
+        lan.expect_leader(0);
+    }
+}
+
+story! {
     /// Disks fill up, fail, hang and recover, one after the other and several at a time, while leaders die: at the end, with
     /// some of them still broken, one leads the others.
     disks_come_and_go 200 |seed| {
