@@ -252,6 +252,62 @@ story! {
     }
 }
 
+/// What a machine has for good.
+const ILLS: [(&str, fn(&mut Lan, M)); 9] = [
+    ("reads nothing", |lan, m| ails(lan, m, Illness::Deaf)),
+    ("reads no connection", |lan, m| ails(lan, m, Illness::Streamless)),
+    ("hears nobody", |lan, m| others(lan, m).into_iter().for_each(|n| lan.cut_one_way(n, m))),
+    ("is heard by nobody", |lan, m| others(lan, m).into_iter().for_each(|n| lan.cut_one_way(m, n))),
+    ("has no broadcast", |lan, m| lan.no_broadcast(m)),
+    ("hears no broadcast", |lan, m| lan.net.deaf.extend(others(lan, m).into_iter().map(|n| (n, m)))),
+    ("sends no broadcast", |lan, m| lan.net.deaf.extend(others(lan, m).into_iter().map(|n| (m, n)))),
+    ("loses 40 % of its datagrams", |lan, m| {
+        lan.net.bad.extend(others(lan, m).into_iter().flat_map(|n| [((m, n), 0.4), ((n, m), 0.4)]));
+    }),
+    (STALLS, |_, _| {}),
+];
+
+const STALLS: &str = "stands still for 400 ms, again and again";
+
+fn ails(lan: &mut Lan, m: M, illness: Illness) {
+    if let Some(process) = &mut lan.machines[m].process {
+        process.illness = illness;
+    }
+}
+
+story! {
+    /// One machine is out of order for good from the middle of a move on: soon the others have one leader, maybe that one
+    /// still, and keep it.
+    who_stays_ill_is_in_nobodys_way 405 |seed| {
+        let mut lan = Lan::office(seed, 4 + turn(seed / 2, 4));
+        let who = Who::of(&lan);
+        let Move(what, span, go) = &MOVES[turn(seed, 15)];
+        let (ill, falls_ill) = ILLS[turn(seed / 15, 9)];
+        let (role, m) =
+            [("leader", who.leader), ("successor", who.successor), ("follower", who.follower)][turn(seed / 135, 3)];
+        let after = lan.dice.below(ms(*span));
+        go(&mut lan, who);
+        lan.run(after);
+        while lan.machines.iter().any(|m| m.asleep) {
+            lan.run(ms(100));
+        }
+        falls_ill(&mut lan, m);
+        for half in 0..24 {
+            if ill == STALLS && lan.life(m).is_some() {
+                lan.freeze(m, ms(400));
+            }
+            lan.run(ms(500));
+            if half < 11 {
+                continue;
+            }
+            let all = lan.running();
+            let well: Vec<M> = all.iter().copied().filter(|n| *n != m).collect();
+            let one = lan.one_among(if lan.leaders() == [m] { &all } else { &well });
+            assert!(one.is_ok(), "{what}, and {after} µs later the {role}, pc-{m}, {ill}: {}", one.unwrap_err());
+        }
+    }
+}
+
 /// Whoever leads now, besides the one who did.
 fn next_leader(lan: &Lan, old: M) -> Option<M> {
     lan.leaders().into_iter().find(|m| *m != old)
