@@ -51,8 +51,9 @@ impl Chaos<'_> {
         let last = self.broken.iter().map(|(at, _)| *at).max().unwrap_or(began + Duration::from_secs(1));
         self.pass_until(last).await;
         let reign = self.lan.settled(&all, SETTLE + crate::lan::SLACK).await;
-        // Where a cable was out, the kernel asks for addresses again, once a second: until then broadcasts pass alone.
-        let calm = if fault.contains("cable") { 2_000 } else { 500 };
+        // Where a cable was out, the kernel asks for addresses again, once a second: until then broadcasts pass alone. And
+        // a session from an address that is gone ends with the next ping, once a second, that nobody answers.
+        let calm = if fault.contains("cable") || fault.contains("address") { 2_000 } else { 500 };
         let reign = self.still(Duration::from_millis(calm), reign).await;
         let others = self.lan.leaders_since(began);
         let told = format!("P2: {fault}: {after:?}; {before:?}, successor {heir}; then {others:?} led; now {reign:?}");

@@ -253,18 +253,20 @@ story! {
 }
 
 /// What a machine has for good.
-const ILLS: [(&str, fn(&mut Lan, M)); 9] = [
-    ("reads nothing", |lan, m| ails(lan, m, Illness::Deaf)),
-    ("reads no connection", |lan, m| ails(lan, m, Illness::Streamless)),
-    ("hears nobody", |lan, m| others(lan, m).into_iter().for_each(|n| lan.cut_one_way(n, m))),
-    ("is heard by nobody", |lan, m| others(lan, m).into_iter().for_each(|n| lan.cut_one_way(m, n))),
-    ("has no broadcast", |lan, m| lan.no_broadcast(m)),
-    ("hears no broadcast", |lan, m| lan.net.deaf.extend(others(lan, m).into_iter().map(|n| (n, m)))),
-    ("sends no broadcast", |lan, m| lan.net.deaf.extend(others(lan, m).into_iter().map(|n| (m, n)))),
-    ("loses 40 % of its datagrams", |lan, m| {
+struct Ill(&'static str, fn(&mut Lan, M));
+
+const ILLS: [Ill; 9] = [
+    Ill("reads nothing", |lan, m| ails(lan, m, Illness::Deaf)),
+    Ill("reads no connection", |lan, m| ails(lan, m, Illness::Streamless)),
+    Ill("hears nobody", |lan, m| others(lan, m).into_iter().for_each(|n| lan.cut_one_way(n, m))),
+    Ill("is heard by nobody", |lan, m| others(lan, m).into_iter().for_each(|n| lan.cut_one_way(m, n))),
+    Ill("has no broadcast", |lan, m| lan.no_broadcast(m)),
+    Ill("hears no broadcast", |lan, m| lan.net.deaf.extend(others(lan, m).into_iter().map(|n| (n, m)))),
+    Ill("sends no broadcast", |lan, m| lan.net.deaf.extend(others(lan, m).into_iter().map(|n| (m, n)))),
+    Ill("loses 40 % of its datagrams", |lan, m| {
         lan.net.bad.extend(others(lan, m).into_iter().flat_map(|n| [((m, n), 0.4), ((n, m), 0.4)]));
     }),
-    (STALLS, |_, _| {}),
+    Ill(STALLS, |_, _| {}),
 ];
 
 const STALLS: &str = "stands still for 400 ms, again and again";
@@ -282,7 +284,7 @@ story! {
         let mut lan = Lan::office(seed, 4 + turn(seed / 2, 4));
         let who = Who::of(&lan);
         let Move(what, span, go) = &MOVES[turn(seed, 15)];
-        let (ill, falls_ill) = ILLS[turn(seed / 15, 9)];
+        let Ill(ill, falls_ill) = &ILLS[turn(seed / 15, 9)];
         let (role, m) =
             [("leader", who.leader), ("successor", who.successor), ("follower", who.follower)][turn(seed / 135, 3)];
         let after = lan.dice.below(ms(*span));
@@ -293,7 +295,7 @@ story! {
         }
         falls_ill(&mut lan, m);
         for half in 0..24 {
-            if ill == STALLS && lan.life(m).is_some() {
+            if *ill == STALLS && lan.life(m).is_some() {
                 lan.freeze(m, ms(400));
             }
             lan.run(ms(500));
