@@ -157,6 +157,7 @@ impl Lan {
             Event::Refused { conn } => self.refused(conn),
             Event::Flow { conn, from } => self.flow(conn, from),
             Event::Reset { conn, end } => self.reset(conn, end),
+            Event::Quiet { conn, end } => self.quiet(conn, end),
         }
     }
 

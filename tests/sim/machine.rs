@@ -26,6 +26,7 @@ pub(crate) enum Event {
     Refused { conn: u64 },
     Flow { conn: u64, from: usize },
     Reset { conn: u64, end: usize },
+    Quiet { conn: u64, end: usize },
 }
 
 /// What a process has to do.

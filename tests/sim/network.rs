@@ -10,6 +10,10 @@ use tanist::message::{Datagram, Frame};
 
 /// How long a dial may take before the host gives it up.
 pub(crate) const DIAL_MAX: u64 = 2_000_000;
+/// After so long without a word the host has its kernel ask whether the other end is there, and how long it waits for an
+/// answer (TCP keep-alive).
+pub(crate) const QUIET: u64 = 10_000_000;
+pub(crate) const UNANSWERED: u64 = 9_000_000;
 /// The first pause of a kernel that repeats a SYN.
 pub(crate) const SYN_AGAIN: u64 = 1_000_000;
 /// The first pause of a kernel that repeats data.

@@ -2,7 +2,7 @@
 
 use crate::lan::{Lan, PORT};
 use crate::machine::{Event, Pipe, Work};
-use crate::network::{Conn, DIAL_MAX, End, FLOW_MAX, Flow, Item, M, Owner, SYN_AGAIN, Stage, pack};
+use crate::network::{Conn, DIAL_MAX, End, FLOW_MAX, Flow, Item, M, Owner, QUIET, SYN_AGAIN, Stage, UNANSWERED, pack};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use tanist::ident::ConnId;
@@ -305,10 +305,23 @@ impl Lan {
         conn.ends[end].open = false;
         if !kernel {
             conn.flows[end].queue.clear();
+            self.plan(self.now + QUIET, Event::Quiet { conn: key, end: 1 - end });
         } else if conn.stage == Stage::Open {
             self.push(key, end, Item::Fin);
         }
         self.forget(key);
+    }
+
+    /// Nothing has been said on a connection for long, for the other end lost its power: the kernel asks whether it is still
+    /// there. One that has started again knows nothing of it; of one that is off nothing comes.
+    pub(crate) fn quiet(&mut self, key: u64, end: usize) {
+        let Some(conn) = self.net.conns.get(&key).filter(|c| c.ends[end].open) else { return };
+        let (m, far) = (conn.ends[end].m, conn.ends[1 - end].m);
+        if self.passes(m, far) && self.passes(far, m) {
+            self.reset(key, end);
+        } else {
+            self.plan(self.now + UNANSWERED, Event::Reset { conn: key, end });
+        }
     }
 
     /// A process ended. With its kernel alive the others hear of it.
