@@ -1,6 +1,6 @@
 //! The order of claims, and nothing else (protocol §7).
 
-use crate::ident::Node;
+use crate::ident::Incarnation;
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -17,7 +17,7 @@ pub struct Claim {
     /// The claimant's wall clock, raised above every claim time that it has seen. It breaks ties and nothing else.
     pub at: Wall,
     /// Who claims, and which start of it.
-    pub node: Node,
+    pub node: Incarnation,
 }
 
 impl Ord for Claim {
@@ -44,7 +44,7 @@ mod tests {
     use crate::ident::{BootId, NodeId};
 
     fn claim(epoch: u64, at: u64, id: u128, boot: u64) -> Claim {
-        Claim { epoch, at: Wall(at), node: Node { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(boot) } }
+        Claim { epoch, at: Wall(at), node: Incarnation { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(boot) } }
     }
 
     #[test]

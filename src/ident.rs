@@ -53,14 +53,14 @@ impl fmt::Debug for BootId {
 
 /// A running agent: its lasting id and its present start. This is the `node` of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Node {
+pub struct Incarnation {
     /// The lasting id.
     pub id: NodeId,
     /// The start that speaks.
     pub boot: BootId,
 }
 
-impl fmt::Debug for Node {
+impl fmt::Debug for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}/{:?}", self.id, self.boot)
     }

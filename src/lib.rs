@@ -19,12 +19,13 @@
 //!
 //! | floor | |
 //! |---|---|
-//! | 6 | this file, and `main` |
-//! | 5 | [`cli`]: the command line, clients of the local API |
-//! | 4 | [`agent`]: the real host; [`client`]: the local API as Rust functions |
-//! | 3 | [`store`]: what is durable; [`wire`]: bytes and messages; [`view`]: what the API says |
-//! | 2 | [`protocol`]: the core |
-//! | 1 | [`message`], [`change`], [`claim`], [`settings`], [`event`]: plain values |
+//! | 7 | this file, and `main` |
+//! | 6 | [`cli`]: the command line, clients of the local API |
+//! | 5 | [`agent`]: the real host; [`client`]: the local API as Rust functions |
+//! | 4 | [`store`]: what is durable; [`wire`]: bytes and messages; [`view`]: what the API says |
+//! | 3 | [`protocol`]: the core |
+//! | 2 | the rules of the data, when there is any |
+//! | 1 | [`message`], [`claim`], [`settings`], [`event`]: plain values |
 //! | 0 | [`ident`], [`time`] |
 //!
 //! # The words
@@ -43,7 +44,6 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
-pub mod change;
 pub mod claim;
 pub mod cli;
 pub mod client;

@@ -76,7 +76,7 @@ pub use node::Node;
 
 use crate::claim::Claim;
 use crate::event::{Cause, Event};
-use crate::ident::{ConnId, Node as Ident, NodeId, Ticket};
+use crate::ident::{ConnId, Incarnation, NodeId, Ticket};
 use crate::message::{Cast, Datagram, Frame, Member};
 use crate::settings::Settings;
 use crate::time::{Time, Wall};
@@ -88,7 +88,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Start {
     /// The lasting id (from the store) and the id of this start (drawn by the host).
-    pub node: Ident,
+    pub node: Incarnation,
     /// The label.
     pub name: String,
     /// The port that others are told, UDP and TCP.
@@ -377,7 +377,7 @@ pub enum RoleName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
     /// The member.
-    pub node: Ident,
+    pub node: Incarnation,
     /// Its label.
     pub name: String,
     /// Its address; none for this agent when it has no link.
@@ -388,7 +388,7 @@ pub struct Who {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// This agent.
-    pub node: Ident,
+    pub node: Incarnation,
     /// The role.
     pub role: RoleName,
     /// The reign that it shows: its own, the one that it follows, or the last one that it did.
@@ -403,10 +403,6 @@ pub struct Status {
     pub since: Wall,
     /// Members, this agent included, that have not left.
     pub members: usize,
-    /// The revision held.
-    pub revision: u64,
-    /// The digest of the state.
-    pub digest: u128,
 }
 
 /// A member as the API lists it, in the order of succession.

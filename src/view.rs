@@ -33,7 +33,7 @@ pub struct Standing<'a> {
 
 /// A member as others name it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Node {
+pub struct Machine {
     /// Its lasting id.
     pub id: NodeId,
     /// Its label.
@@ -42,13 +42,13 @@ pub struct Node {
     pub address: Option<SocketAddr>,
 }
 
-impl From<&Who> for Node {
+impl From<&Who> for Machine {
     fn from(who: &Who) -> Self {
         Self { id: who.node.id, name: who.name.clone(), address: who.address }
     }
 }
 
-impl From<&Listed> for Node {
+impl From<&Listed> for Machine {
     fn from(member: &Listed) -> Self {
         Self {
             id: member.node.id,
@@ -83,14 +83,14 @@ pub struct Status {
     /// The epoch that it shows; 0 before its first leader.
     pub epoch: u64,
     /// The leader, or null while there is none.
-    pub leader: Option<Node>,
+    pub leader: Option<Machine>,
     /// The designated successor, or null.
-    pub successor: Option<Node>,
+    pub successor: Option<Machine>,
     /// The member that the leader is reached through, or null when it is reached directly.
-    pub via: Option<Node>,
-    /// The revision that it holds.
+    pub via: Option<Machine>,
+    /// The revision that it holds; 0 until there is data.
     pub revision: u64,
-    /// The digest of its state, 32 hexadecimal digits.
+    /// The digest of its state, 32 hexadecimal digits; 0 until there is data.
     pub digest: String,
     /// How many items a reunion refused.
     pub kept_aside: u64,
@@ -117,11 +117,11 @@ impl Status {
             cluster: standing.cluster.to_owned(),
             role: status.role,
             epoch: epoch(status),
-            leader: status.leader.as_ref().map(Node::from),
-            successor: status.successor.as_ref().map(Node::from),
-            via: status.via.as_ref().map(Node::from),
-            revision: status.revision,
-            digest: format!("{:032x}", status.digest),
+            leader: status.leader.as_ref().map(Machine::from),
+            successor: status.successor.as_ref().map(Machine::from),
+            via: status.via.as_ref().map(Machine::from),
+            revision: 0,
+            digest: format!("{:032x}", 0),
             kept_aside: 0,
             members: status.members,
             quorum: standing.quorum,
@@ -205,9 +205,9 @@ pub struct Member {
     pub state: MemberState,
     /// How long ago it was heard; null when this agent never heard it itself.
     pub last_heard_ms: Option<u64>,
-    /// The revision that it holds.
+    /// The revision that it holds; 0 until there is data.
     pub revision: u64,
-    /// How many revisions it is behind what this agent holds.
+    /// How many revisions it is behind what this agent holds; 0 until there is data.
     pub lag: u64,
     /// The round trip on its session with the leader.
     pub rtt_us: Option<u64>,
@@ -216,7 +216,7 @@ pub struct Member {
     /// 0 never leads.
     pub priority: u8,
     /// The member that it is reached through, or null.
-    pub via: Option<Node>,
+    pub via: Option<Machine>,
     /// Its place in the line of succession, from 1; null when it is not in line.
     pub place: Option<usize>,
     /// What decided that place.
@@ -226,7 +226,7 @@ pub struct Member {
 impl Members {
     /// The answer from a snapshot of the node.
     pub fn new(status: &protocol::Status, members: &[MemberView]) -> Self {
-        let find = |id: NodeId| members.iter().find(|m| m.member.node.id == id).map(|m| Node::from(&m.member));
+        let find = |id: NodeId| members.iter().find(|m| m.member.node.id == id).map(|m| Machine::from(&m.member));
         let members = members.iter().map(|view| {
             let member = &view.member;
             let own = member.node.id == status.node.id;
@@ -239,8 +239,8 @@ impl Members {
                 successor: view.successor,
                 state: member.state,
                 last_heard_ms: if own { Some(0) } else { view.heard.map(millis) },
-                revision: member.position,
-                lag: status.revision.saturating_sub(member.position),
+                revision: 0,
+                lag: 0,
                 rtt_us: member.rtt_us,
                 version: member.version.clone(),
                 priority: member.priority,
@@ -274,7 +274,7 @@ pub struct Reign {
     /// Its epoch.
     pub epoch: u64,
     /// Who led; the address is not remembered.
-    pub leader: Node,
+    pub leader: Machine,
     /// When this agent saw it begin.
     pub began: Stamp,
     /// When this agent saw it end; null while it lasts, or when this agent was not there.
@@ -291,7 +291,7 @@ pub struct Reunion {
     /// When.
     pub at: Stamp,
     /// The leader that was met; the one that yielded, when this agent was neither.
-    pub with: Node,
+    pub with: Machine,
     /// The epoch that stayed.
     pub epoch: u64,
     /// Records that came over.
@@ -319,12 +319,12 @@ impl History {
         let name = |id: NodeId| {
             reigns.iter().find(|r| r.claim.node.id == id).map_or_else(|| id.short(), |reign| reign.name.clone())
         };
-        let node = |id: NodeId| Node { id, name: name(id), address: None };
+        let node = |id: NodeId| Machine { id, name: name(id), address: None };
         let mut told: Vec<Reign> = reigns
             .iter()
             .map(|reign| Reign {
                 epoch: reign.claim.epoch,
-                leader: Node { id: reign.claim.node.id, name: reign.name.clone(), address: None },
+                leader: Machine { id: reign.claim.node.id, name: reign.name.clone(), address: None },
                 began: Stamp(reign.began),
                 ended: reign.ended.map(Stamp),
                 cause: reign.cause,

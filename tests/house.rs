@@ -11,7 +11,7 @@ const FUNCTION_MAX: usize = 70;
 /// The floor of the plain values.
 const VALUES: u8 = 1;
 /// The floors below this one are pure: no clock, no thread, no randomness of their own, no printing.
-const IMPURE: u8 = 3;
+const IMPURE: u8 = 4;
 
 /// Words that pure floors may not use outside comments and tests.
 const BANNED: [&str; 20] = [
@@ -45,12 +45,13 @@ const GROWING: [&str; 9] =
 fn floor(module: &str) -> Option<u8> {
     Some(match module {
         "ident" | "time" => 0,
-        "message" | "change" | "claim" | "settings" | "event" => 1,
-        "protocol" | "ledger" => 2,
-        "store" | "wire" | "view" => 3,
-        "agent" | "client" => 4,
-        "cli" => 5,
-        "lib" | "main" => 6,
+        "message" | "data" | "claim" | "settings" | "event" => 1,
+        "ledger" => 2,
+        "protocol" => 3,
+        "store" | "wire" | "view" => 4,
+        "agent" | "client" => 5,
+        "cli" => 6,
+        "lib" | "main" => 7,
         _ => return None,
     })
 }
@@ -200,7 +201,7 @@ fn pure_floors_use_no_clock_thread_disk_or_chance() {
 #[test]
 fn whatever_grows_names_its_bound_where_it_is_declared() {
     let mut broken = Vec::new();
-    let grows = |f: &&File| ["protocol", "agent"].contains(&f.module.as_str()) && !f.is_test();
+    let grows = |f: &&File| ["ledger", "protocol", "agent"].contains(&f.module.as_str()) && !f.is_test();
     for file in files().iter().filter(grows) {
         let mut comment = String::new();
         let mut inside: Option<usize> = None;

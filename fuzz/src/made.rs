@@ -2,10 +2,9 @@
 //! circumstances that random MessagePack would never meet.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
-use tanist::change::{Holding, Stretch};
 use tanist::claim::Claim;
 use tanist::event::Cause;
-use tanist::ident::{BootId, Node, NodeId};
+use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{
     Abdicate, Answer, Canvass, Cast, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello,
     Hi, Join, Joined, Known, Meet, Member, MemberState, Members, Named, NotJoined, Notice, Open, Ping, Pong, Question,
@@ -70,7 +69,7 @@ impl Said {
 pub(super) struct Maker<'a, 'b> {
     pub(super) bytes: &'b mut Bytes<'a>,
     pub(super) said: &'b Said,
-    pub(super) me: Node,
+    pub(super) me: Incarnation,
 }
 
 impl Maker<'_, '_> {
@@ -86,10 +85,10 @@ impl Maker<'_, '_> {
         self.bool().then(|| make(self))
     }
 
-    pub(super) fn node(&mut self) -> Node {
+    pub(super) fn node(&mut self) -> Incarnation {
         let byte = self.byte();
         let node = if byte & 7 == 0 { self.me } else { samples::node(u64::from(byte & 7)) };
-        if byte & 0x80 == 0 { node } else { Node { boot: BootId(u64::from(byte)), ..node } }
+        if byte & 0x80 == 0 { node } else { Incarnation { boot: BootId(u64::from(byte)), ..node } }
     }
 
     fn id(&mut self) -> NodeId {
@@ -113,7 +112,7 @@ impl Maker<'_, '_> {
     }
 
     /// A claim of this member.
-    fn own_claim(&mut self, node: Node) -> Claim {
+    fn own_claim(&mut self, node: Incarnation) -> Claim {
         let claim = self.claim();
         if self.byte() & 3 == 3 { claim } else { Claim { node, ..claim } }
     }
@@ -170,11 +169,6 @@ impl Maker<'_, '_> {
         Story { name: self.name(), cause: self.cause(), text: self.name() }
     }
 
-    fn holding(&mut self) -> Holding {
-        let line = (0..self.byte() % 3).map(|_| Stretch { claim: self.claim(), first: self.number(), last: 9 });
-        Holding { line: line.collect(), position: self.number(), whole: self.byte() & 7 != 7 }
-    }
-
     fn member(&mut self) -> Member {
         Member {
             node: self.node(),
@@ -184,7 +178,6 @@ impl Maker<'_, '_> {
             priority: self.byte(),
             state: [MemberState::Alive, MemberState::Silent, MemberState::Left][self.bytes.below(3)],
             whole: self.byte() & 7 != 7,
-            position: self.number(),
             rtt_us: self.maybe(Self::number),
             seniority_ms: self.number(),
             via: self.maybe(Self::id),
@@ -205,19 +198,17 @@ impl Maker<'_, '_> {
         Abdicate { claim: self.claim(), to: self.node(), cause: self.cause() }
     }
 
-    fn heartbeat(&mut self, from: Node) -> Heartbeat {
+    fn heartbeat(&mut self, from: Incarnation) -> Heartbeat {
         Heartbeat {
             claim: self.own_claim(from),
             successor: self.maybe(Self::node),
-            revision: self.number(),
-            digest: 0,
             followers: u32::from(self.byte()),
             seq: self.number(),
         }
     }
 
     /// A datagram of `from`.
-    pub(super) fn cast(&mut self, from: Node) -> Cast {
+    pub(super) fn cast(&mut self, from: Incarnation) -> Cast {
         match self.byte() % 8 {
             0 => Cast::Hello(Hello { broadcast: self.bool(), version: self.name(), priority: self.byte() }),
             1 => Cast::Hi(Hi { to: self.node(), leader: self.maybe(Self::known), priority: self.byte() }),
@@ -236,7 +227,7 @@ impl Maker<'_, '_> {
     }
 
     /// A frame that `from` says on its connection.
-    pub(super) fn frame(&mut self, from: Node) -> Frame {
+    pub(super) fn frame(&mut self, from: Incarnation) -> Frame {
         match self.byte() % 29 {
             0 => Frame::Open(Open { from: self.sender(), via: self.maybe(Self::id) }),
             1 => Frame::Question(Question { nonce: self.nonce(), to: self.node() }),
@@ -257,7 +248,6 @@ impl Maker<'_, '_> {
                 seq: self.number(),
                 deaf: self.bool(),
                 rtt_us: self.maybe(Self::number),
-                position: self.number(),
                 hold_ms: self.number(),
             }),
             7 => Frame::Pong(Pong { seq: self.number(), held_us: self.number() }),
@@ -281,12 +271,12 @@ impl Maker<'_, '_> {
             shown: self.maybe(Self::claim),
             priority: self.byte(),
             version: self.name(),
-            holding: self.holding(),
+            whole: self.byte() & 7 != 7,
             via: self.maybe(Self::id),
         })
     }
 
-    fn frame_of_elections(&mut self, from: Node) -> Frame {
+    fn frame_of_elections(&mut self, from: Incarnation) -> Frame {
         match self.byte() % 14 {
             0 => Frame::Tell(Tell { claim: self.claim() }),
             1 => Frame::Told(match self.byte() % 3 {
@@ -297,7 +287,7 @@ impl Maker<'_, '_> {
             2 => Frame::Canvass(Canvass {
                 claim: self.own_claim(from),
                 replaces: self.maybe(Self::claim),
-                holding: self.holding(),
+                whole: self.byte() & 7 != 7,
                 abdicate: self.maybe(Self::abdicate),
             }),
             3 => self.voice(),
@@ -326,7 +316,7 @@ impl Maker<'_, '_> {
             1 => Says::Better(self.claim()),
             2 => Says::Taken(self.claim()),
             3 => Says::Higher(self.number()),
-            _ => Says::Backed(self.holding()),
+            _ => Says::Backed,
         };
         Frame::Voice(Voice { claim: self.claim(), says, withdrew: self.maybe(Self::claim) })
     }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tanist::claim::Claim;
-use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
+use tanist::ident::{BootId, ConnId, Incarnation, NodeId, Ticket};
 use tanist::message::{Cast, Datagram, Frame, Heartbeat, Hello, Hi, Join, Joined, Named, Open, Ping, Sender, Story};
 use tanist::protocol::{Closed, Durable, Input, Link, Node, Output, RoleName, Start, To, Write, limits};
 use tanist::settings::Settings;
@@ -44,7 +44,7 @@ pub(super) fn in_role(role: u8) -> Node {
 }
 
 /// This agent is the second of the samples' members.
-fn me() -> Ident {
+fn me() -> Incarnation {
     samples::node(2)
 }
 
@@ -68,7 +68,7 @@ struct Player {
     wire: Wire,
     now: Now,
     /// Connections that the node knows of, with who speaks on each.
-    conns: BTreeMap<ConnId, Option<Ident>>,
+    conns: BTreeMap<ConnId, Option<Incarnation>>,
     accepted: u64,
     /// Writes under way, oldest first.
     writes: VecDeque<(Ticket, Vec<Write>)>,
@@ -209,7 +209,7 @@ impl Player {
         let cast = self.maker(bytes).cast(template.node);
         for n in 0..many {
             let id = NodeId::from_random(u128::from(n + 1000 * u64::from(kind)));
-            let node = Ident { id, boot: BootId(n) };
+            let node = Incarnation { id, boot: BootId(n) };
             let from = Sender { node, ..template.clone() };
             let address = SocketAddr::from(([10, kind, (n >> 8) as u8, n as u8], 8264));
             if frames && kind & 1 == 1 {

@@ -185,7 +185,7 @@ fn urgent(write: &Write) -> bool {
 mod tests {
     use super::*;
     use crate::claim::Claim;
-    use crate::ident::{BootId, Node, NodeId};
+    use crate::ident::{BootId, Incarnation, NodeId};
     use crate::time::Wall;
 
     fn forget() -> Vec<Write> {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn shown() -> Vec<Write> {
-        let node = Node { id: NodeId(uuid::Uuid::from_u128(1)), boot: BootId(1) };
+        let node = Incarnation { id: NodeId(uuid::Uuid::from_u128(1)), boot: BootId(1) };
         vec![Write::Shown(Claim { epoch: 1, at: Wall(1), node })]
     }
 

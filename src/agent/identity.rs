@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::event::{Event, Kind, Level, Value};
-use crate::ident::{BootId, Node, NodeId};
+use crate::ident::{BootId, Incarnation, NodeId};
 use crate::store::{Identity, Store};
 use crate::time::Wall;
 use std::fs;
@@ -13,7 +13,7 @@ const INTERFACES: usize = 64;
 
 /// The agent, and what users must be told about its id.
 pub(super) struct Found {
-    pub(super) node: Node,
+    pub(super) node: Incarnation,
     /// The store was copied from another machine: the id that it had there.
     pub(super) copied: Option<NodeId>,
 }
@@ -30,14 +30,14 @@ pub(super) fn find(store: &mut Store, dir: &Path) -> Result<Found, Failure> {
     let copied = match known {
         // A machine without a name of its own cannot be told from another.
         Some(known) if known.machine == machine || machine.is_empty() || known.machine.is_empty() => {
-            return Ok(Found { node: Node { id: known.id, boot }, copied: None });
+            return Ok(Found { node: Incarnation { id: known.id, boot }, copied: None });
         }
         Some(known) => Some(known.id),
         None => None,
     };
     let id = NodeId::from_random(random()?);
     store.set_identity(&Identity { id, machine }).map_err(failed)?;
-    Ok(Found { node: Node { id, boot }, copied })
+    Ok(Found { node: Incarnation { id, boot }, copied })
 }
 
 impl Found {

@@ -6,7 +6,7 @@ use super::{Asking, Fail};
 use crate::ident::NodeId;
 use crate::message::MemberState;
 use crate::protocol::RoleName;
-use crate::view::{History, Member, Members, Node, Stamp, Status};
+use crate::view::{History, Machine, Member, Members, Stamp, Status};
 use std::time::Duration;
 
 pub(super) async fn status(options: &Asking, out: Out) -> Result<(), Fail> {
@@ -58,8 +58,8 @@ pub(super) fn lasting(d: Duration) -> String {
 fn status_text(status: &Status, out: Out) -> Vec<String> {
     let mut all = vec![(status.node.id, status.node.name.as_str())];
     all.extend([&status.leader, &status.successor, &status.via].into_iter().flatten().map(|n| (n.id, n.name.as_str())));
-    let name = |node: &Node| label(node.id, &node.name, &all);
-    let node = |node: &Option<Node>, nobody: &str| match node {
+    let name = |node: &Machine| label(node.id, &node.name, &all);
+    let node = |node: &Option<Machine>, nobody: &str| match node {
         Some(node) if node.id == status.node.id => format!("{}  this machine", name(node)),
         Some(node) => format!("{}  {}", name(node), node.address.map_or_else(String::new, |a| a.to_string())),
         None => nobody.to_owned(),

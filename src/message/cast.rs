@@ -1,7 +1,7 @@
 //! Datagrams: who is there, who leads, and the questions that need no connection (protocol §5, §6).
 
 use crate::claim::Claim;
-use crate::ident::Node;
+use crate::ident::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Sender {
     /// The agent.
-    pub node: Node,
+    pub node: Incarnation,
     /// Its label, at most [`NAME_MAX`] bytes.
     pub name: String,
     /// Its port, UDP and TCP.
@@ -78,7 +78,7 @@ pub struct Known {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hi {
     /// Whose Hello it answers.
-    pub to: Node,
+    pub to: Incarnation,
     /// What the member knows of the leader.
     pub leader: Option<Known>,
     /// The member's priority.
@@ -89,11 +89,11 @@ pub struct Hi {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Welcome {
     /// Whose Hello it answers.
-    pub to: Node,
+    pub to: Incarnation,
     /// The leader's reign.
     pub claim: Claim,
     /// The designated successor.
-    pub successor: Option<Node>,
+    pub successor: Option<Incarnation>,
     /// How many followers the leader has.
     pub followers: u32,
 }
@@ -104,11 +104,7 @@ pub struct Heartbeat {
     /// The reign.
     pub claim: Claim,
     /// The designated successor.
-    pub successor: Option<Node>,
-    /// The acknowledged revision.
-    pub revision: u64,
-    /// The digest of the state there.
-    pub digest: u128,
+    pub successor: Option<Incarnation>,
     /// How many followers the leader has.
     pub followers: u32,
     /// Grows with each heartbeat of a boot.
@@ -137,7 +133,7 @@ pub struct Question {
     /// Comes back in the answer.
     pub nonce: u64,
     /// Whom it is meant for: another boot at that address answers for itself.
-    pub to: Node,
+    pub to: Incarnation,
 }
 
 /// The served answer to a question (§6).

@@ -1,10 +1,9 @@
 //! Frames: everything that must be heard (protocol §6 to §9).
 
 use super::{Answer, Heartbeat, Known, Question, Sender, Standing};
-use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Cause;
-use crate::ident::{Node, NodeId};
+use crate::ident::{Incarnation, NodeId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -92,8 +91,8 @@ pub struct Join {
     pub priority: u8,
     /// Its program's version.
     pub version: String,
-    /// What it holds.
-    pub holding: Holding,
+    /// Not in the middle of catching up.
+    pub whole: bool,
     /// The member that the session goes through.
     pub via: Option<NodeId>,
 }
@@ -120,7 +119,7 @@ pub struct Joined {
     /// How it began.
     pub story: Story,
     /// The designated successor.
-    pub successor: Option<Node>,
+    pub successor: Option<Incarnation>,
     /// Every member that the leader knows, in the order of succession.
     pub members: Vec<Member>,
 }
@@ -141,7 +140,7 @@ pub enum NotJoined {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// The member.
-    pub node: Node,
+    pub node: Incarnation,
     /// Its label.
     pub name: String,
     /// Its address as the leader sees it.
@@ -154,8 +153,6 @@ pub struct Member {
     pub state: MemberState,
     /// Not in the middle of catching up.
     pub whole: bool,
-    /// The revision that it holds.
-    pub position: u64,
     /// The round trip on its session, in microseconds, when measured.
     pub rtt_us: Option<u64>,
     /// How long it has been in this cluster's list, in milliseconds, counted by the leaders and passed on.
@@ -185,8 +182,6 @@ pub struct Ping {
     pub deaf: bool,
     /// The round trip that the last pong showed, in microseconds.
     pub rtt_us: Option<u64>,
-    /// The revision that it holds.
-    pub position: u64,
     /// How long the answer may wait for a heartbeat, in milliseconds: sent with it, it takes the acknowledgement of the
     /// ping with it, and the next ping that of the answer (§6).
     #[serde(default)]
@@ -218,7 +213,7 @@ pub struct Named {
     /// The reign.
     pub claim: Claim,
     /// The designated successor, or none.
-    pub successor: Option<Node>,
+    pub successor: Option<Incarnation>,
 }
 
 /// A new reign of the same leader.
@@ -256,8 +251,8 @@ pub struct Canvass {
     pub claim: Claim,
     /// The reign that it replaces, if the claimant followed one.
     pub replaces: Option<Claim>,
-    /// What the claimant holds.
-    pub holding: Holding,
+    /// The claimant is not in the middle of catching up.
+    pub whole: bool,
     /// The order of the old leader that the claimant carries out.
     pub abdicate: Option<Abdicate>,
 }
@@ -286,7 +281,7 @@ pub enum Says {
     /// It knows of a higher epoch, but of no such claim.
     Higher(u64),
     /// It backs the claim, durably.
-    Backed(Holding),
+    Backed,
 }
 
 /// "Take over."
@@ -295,7 +290,7 @@ pub struct Abdicate {
     /// The reign that ends.
     pub claim: Claim,
     /// Who is to follow.
-    pub to: Node,
+    pub to: Incarnation,
     /// Why: handover, goodbye or store.
     pub cause: Cause,
 }
@@ -360,5 +355,5 @@ pub struct HandoverDone {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Via {
     /// The member that is to be reached: this start of it, for another may have its id.
-    pub to: Node,
+    pub to: Incarnation,
 }

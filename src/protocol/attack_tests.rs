@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// A leader with the victim's id and another boot.
 fn double(victim: &Hosted) -> Sender {
-    let node = Ident { id: victim.id(), boot: BootId(666) };
+    let node = Incarnation { id: victim.id(), boot: BootId(666) };
     Sender { node, name: "pc-2".to_owned(), port: 8264 }
 }
 
@@ -289,8 +289,7 @@ fn claims_that_are_over_at_once_keep_nobody_from_leading() {
         let claim = Claim { node: from.node, ..samples::claim(victim.node.base.highest() + 1, 1) };
         let at = address(1000 + n % 7);
         let conn = victim.accepts(from.clone(), at);
-        let holding = crate::change::Holding::default();
-        victim.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, holding, abdicate: None }));
+        victim.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, whole: true, abdicate: None }));
         victim.step(Input::Closed { conn, how: Closed::Reset });
         while let Some((conn, to)) = victim.dials.pop() {
             victim.step(Input::Connected { conn });
@@ -326,8 +325,7 @@ fn claims_without_end_are_neither_written_nor_waited_for_without_end() {
         for _ in 0..5 {
             let epoch = victim.node.base.highest() + 1;
             let claim = Claim { node: samples::node(9), ..samples::claim(epoch, 1) };
-            let holding = crate::change::Holding::default();
-            victim.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, holding, abdicate: None }));
+            victim.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, whole: true, abdicate: None }));
         }
     };
     victim.forget();

@@ -6,7 +6,7 @@ use super::role::{Awaiting, Electing, Phase, Role};
 use super::timers::Timer;
 use super::{Closed, Node};
 use crate::event::Kind;
-use crate::ident::{ConnId, Node as Ident};
+use crate::ident::{ConnId, Incarnation};
 use crate::message::{Answer, Frame, Known, MemberState, Question, Standing};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 impl Node {
     /// Waits until `pause` is over for what a claimant does. When nothing comes of it soon, it is asked whether it is
     /// still there and still claims; then again, less and less often.
-    pub(super) fn wait_for(&mut self, claimant: Ident, pause: Duration) {
+    pub(super) fn wait_for(&mut self, claimant: Incarnation, pause: Duration) {
         self.wait(pause);
         let (now, soon) = (self.base.now, self.base.settings.soon());
         if let Role::Electing(e) = &mut self.role {
@@ -113,7 +113,7 @@ impl Node {
         }
     }
 
-    fn asked_claimant(&self, conn: ConnId) -> Option<Ident> {
+    fn asked_claimant(&self, conn: ConnId) -> Option<Incarnation> {
         let Role::Electing(e) = &self.role else { return None };
         let waits = matches!(e.phase, Phase::Wait { .. });
         e.awaiting.as_ref().filter(|_| waits).filter(|a| a.conn == Some(conn)).map(|a| a.claimant)
@@ -141,7 +141,7 @@ impl Node {
     }
 
     /// A claimant claims no more; true when it was awaited.
-    pub(super) fn gives_up(&mut self, claimant: Ident) -> bool {
+    pub(super) fn gives_up(&mut self, claimant: Incarnation) -> bool {
         if self.base.promised.is_some_and(|p| p.claim.node == claimant) {
             // The promise stands; nothing more will come of it.
             self.base.promised_at = None;

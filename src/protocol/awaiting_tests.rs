@@ -30,7 +30,7 @@ impl Hosted {
         let mut agent = Self::following();
         agent.loses_its_leader();
         let conn = agent.canvassed_by(5, samples::claim(12, 5));
-        assert!(matches!(agent.voted(conn), Some(Says::Backed(_))), "{:?}", agent.sent);
+        assert!(matches!(agent.voted(conn), Some(Says::Backed)), "{:?}", agent.sent);
         agent.forget();
         (agent, conn)
     }
@@ -179,7 +179,7 @@ fn who_claimed_and_leads_is_followed() {
 fn another_start_of_the_claimant_makes_no_claim() {
     let (mut agent, _) = Hosted::backing_5();
     agent.run(I / 16);
-    let node = Ident { boot: BootId(99), ..samples::node(5) };
+    let node = Incarnation { boot: BootId(99), ..samples::node(5) };
     agent.answers_as(Sender { node, ..sender(5) });
     assert!(agent.goes_on(), "{:?}", agent.dials);
 }

@@ -6,7 +6,7 @@ use super::timers::Timers;
 use super::{Durable, Link, Output, Promise, Reign, Start, To, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Event, Kind, Level, Value};
-use crate::ident::{ConnId, Node, NodeId, Ticket};
+use crate::ident::{ConnId, Incarnation, NodeId, Ticket};
 use crate::message::{Answer, Cast, Frame, Known, Sender, Standing, Story, Voice};
 use crate::settings::Settings;
 use crate::time::{Now, Time, Wall};
@@ -98,7 +98,7 @@ impl Base {
         let mut directory = Directory::default();
         for m in members.into_iter().filter(|m| m.id != start.node.id) {
             // Whichever start it has now, it will say.
-            let node = Node { id: m.id, boot: crate::ident::BootId(0) };
+            let node = Incarnation { id: m.id, boot: crate::ident::BootId(0) };
             let mut entry = Entry::new(node, m.name, m.address, now.time);
             entry.met = true;
             entry.kept = Some((m.address, now.time));
@@ -330,7 +330,7 @@ impl Base {
         }
     }
 
-    pub(super) fn peer(&self, conn: ConnId) -> Option<Node> {
+    pub(super) fn peer(&self, conn: ConnId) -> Option<Incarnation> {
         self.conns.get(conn)?.peer.as_ref().map(|s| s.node)
     }
 
@@ -340,7 +340,7 @@ impl Base {
     }
 
     /// The way to just this start of it.
-    pub(super) fn direct_to(&self, to: Node) -> Option<Route> {
+    pub(super) fn direct_to(&self, to: Incarnation) -> Option<Route> {
         let hop = self.members.get(to.id)?.home(to.boot);
         // Whoever had another's id, or has another's address now, is taken for it: here that would be this agent itself.
         (!hop.ip().is_unspecified() && !self.own(hop)).then_some(Route { to, hop, via: None })
@@ -348,7 +348,7 @@ impl Base {
 
     /// The way to where just this start of it was heard, or others reach it: whoever answers there, or refuses, does so
     /// in its place (§4).
-    pub(super) fn own_way(&self, to: Node) -> Option<Route> {
+    pub(super) fn own_way(&self, to: Incarnation) -> Option<Route> {
         let own = self.members.get(to.id)?.own_place(to.boot)?;
         self.direct_to(to).filter(|way| way.hop == own)
     }
@@ -359,7 +359,7 @@ impl Base {
     }
 
     /// The way to `to` through `via`.
-    pub(super) fn through(&self, to: Node, via: NodeId) -> Option<Route> {
+    pub(super) fn through(&self, to: Incarnation, via: NodeId) -> Option<Route> {
         if via == to.id || via == self.me.node.id {
             return None;
         }
@@ -384,7 +384,7 @@ impl Base {
     /// Enters or refreshes a member that was heard from `address`. A new member or a new boot of a known one comes back
     /// as its former boot.
     /// `met`: a connection has said it.
-    pub(super) fn heard(&mut self, from: &Sender, address: Option<SocketAddr>, met: bool) -> Option<Node> {
+    pub(super) fn heard(&mut self, from: &Sender, address: Option<SocketAddr>, met: bool) -> Option<Incarnation> {
         if from.node.id == self.me.node.id {
             return None;
         }

@@ -7,7 +7,6 @@ use super::election::Veto;
 use super::role::{Asked, Canvassing, Phase, Renewing, Role};
 use super::timers::Timer;
 use super::{Node, Promise, To, Write, directory, limits};
-use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, NodeId};
@@ -77,7 +76,7 @@ impl Node {
         self.base.cast(To::Everyone, Cast::Notice(Notice { claim }));
         let dead = replaces.map(|c| c.node.id);
         for (id, awaited) in self.electorate(dead, answered) {
-            self.ask_voice(id, awaited, Canvass { claim, replaces, holding: Holding::default(), abdicate });
+            self.ask_voice(id, awaited, Canvass { claim, replaces, whole: true, abdicate });
         }
         // The own claim and voice are one durable write, made while the questions travel.
         self.base.promise(Promise::of(claim), Then::OwnVoice(claim));
@@ -201,8 +200,8 @@ impl Node {
                 asked.says = Some(Says::Taken(taken));
                 self.tally(false);
             }
-            Says::Backed(holding) => {
-                asked.says = Some(Says::Backed(holding));
+            Says::Backed => {
+                asked.says = Some(Says::Backed);
                 self.tally(false);
             }
         }
@@ -299,8 +298,7 @@ impl Node {
         }
         let withdrew: BTreeSet<Claim> = c.asked.values().filter_map(|a| a.withdrew).collect();
         let objected = c.asked.values().any(|a| matches!(&a.says, Some(Says::Taken(t)) if !withdrew.contains(t)));
-        let voices =
-            usize::from(c.voiced) + c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed(_)))).count();
+        let voices = usize::from(c.voiced) + c.asked.values().filter(|a| matches!(a.says, Some(Says::Backed))).count();
         let open = c.asked.values().any(|a| a.says.is_none() && !a.refused);
         if !over && (waiting || !c.voiced || objected || voices < quorum && open) {
             return;
@@ -345,13 +343,9 @@ impl Node {
         let Role::Electing(e) = &mut self.role else { return };
         let Some(c) = self.canvass.take() else { return };
         // Who has not answered yet may still, and then has its session at hand.
-        let keep: Vec<ConnId> = c
-            .asked
-            .values()
-            .filter(|a| matches!(a.says, None | Some(Says::Backed(_))))
-            .filter_map(|a| a.conn)
-            .collect();
-        let backed = c.asked.iter().filter(|(_, a)| matches!(a.says, Some(Says::Backed(_)))).map(|(id, _)| *id);
+        let keep: Vec<ConnId> =
+            c.asked.values().filter(|a| matches!(a.says, None | Some(Says::Backed))).filter_map(|a| a.conn).collect();
+        let backed = c.asked.iter().filter(|(_, a)| matches!(a.says, Some(Says::Backed))).map(|(id, _)| *id);
         let backed: BTreeSet<NodeId> = backed.collect();
         let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
         let requests = std::mem::take(&mut e.requests);
@@ -404,7 +398,7 @@ impl Node {
         let mut answers: Vec<String> = Vec::new();
         for (id, a) in c.asked.iter().filter(|(_, a)| a.awaited || a.says.is_some()).take(8) {
             let said = match &a.says {
-                Some(Says::Backed(_)) => format!("backed after {}", ms(a.after)),
+                Some(Says::Backed) => format!("backed after {}", ms(a.after)),
                 Some(Says::Taken(_)) => "had backed a claim since withdrawn".to_owned(),
                 Some(_) => "objected".to_owned(),
                 None if a.refused => "could not be reached".to_owned(),

@@ -4,10 +4,9 @@ use super::base::Then;
 use super::conns::{Purpose, Route};
 use super::role::Role;
 use super::{Node, Write, limits};
-use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Kind;
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Frame, Join, NotJoined};
 use crate::time::Time;
 use std::net::SocketAddr;
@@ -20,7 +19,7 @@ impl Node {
 
     /// A leader with this agent's id was heard. Who is in a session asks it only when it is heard for longer than the
     /// leaders need to meet: perhaps they cannot, because the only way between them leads through this agent (§4).
-    pub(super) fn double_leads(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
+    pub(super) fn double_leads(&mut self, to: Incarnation, from: SocketAddr, relay: Option<NodeId>) {
         let now = self.base.now;
         let since = match self.double {
             Some((since, last)) if last >= self.base.lately() => since,
@@ -34,7 +33,7 @@ impl Node {
 
     /// A leader, or somebody who may follow one, has this agent's id and another boot: it is asked whose the id is (§4).
     /// Two leaders meet instead.
-    pub(super) fn suspect_clone(&mut self, to: Ident, from: SocketAddr, relay: Option<NodeId>) {
+    pub(super) fn suspect_clone(&mut self, to: Incarnation, from: SocketAddr, relay: Option<NodeId>) {
         if matches!(self.role, Role::Leading(_)) {
             return;
         }
@@ -69,7 +68,7 @@ impl Node {
             shown: None,
             priority: self.base.settings.priority,
             version: self.base.version.clone(),
-            holding: Holding::default(),
+            whole: true,
             via: None,
         };
         for route in routes {

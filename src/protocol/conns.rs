@@ -1,7 +1,7 @@
 //! The connections of an agent, direct ones and those that go through another member (protocol §6).
 
 use super::limits::{PIPES, PIPES_EACH};
-use crate::ident::{ConnId, Node, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Frame, Sender};
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub(super) enum Purpose {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Route {
     /// Who is to be reached.
-    pub(super) to: Node,
+    pub(super) to: Incarnation,
     /// The address to dial: the member's own, or that of the one in between.
     pub(super) hop: SocketAddr,
     /// The one in between.

@@ -3,7 +3,7 @@
 use super::base::link_local;
 use super::limits;
 use super::sightings::Sightings;
-use crate::ident::{BootId, Node, NodeId};
+use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{Member, MemberState};
 use crate::time::{Time, Wall};
 use std::cmp::{Ordering, Reverse};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A member as this agent knows it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) node: Node,
+    pub(super) node: Incarnation,
     pub(super) name: String,
     pub(super) address: SocketAddr,
     pub(super) version: String,
@@ -24,7 +24,6 @@ pub(super) struct Entry {
     /// When it ceased to be alive.
     pub(super) alive_until: Option<Time>,
     pub(super) whole: bool,
-    pub(super) position: u64,
     pub(super) rtt_us: Option<u64>,
     /// The round trip that the list last told of.
     pub(super) rtt_listed: Option<u64>,
@@ -44,7 +43,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(node: Node, name: String, address: SocketAddr, now: Time) -> Self {
+    pub(super) fn new(node: Incarnation, name: String, address: SocketAddr, now: Time) -> Self {
         Self {
             node,
             name,
@@ -54,7 +53,6 @@ impl Entry {
             state: MemberState::Silent,
             alive_until: None,
             whole: true,
-            position: 0,
             rtt_us: None,
             rtt_listed: None,
             via: None,
@@ -151,7 +149,6 @@ impl Entry {
             priority: self.priority,
             state: self.state,
             whole: self.whole,
-            position: self.position,
             rtt_us: self.rtt_us,
             seniority_ms: u64::try_from((self.seniority.0 + now.since(self.seniority.1)).as_millis())
                 .unwrap_or(u64::MAX),
@@ -347,7 +344,7 @@ mod tests {
     use crate::ident::BootId;
 
     fn member(id: u128) -> Member {
-        let node = Node { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
+        let node = Incarnation { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
         let mut m = Entry::new(node, format!("pc-{id}"), ([127, 0, 0, 1], 1).into(), Time(0)).to_member(Time(0));
         m.state = MemberState::Alive;
         m.rtt_us = Some(300);

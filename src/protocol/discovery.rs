@@ -7,7 +7,7 @@ use super::timers::Timer;
 use super::{Node, To, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind};
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Cast, Datagram, Goodbye, Heartbeat, Hello, Hi, Known, MemberState, Welcome};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ pub(super) struct Target {
     pub(super) confirmed: bool,
     /// A connection to it that stands.
     pub(super) conn: Option<ConnId>,
-    pub(super) successor: Option<Ident>,
+    pub(super) successor: Option<Incarnation>,
     /// How many followers it says that it has.
     pub(super) followers: u32,
     /// Another sent this agent there, so it is not sent on (§6).
@@ -172,7 +172,7 @@ impl Node {
     }
 
     /// A known id speaks with a new boot: a reason to ask the former process at once (§4).
-    pub(super) fn new_boot(&mut self, former: Option<Ident>, new: Ident) {
+    pub(super) fn new_boot(&mut self, former: Option<Incarnation>, new: Incarnation) {
         let Some(former) = former else { return };
         match &self.role {
             Role::Following(f) if f.claim.node == former && f.claim.node != new => self.doubt(Doubt::NewBoot),
@@ -180,7 +180,7 @@ impl Node {
         }
     }
 
-    fn heard_hello(&mut self, node: Ident, from: SocketAddr, hello: &Hello) {
+    fn heard_hello(&mut self, node: Incarnation, from: SocketAddr, hello: &Hello) {
         if node.id == self.base.me.node.id {
             // Another agent has this one's id. Of the two, the one that follows a leader was here first, and shows itself.
             if matches!(&self.role, Role::Following(f) if f.settled) {
@@ -206,7 +206,7 @@ impl Node {
         self.answer_later(node, from, hello.broadcast);
     }
 
-    fn heard_hi(&mut self, node: Ident, from: SocketAddr, hi: Hi) {
+    fn heard_hi(&mut self, node: Incarnation, from: SocketAddr, hi: Hi) {
         if let Some(e) = self.base.members.get_mut(node.id) {
             e.priority = hi.priority;
         }
@@ -261,13 +261,13 @@ impl Node {
         }
     }
 
-    fn welcomed(&mut self, node: Ident, name: &str, from: SocketAddr, w: &Welcome) {
+    fn welcomed(&mut self, node: Incarnation, name: &str, from: SocketAddr, w: &Welcome) {
         if w.claim.node == node {
             self.leader_speaks(w.claim, name, from, w.successor, w.followers);
         }
     }
 
-    pub(super) fn heard_beat(&mut self, node: Ident, name: &str, from: SocketAddr, beat: &Heartbeat) {
+    pub(super) fn heard_beat(&mut self, node: Incarnation, name: &str, from: SocketAddr, beat: &Heartbeat) {
         if beat.claim.node != node {
             return;
         }
@@ -286,7 +286,14 @@ impl Node {
     }
 
     /// A leader announced itself by datagram.
-    fn leader_speaks(&mut self, claim: Claim, name: &str, from: SocketAddr, successor: Option<Ident>, followers: u32) {
+    fn leader_speaks(
+        &mut self,
+        claim: Claim,
+        name: &str,
+        from: SocketAddr,
+        successor: Option<Incarnation>,
+        followers: u32,
+    ) {
         let known = Known { claim, name: name.to_owned(), address: from, direct: true };
         let promised = self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn);
         let target = Target { confirmed: promised, successor, followers, ..Target::told(known, None) };
@@ -337,7 +344,7 @@ impl Node {
     }
 
     /// A claim begins: a better one than the own next claim is given its time (§7.2).
-    fn heard_notice(&mut self, node: Ident, claim: Claim) {
+    fn heard_notice(&mut self, node: Incarnation, claim: Claim) {
         if claim.node != node || claim.epoch > self.base.highest().saturating_add(limits::EPOCH_LEAP) {
             return;
         }
@@ -357,7 +364,7 @@ impl Node {
         }
     }
 
-    fn heard_goodbye(&mut self, node: Ident, goodbye: Goodbye) {
+    fn heard_goodbye(&mut self, node: Incarnation, goodbye: Goodbye) {
         if matches!(&self.role, Role::Following(f) if f.claim.node == node && (goodbye.ends == Some(f.claim) || goodbye.leader.is_some()))
         {
             if let Role::Following(f) = &mut self.role {
@@ -369,7 +376,7 @@ impl Node {
     }
 
     /// A member said that it leaves.
-    pub(super) fn member_left(&mut self, node: Ident) {
+    pub(super) fn member_left(&mut self, node: Incarnation) {
         let name = self.base.name(node.id);
         let Some(entry) = self.base.members.get_mut(node.id) else { return };
         if entry.node != node || entry.state == MemberState::Left {

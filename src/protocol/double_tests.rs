@@ -9,7 +9,7 @@ use crate::wire::samples;
 
 /// Another living agent with the id of number `n`.
 fn double_of(n: u64) -> Sender {
-    Sender { node: Ident { boot: BootId(99), ..samples::node(n) }, ..sender(n) }
+    Sender { node: Incarnation { boot: BootId(99), ..samples::node(n) }, ..sender(n) }
 }
 
 /// It is only heard.
@@ -134,12 +134,11 @@ fn a_claimants_double_does_not_say_that_it_is_gone() {
         let way = ConnId(agent.accepted);
         agent.step(Input::Accepted { conn: way, from: address(3) });
         agent.frame(way, Frame::Open(Open { from: sender(5), via: Some(samples::node(3).id) }));
-        let holding = crate::change::Holding::default();
         agent.frame(
             way,
-            Frame::Canvass(Canvass { claim: samples::claim(12, 5), replaces: None, holding, abdicate: None }),
+            Frame::Canvass(Canvass { claim: samples::claim(12, 5), replaces: None, whole: true, abdicate: None }),
         );
-        assert!(matches!(agent.voted(way), Some(Says::Backed(_))), "{:?}", agent.sent);
+        assert!(matches!(agent.voted(way), Some(Says::Backed)), "{:?}", agent.sent);
         agent.dials.clear();
         agent.step(Input::Closed { conn: way, how: Closed::Reset });
         agent.run(Duration::from_millis(100));
@@ -212,7 +211,7 @@ fn a_restart_shows_at_each_of_two_addresses() {
 #[test]
 fn a_leader_is_dialled_where_it_was_heard_and_not_where_its_clone_was() {
     let mut agent = Hosted::listening();
-    let clone = Sender { node: Ident { boot: BootId(99), ..samples::node(1) }, ..sender(1) };
+    let clone = Sender { node: Incarnation { boot: BootId(99), ..samples::node(1) }, ..sender(1) };
     agent.hears_from(clone.clone(), address(9), Cast::Notice(Notice { claim: samples::claim(1, 9) }));
     agent.hears(1, beat(samples::claim(7, 1), 2));
     assert_eq!(agent.dials.iter().map(|(_, to)| *to).collect::<Vec<_>>(), [address(1)]);

@@ -8,7 +8,7 @@ use super::timers::Timer;
 use super::{Node, directory, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind};
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Frame, Known, MemberState, Tell, Told};
 use crate::time::Time;
 use std::collections::{BTreeSet, VecDeque};
@@ -86,7 +86,7 @@ impl Node {
     }
 
     /// The leader is dead to this agent (§7.1, §7.2).
-    pub(super) fn lose(&mut self, lost: Lost, successor: Option<Ident>, told: bool) {
+    pub(super) fn lose(&mut self, lost: Lost, successor: Option<Incarnation>, told: bool) {
         self.leave_role(&[]);
         let ended = self.base.end_reign();
         if !ended.is_empty() {
@@ -121,7 +121,7 @@ impl Node {
     }
 
     /// Tells those who could follow the lost leader, in order; the named successor comes first.
-    pub(super) fn line_up(&mut self, successor: Option<Ident>) {
+    pub(super) fn line_up(&mut self, successor: Option<Incarnation>) {
         let me = self.base.me.node.id;
         let Role::Electing(e) = &self.role else { return };
         let (dead, listed) = e.lost.as_ref().map_or((None, false), |l| (Some(l.claim.node.id), l.listed));

@@ -9,7 +9,7 @@ use super::timers::Timer;
 use super::{Node, Promise, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Kind, Level};
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Frame, Known, Member, MemberState, Members};
 use crate::time::{Time, ms};
 use std::net::SocketAddr;
@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// A connection to a member that stands already: the claimant's canvass becomes the session (§7.5).
-    pub(super) fn open_conn(&self, node: Ident) -> Option<ConnId> {
+    pub(super) fn open_conn(&self, node: Incarnation) -> Option<ConnId> {
         let fits = |c: &Conn| {
             c.purpose == Purpose::Incoming && c.via().is_none() && c.peer.as_ref().is_some_and(|p| p.node == node)
         };
@@ -296,7 +296,6 @@ impl Node {
         entry.priority = m.priority;
         entry.turns(m.state, now);
         entry.whole = m.whole;
-        entry.position = m.position;
         entry.rtt_us = m.rtt_us;
         entry.via = m.via;
         entry.seniority = counted;

@@ -5,7 +5,7 @@ use super::base::localised;
 use super::conns::Purpose;
 use super::role::Role;
 use super::{Node, Output, limits};
-use crate::ident::{ConnId, Node as Ident};
+use crate::ident::{ConnId, Incarnation};
 use crate::message::{Frame, Open, Via};
 
 impl Node {
@@ -101,7 +101,7 @@ impl Node {
 
     /// Another member asks to be connected to one that this agent reaches directly: one hop, never more (§6).
     fn asked_to_relay(&mut self, conn: ConnId, via: &Via) {
-        let fresh = |to: Ident| {
+        let fresh = |to: Incarnation| {
             self.base
                 .members
                 .get(to.id)

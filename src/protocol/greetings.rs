@@ -3,7 +3,7 @@
 use super::role::{Listening, Role};
 use super::timers::Timer;
 use super::{Node, To, limits};
-use crate::ident::{Node as Ident, NodeId};
+use crate::ident::{Incarnation, NodeId};
 use crate::message::{Cast, Hi, Known, Welcome};
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -25,14 +25,14 @@ struct Pending {
     /// It was said to everybody, and so is the answer.
     broadcast: bool,
     address: SocketAddr,
-    to: Ident,
+    to: Incarnation,
     /// How many others were heard to answer it, who know of no leader.
     heard: u32,
 }
 
 impl Node {
     /// A leader's answer to a Hello, at once.
-    pub(super) fn welcome(&mut self, node: Ident, from: SocketAddr, broadcast: bool) {
+    pub(super) fn welcome(&mut self, node: Incarnation, from: SocketAddr, broadcast: bool) {
         if self.checking() {
             return;
         }
@@ -49,7 +49,7 @@ impl Node {
     }
 
     /// Any other agent's answer to a Hello: after a pause, if at all.
-    pub(super) fn answer_later(&mut self, node: Ident, from: SocketAddr, broadcast: bool) {
+    pub(super) fn answer_later(&mut self, node: Incarnation, from: SocketAddr, broadcast: bool) {
         let greetings = &self.greetings;
         if greetings.pending.len() >= limits::HIS && !greetings.pending.contains_key(&node.id) {
             return;
@@ -83,7 +83,7 @@ impl Node {
         let leader = self.known();
         let in_session = self.in_session();
         // Who asks for itself needs no news of itself, unless the one that is followed is another, with its id (§4).
-        let news = |to: Ident| {
+        let news = |to: Incarnation| {
             leader.clone().filter(|k: &Known| k.claim.node.id != to.id || (in_session && k.claim.node != to))
         };
         let is_due = |p: &Pending| p.due <= now;
@@ -106,12 +106,12 @@ impl Node {
     }
 
     /// Somebody was told who leads, for all to hear.
-    pub(super) fn answered_for_us(&mut self, to: &Ident) {
+    pub(super) fn answered_for_us(&mut self, to: &Incarnation) {
         self.greetings.pending.remove(&to.id);
     }
 
     /// A few that know of no leader are enough to tell a newcomer that it is not alone.
-    pub(super) fn knows_no_more(&mut self, asked: Ident) {
+    pub(super) fn knows_no_more(&mut self, asked: Incarnation) {
         if asked.id == self.base.me.node.id || self.known().is_some() {
             return;
         }

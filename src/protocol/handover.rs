@@ -4,7 +4,7 @@ use super::role::{Handing, Leading, Lost, Role};
 use super::timers::Timer;
 use super::{Node, Output, To, limits};
 use crate::event::{Cause, Kind, Level};
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Abdicate, Cast, Frame, Goodbye, Handover, HandoverDone, Known};
 use crate::time::ms;
 use std::collections::BTreeSet;
@@ -109,7 +109,7 @@ impl Node {
     }
 
     /// Whom a handover goes to; none when that is this machine.
-    fn find_target(&self, to: Option<&str>) -> Result<Option<Ident>, String> {
+    fn find_target(&self, to: Option<&str>) -> Result<Option<Incarnation>, String> {
         let Role::Leading(l) = &self.role else { return Err("this machine does not lead".to_owned()) };
         let Some(to) = to else {
             let none = "there is no successor: no other machine that may lead is connected; see 'tanist members'";
@@ -149,7 +149,7 @@ impl Node {
     // ---- the leader's side
 
     /// Asks `to` to take over: it is named first.
-    pub(super) fn hand_over(&mut self, to: Ident, cause: Cause, stopping: bool) {
+    pub(super) fn hand_over(&mut self, to: Incarnation, cause: Cause, stopping: bool) {
         let now = self.base.now;
         if matches!(&self.role, Role::Leading(l) if l.successor != Some(to)) {
             self.set_successor(Some(to));
@@ -290,7 +290,7 @@ impl Node {
     }
 
     /// The first in line that was not tried.
-    pub(super) fn next_heir(&self, tried: &BTreeSet<NodeId>) -> Option<Ident> {
+    pub(super) fn next_heir(&self, tried: &BTreeSet<NodeId>) -> Option<Incarnation> {
         let Role::Leading(l) = &self.role else { return None };
         let fit: Vec<_> = l
             .sessions

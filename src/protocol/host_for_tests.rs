@@ -46,7 +46,7 @@ pub(super) fn address(n: u64) -> SocketAddr {
 }
 
 pub(super) fn beat(claim: Claim, followers: u32) -> Cast {
-    Cast::Heartbeat(Heartbeat { claim, successor: None, revision: 0, digest: 0, followers, seq: 1 })
+    Cast::Heartbeat(Heartbeat { claim, successor: None, followers, seq: 1 })
 }
 
 pub(super) fn story() -> Story {
@@ -226,13 +226,13 @@ impl Hosted {
 
     /// What a member says that asks this leader to take it in.
     pub(super) fn join(&self) -> Join {
-        let (claim, holding) = (self.node.status().shown.expect("it leads"), crate::change::Holding::default());
-        Join { claim, shown: None, priority: 1, version: String::new(), holding, via: None }
+        let claim = self.node.status().shown.expect("it leads");
+        Join { claim, shown: None, priority: 1, version: String::new(), whole: true, via: None }
     }
 
     /// A follower speaks on its session; the answer may wait for so many milliseconds.
     pub(super) fn pings(&mut self, conn: ConnId, seq: u64, hold_ms: u64) {
-        self.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0, hold_ms }));
+        self.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms }));
     }
 
     /// Time passes; what falls due is done.
@@ -265,7 +265,7 @@ pub(super) fn samples_member(n: u64) -> Member {
         priority: 100,
         state: crate::message::MemberState::Alive,
         whole: true,
-        position: 0,
+
         rtt_us: Some(300),
         seniority_ms: 1000,
         via: None,

@@ -152,7 +152,7 @@ fn the_winner_beats_where_it_asked() {
     let asked = [3, 4].map(|n| agent.connects(n));
     let claim = agent.asked_for(asked[0]);
     for conn in asked {
-        let says = Says::Backed(crate::change::Holding::default());
+        let says = Says::Backed;
         agent.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None }));
     }
     assert_eq!(agent.leads_in(), Some(claim.epoch));
@@ -228,7 +228,7 @@ fn a_leader_whose_handover_failed_claims_the_next_epoch() {
     assert_eq!((leader.times(Kind::Claiming), leader.leads_in()), (1, Some(old)));
     leader.refuses(3);
     let conn = leader.connects(4);
-    let (claim, says) = (leader.asked_for(conn), Says::Backed(crate::change::Holding::default()));
+    let (claim, says) = (leader.asked_for(conn), Says::Backed);
     leader.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None }));
     assert_eq!((claim.epoch, leader.leads_in()), (old + 1, Some(old + 1)));
     for session in [three, four] {

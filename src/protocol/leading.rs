@@ -7,7 +7,7 @@ use super::timers::Timer;
 use super::{Node, To, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Cast, Frame, Heartbeat, Member, MemberState, Named, Reigns, Story};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,14 +59,7 @@ impl Node {
         let Role::Leading(l) = &self.role else { return None };
         self.base.beat_seq += 1;
         let followers = u32::try_from(l.sessions.values().filter(|s| !s.silent).count()).unwrap_or(u32::MAX);
-        Some(Heartbeat {
-            claim: l.claim,
-            successor: l.successor,
-            revision: 0,
-            digest: 0,
-            followers,
-            seq: self.base.beat_seq,
-        })
+        Some(Heartbeat { claim: l.claim, successor: l.successor, followers, seq: self.base.beat_seq })
     }
 
     pub(super) fn beat_due(&mut self) {
@@ -231,7 +224,7 @@ impl Node {
         }
     }
 
-    pub(super) fn set_successor(&mut self, node: Option<Ident>) {
+    pub(super) fn set_successor(&mut self, node: Option<Incarnation>) {
         let Role::Leading(l) = &mut self.role else { return };
         l.successor = node;
         let named = Named { claim: l.claim, successor: node };

@@ -7,7 +7,7 @@ use super::role::{Listening, Role};
 use super::timers::Timer;
 use super::{Deadline, Input, MemberView, Output, RoleName, Start, Status, Who, directory, limits};
 use crate::event::Kind;
-use crate::ident::{ConnId, Node as Ident, NodeId, Ticket};
+use crate::ident::{ConnId, Incarnation, NodeId, Ticket};
 use crate::message::{Frame, Known, Member, MemberState, Sender, Standing};
 use crate::time::{Now, Time};
 use std::collections::BTreeMap;
@@ -313,7 +313,7 @@ impl Node {
 
     // ---- what users see
 
-    fn who(&self, node: Ident) -> Who {
+    fn who(&self, node: Incarnation) -> Who {
         if node.id == self.base.me.node.id {
             let address = self.base.links.first().and_then(|l| l.addresses.first());
             let address = address.map(|ip| SocketAddr::new(*ip, self.base.me.port));
@@ -329,7 +329,7 @@ impl Node {
     }
 
     /// The leader that users are shown.
-    fn leader(&self) -> Option<Ident> {
+    fn leader(&self) -> Option<Incarnation> {
         match &self.role {
             Role::Leading(l) => Some(l.claim.node),
             Role::Following(f) if f.settled => Some(f.claim.node),
@@ -337,7 +337,7 @@ impl Node {
         }
     }
 
-    fn successor(&self) -> Option<Ident> {
+    fn successor(&self) -> Option<Incarnation> {
         match &self.role {
             Role::Leading(l) => l.successor,
             Role::Following(f) if f.settled => f.successor,
@@ -361,8 +361,6 @@ impl Node {
             via,
             since: self.base.since,
             members: 1 + self.base.members.iter().filter(|e| e.state != MemberState::Left).count(),
-            revision: 0,
-            digest: 0,
         }
     }
 

@@ -77,8 +77,7 @@ fn another_round_trip_is_told_seldom() {
             leader.run(Duration::from_millis(100));
             sessions.iter().for_each(|conn| leader.pings(*conn, 1, 0));
             leader.forget();
-            leader
-                .frame(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(rtt_us), position: 0, hold_ms: 0 }));
+            leader.frame(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(rtt_us), hold_ms: 0 }));
             leader.run(Duration::from_millis(for_ms));
             let lists = leader.sent.iter().filter(|(_, frame)| matches!(frame, Frame::Members(_))).count();
             lists / sessions.len()
@@ -96,7 +95,7 @@ fn another_round_trip_is_told_seldom() {
 /// §6: what is said on a session comes in order: a later reign that it did not tell of was missed, and it begins anew.
 #[test]
 fn a_session_that_missed_a_reign_begins_anew() {
-    let beats = |claim| Frame::Beat(Heartbeat { claim, successor: None, revision: 0, digest: 0, followers: 2, seq: 1 });
+    let beats = |claim| Frame::Beat(Heartbeat { claim, successor: None, followers: 2, seq: 1 });
     let names = |claim| Frame::Named(Named { claim, successor: None });
     let (own, later) = (samples::claim(7, 1), samples::claim(8, 1));
     for says in [beats(later), names(later)] {
@@ -120,7 +119,7 @@ fn a_session_that_missed_a_reign_begins_anew() {
 fn the_successor_is_the_one_that_the_session_names() {
     let says = |successor| {
         let claim = samples::claim(7, 1);
-        (Named { claim, successor }, Heartbeat { claim, successor, revision: 0, digest: 0, followers: 2, seq: 1 })
+        (Named { claim, successor }, Heartbeat { claim, successor, followers: 2, seq: 1 })
     };
     let successor = |agent: &Hosted| agent.node.status().successor.map(|s| s.node);
     let mut agent = Hosted::following();

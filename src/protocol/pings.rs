@@ -5,14 +5,14 @@ use super::timers::Timer;
 use super::{Node, limits};
 use crate::claim::Claim;
 use crate::event::Kind;
-use crate::ident::{ConnId, Node as Ident};
+use crate::ident::{ConnId, Incarnation};
 use crate::message::{Frame, Heartbeat, Named, Ping, Pong};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 impl Node {
     /// The leader's own heartbeat was heard, by whatever way.
-    pub(super) fn leader_beats(&mut self, successor: Option<Ident>) {
+    pub(super) fn leader_beats(&mut self, successor: Option<Incarnation>) {
         // With a session the leader says it there.
         if matches!(&self.role, Role::Following(f) if f.session.is_none()) {
             self.names(successor);
@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// The leader names its successor, or says again whom it has named.
-    fn names(&mut self, successor: Option<Ident>) {
+    fn names(&mut self, successor: Option<Incarnation>) {
         let Role::Following(f) = &mut self.role else { return };
         if f.successor != successor {
             f.successor = successor;
@@ -133,7 +133,7 @@ impl Node {
             self.base.timers.set(Timer::Pong, until);
         }
         let hold_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
-        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, position: 0, hold_ms };
+        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, hold_ms };
         let conn = session.conn;
         self.base.timers.clear(Timer::Ping);
         self.base.send(conn, Frame::Ping(ping));

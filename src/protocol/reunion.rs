@@ -349,12 +349,12 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::{BootId, Node as Ident};
+    use crate::ident::{BootId, Incarnation};
     use crate::time::Wall;
 
     #[test]
     fn one_value_at_a_time_decides_who_stays() {
-        let node = |id| Ident { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
+        let node = |id| Incarnation { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) };
         let meet = |followers, led_ms, at, id: u128| Meet {
             claim: Claim { epoch: 5, at: Wall(at), node: node(id) },
             followers: (0..followers).map(|n| NodeId(uuid::Uuid::from_u128(id * 100 + n))).collect(),
@@ -376,7 +376,7 @@ mod tests {
     fn who_has_gone_over_counts_once() {
         let id = |n| NodeId(uuid::Uuid::from_u128(n));
         let meet = |epoch, leader, followers: &[u128]| Meet {
-            claim: Claim { epoch, at: Wall(1), node: Ident { id: id(leader), boot: BootId(1) } },
+            claim: Claim { epoch, at: Wall(1), node: Incarnation { id: id(leader), boot: BootId(1) } },
             followers: followers.iter().map(|n| id(*n)).collect(),
             led_ms: 10 - epoch,
             highest: epoch,

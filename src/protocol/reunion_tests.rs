@@ -114,7 +114,7 @@ fn a_leader_that_yields_to_its_double_takes_a_new_id_however_often_that_was() {
     let mut ids = std::collections::BTreeSet::from([leader.id()]);
     for round in 1..=6 {
         let own = leader.node.status().shown.expect("it leads");
-        let node = Ident { id: leader.id(), boot: BootId(600 + round) };
+        let node = Incarnation { id: leader.id(), boot: BootId(600 + round) };
         let double = Claim { node, ..samples::claim(20 + 10 * round, 9) };
         leader.run(limits::MEET);
         let conn = leader.accepts(Sender { node, ..sender(9) }, address(9));

@@ -3,7 +3,7 @@
 use super::RoleName;
 use crate::claim::Claim;
 use crate::event::Cause;
-use crate::ident::{ConnId, Node, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{Abdicate, Canvass, Known, Meet, Says, Story};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -76,7 +76,7 @@ pub(super) struct Following {
     pub(super) story: Option<Story>,
     /// The leader's name.
     pub(super) name: String,
-    pub(super) successor: Option<Node>,
+    pub(super) successor: Option<Incarnation>,
     /// The last sign of the leader.
     pub(super) heard: Time,
     /// The last heartbeat by datagram, or since when one is waited for.
@@ -252,7 +252,7 @@ pub(super) struct Electing {
 /// A claim of another, heard of or backed, from which a reign may come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Awaiting {
-    pub(super) claimant: Node,
+    pub(super) claimant: Incarnation,
     /// So long at most.
     pub(super) until: Time,
     /// How long after one question the next is put.
@@ -324,7 +324,7 @@ pub(super) struct Leading {
     pub(super) sessions: BTreeMap<NodeId, Served>,
     /// Followers that have been answered and have not spoken since. Bound: [`super::limits::SESSIONS`].
     pub(super) joining: BTreeMap<ConnId, Served>,
-    pub(super) successor: Option<Node>,
+    pub(super) successor: Option<Incarnation>,
     pub(super) quick: u32,
     pub(super) next_beat: Time,
     /// Members whose entry changed since the list was last sent. Bound: the member list's.
@@ -358,7 +358,7 @@ pub(super) struct Leading {
 #[derive(Clone, Debug)]
 pub(super) struct Served {
     pub(super) conn: ConnId,
-    pub(super) node: Node,
+    pub(super) node: Incarnation,
     /// The last frame from it, or the end of an own stall: silence counts from here.
     pub(super) heard: Time,
     /// The last frame from it.
@@ -382,7 +382,7 @@ pub(super) struct Held {
 
 impl Leading {
     /// Whom this leader has told that it yields, for as long as that binds it (§9).
-    pub(super) fn bound_to(&self, now: Time) -> Option<Node> {
+    pub(super) fn bound_to(&self, now: Time) -> Option<Incarnation> {
         self.yielding.filter(|(_, until)| now < *until).map(|(to, _)| to.node)
     }
 
@@ -429,7 +429,7 @@ pub(super) struct Renewing {
 pub(super) struct Handing {
     /// The reign that ends.
     pub(super) claim: Claim,
-    pub(super) to: Node,
+    pub(super) to: Incarnation,
     pub(super) cause: Cause,
     /// Sent at; none until the one it goes to is named.
     pub(super) sent: Option<Time>,

@@ -45,8 +45,7 @@ impl Hosted {
     /// Number `n` asks for its voice.
     pub(super) fn canvassed_by(&mut self, n: u64, claim: Claim) -> ConnId {
         let conn = self.accepts(sender(n), address(n));
-        let holding = crate::change::Holding::default();
-        self.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, holding, abdicate: None }));
+        self.frame(conn, Frame::Canvass(Canvass { claim, replaces: None, whole: true, abdicate: None }));
         conn
     }
 
@@ -145,7 +144,7 @@ fn a_claim_that_is_taken_wins_when_the_other_is_withdrawn() {
         agent.frame(four, Frame::Voice(Voice { claim, says: Says::Taken(worse), withdrew: None }));
         if withdrawn {
             let owner = agent.connects(3);
-            let says = Says::Backed(Default::default());
+            let says = Says::Backed;
             agent.frame(owner, Frame::Voice(Voice { claim, says, withdrew: Some(worse) }));
         } else {
             agent.refuses(3);
@@ -252,7 +251,7 @@ fn who_has_heard_the_welcome_says_nothing() {
 #[test]
 fn a_new_boot_that_is_heard_is_a_reason_to_ask_and_no_proof() {
     let mut agent = Hosted::following();
-    let node = Ident { boot: BootId(99), ..samples::node(1) };
+    let node = Incarnation { boot: BootId(99), ..samples::node(1) };
     agent.hears_from(Sender { node, ..sender(1) }, address(1), hi_that_names_the_leader(&Hosted::listening()));
     assert_eq!(agent.times(Kind::LeaderLost), 0, "{:?}", agent.told);
     let conn = agent.connects(1);
@@ -272,8 +271,8 @@ fn a_new_boot_that_is_heard_is_a_reason_to_ask_and_no_proof() {
 fn who_takes_a_new_id_keeps_its_promises() {
     let mut agent = Hosted::listening();
     let first = agent.canvassed_by(5, samples::claim(12, 5));
-    assert!(matches!(agent.voted(first), Some(Says::Backed(_))), "{:?}", agent.sent);
-    let node = Ident { id: agent.id(), boot: BootId(666) };
+    assert!(matches!(agent.voted(first), Some(Says::Backed)), "{:?}", agent.sent);
+    let node = Incarnation { id: agent.id(), boot: BootId(666) };
     let double = Sender { node, ..sender(2) };
     agent.hears_from(double.clone(), address(9), beat(Claim { node, ..samples::claim(9, 9) }, 9));
     let asked = agent.dials.iter().position(|(_, to)| *to == address(9)).expect("it asks whose the id is");
@@ -430,7 +429,7 @@ fn the_named_one_keeps_its_place() {
     for n in [3, 4, 5] {
         let session = leader.asks_to_join(n);
         let rtt_us = (n == 4).then_some(300);
-        leader.frame(session, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us, position: 0, hold_ms: 0 }));
+        leader.frame(session, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us, hold_ms: 0 }));
         leader.run(I);
         assert_eq!(leader.node.status().successor.map(|s| s.node), Some(samples::node(3)), "when {n} had come");
     }

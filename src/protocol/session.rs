@@ -5,7 +5,6 @@ use super::discovery::Target;
 use super::role::{Doubt, Listening, ROUTES, Role, Session};
 use super::timers::Timer;
 use super::{Closed, Node, limits};
-use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Kind;
 use crate::ident::{ConnId, NodeId};
@@ -101,7 +100,7 @@ impl Node {
             shown: self.base.showing(),
             priority: self.base.settings.priority,
             version: self.base.version.clone(),
-            holding: Holding::default(),
+            whole: true,
             via,
         })
     }

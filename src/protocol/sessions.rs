@@ -6,7 +6,7 @@ use super::role::{Held, Leading, Role, Served};
 use super::timers::Timer;
 use super::{Node, Write, limits};
 use crate::event::{Cause, Kind};
-use crate::ident::{ConnId, Node as Ident, NodeId};
+use crate::ident::{ConnId, Incarnation, NodeId};
 use crate::message::{
     Check, Frame, Join, Joined, Known, Member, MemberState, Members, NotJoined, Ping, Pong, Standing,
 };
@@ -81,7 +81,7 @@ impl Node {
 
     /// Another process of a member that has a session: a restart, or a clone. The older session is asked (§4). False when
     /// too many wait for such an answer.
-    fn may_be_a_clone(&mut self, conn: ConnId, peer: Ident) -> bool {
+    fn may_be_a_clone(&mut self, conn: ConnId, peer: Incarnation) -> bool {
         let until = self.base.now + self.base.settings.interrogation();
         let Role::Leading(l) = &mut self.role else { return false };
         let Some(older) = l.sessions.get(&peer.id).filter(|s| s.node.boot != peer.boot) else { return true };
@@ -134,8 +134,7 @@ impl Node {
             entry.node = peer.node;
             entry.priority = join.priority;
             entry.version.clone_from(&join.version);
-            entry.whole = join.holding.whole;
-            entry.position = join.holding.position;
+            entry.whole = join.whole;
         }
     }
 
@@ -184,7 +183,6 @@ impl Node {
             _ => false,
         };
         let news = was_silent || entry.rtt_us.is_some() != entry.rtt_listed.is_some();
-        entry.position = ping.position;
         if news {
             entry.state = MemberState::Alive;
             self.list_changed(id);

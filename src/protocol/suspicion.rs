@@ -6,7 +6,7 @@ use super::timers::Timer;
 use super::{Closed, Node, To, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
-use crate::ident::{ConnId, Node as Ident};
+use crate::ident::{ConnId, Incarnation};
 use crate::message::{Answer, Canvass, Cast, Frame, Known, Question, Says, Standing, Told};
 use crate::settings::Settings;
 use crate::time::ms;
@@ -133,7 +133,7 @@ impl Node {
     }
 
     /// A datagram answers a question: the leader's own, or that of the member which it is reached through.
-    pub(super) fn datagram_answers(&mut self, node: Ident, answer: &Answer, from: SocketAddr) {
+    pub(super) fn datagram_answers(&mut self, node: Incarnation, answer: &Answer, from: SocketAddr) {
         let Role::Following(f) = &mut self.role else { return };
         let Some(asking) = &f.asking else { return };
         if f.claim.node == node {

@@ -4,17 +4,16 @@ use super::base::Then;
 use super::role::{Following, Role};
 use super::timers::Timer;
 use super::{Node, Promise, limits};
-use crate::change::Holding;
 use crate::claim::Claim;
 use crate::event::Kind;
-use crate::ident::{ConnId, Node as Ident};
+use crate::ident::{ConnId, Incarnation};
 use crate::message::{Canvass, Frame, Says, Voice};
 use std::collections::BTreeSet;
 
 /// What a member knows when it judges a claim.
 #[derive(Clone, Copy)]
 struct Judge {
-    me: Ident,
+    me: Incarnation,
     /// It may lead and is whole.
     fit: bool,
     promised: Option<Promise>,
@@ -128,13 +127,13 @@ impl Node {
         }
         let judge_by = Judge {
             me: self.base.me.node,
-            fit: self.fit() && Holding::default().whole,
+            fit: self.fit(),
             promised: self.base.promised,
             recent: self.base.backing_left().is_some(),
             shown: self.base.showing(),
             heard: self.base.heard_epoch,
         };
-        let says = match judge(judge_by, claim, canvass.holding.whole) {
+        let says = match judge(judge_by, claim, canvass.whole) {
             Judgement::Back => return self.back(conn, claim),
             Judgement::Better(better) => Says::Better(better),
             Judgement::Taken(taken) => Says::Taken(taken),
@@ -161,7 +160,7 @@ impl Node {
             self.end_canvass();
         }
         let withdrew = self.base.withdrawn.filter(|w| w.epoch == claim.epoch);
-        let voice = Voice { claim, says: Says::Backed(Holding::default()), withdrew };
+        let voice = Voice { claim, says: Says::Backed, withdrew };
         self.base.promise(Promise::of(claim), Then::Say { conn, voice });
         let text = format!("this machine backs {name} for epoch {}", claim.epoch);
         self.base.info(Kind::ClaimBacked, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
@@ -204,7 +203,7 @@ impl Node {
             Says::Better(_) => "there is a better claim".to_owned(),
             Says::Taken(_) => "another claim of that epoch is backed already".to_owned(),
             Says::Higher(epoch) => format!("epoch {epoch} is known"),
-            Says::Backed(_) => String::new(),
+            Says::Backed => String::new(),
         };
         let text = format!("this machine does not back {name} for epoch {}: {why}", claim.epoch);
         self.base.info(Kind::ClaimRefused, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
@@ -235,7 +234,7 @@ mod tests {
     use crate::time::Wall;
 
     fn claim(epoch: u64, at: u64, id: u128) -> Claim {
-        Claim { epoch, at: Wall(at), node: Ident { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) } }
+        Claim { epoch, at: Wall(at), node: Incarnation { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(1) } }
     }
 
     #[test]

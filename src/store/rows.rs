@@ -58,14 +58,14 @@ pub(super) fn get_member(bytes: &[u8]) -> Result<Remembered, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ident::{BootId, Node};
+    use crate::ident::{BootId, Incarnation};
     use proptest::prelude::*;
 
     fn claims() -> impl Strategy<Value = Claim> {
         (0..3_u64, 0..3_u64, 0..3_u128, 0..3_u64).prop_map(|(epoch, at, id, boot)| Claim {
             epoch,
             at: Wall(at),
-            node: Node { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(boot) },
+            node: Incarnation { id: NodeId(uuid::Uuid::from_u128(id)), boot: BootId(boot) },
         })
     }
 

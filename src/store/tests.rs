@@ -6,7 +6,7 @@ mod disks;
 use super::*;
 use crate::claim::Claim;
 use crate::event::Cause;
-use crate::ident::{BootId, Node};
+use crate::ident::{BootId, Incarnation};
 use crate::protocol::{Promise, Remembered};
 use crate::time::Wall;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn id(n: u128) -> NodeId {
 }
 
 fn claim(epoch: u64, at: u64) -> Claim {
-    Claim { epoch, at: Wall(at), node: Node { id: id(u128::from(at)), boot: BootId(at) } }
+    Claim { epoch, at: Wall(at), node: Incarnation { id: id(u128::from(at)), boot: BootId(at) } }
 }
 
 fn promise(epoch: u64, at: u64, withdrawn: bool) -> Promise {
@@ -403,7 +403,7 @@ fn claims() -> impl Strategy<Value = Claim> {
     (any::<u64>(), any::<u64>(), any::<u128>(), any::<u64>()).prop_map(|(epoch, at, n, boot)| Claim {
         epoch,
         at: Wall(at),
-        node: Node { id: id(n), boot: BootId(boot) },
+        node: Incarnation { id: id(n), boot: BootId(boot) },
     })
 }
 

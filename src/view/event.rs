@@ -1,6 +1,6 @@
 //! Lines of the event stream.
 
-use super::{Node, Stamp, epoch};
+use super::{Machine, Stamp, epoch};
 use crate::event::{self, Cause, Kind, Level};
 use crate::protocol::{self, RoleName};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Event {
         for (name, who) in [("leader", &status.leader), ("successor", &status.successor), ("via", &status.via)] {
             fields.insert(name.to_owned(), who.as_ref().map_or(Value::Null, |who| Value::from(who.name.as_str())));
         }
-        if let Some(leader) = status.leader.as_ref().map(Node::from) {
+        if let Some(leader) = status.leader.as_ref().map(Machine::from) {
             fields.insert("leader_id".to_owned(), Value::from(leader.id.to_string()));
             fields.insert("leader_address".to_owned(), leader.address.map_or(Value::Null, |a| a.to_string().into()));
         }

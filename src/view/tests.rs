@@ -1,15 +1,15 @@
 use super::*;
 use crate::claim::Claim;
 use crate::event::{Event as Happened, Kind, Level};
-use crate::ident::{BootId, Node as Ident};
+use crate::ident::{BootId, Incarnation};
 use crate::time::Wall;
 use serde_json::json;
 use std::time::Duration;
 
 const AT: Wall = Wall(1_795_233_565_123_456);
 
-fn node(n: u128) -> Ident {
-    Ident { id: NodeId(uuid::Uuid::from_u128(n)), boot: BootId(n as u64) }
+fn node(n: u128) -> Incarnation {
+    Incarnation { id: NodeId(uuid::Uuid::from_u128(n)), boot: BootId(n as u64) }
 }
 
 fn who(n: u128) -> Who {
@@ -26,8 +26,6 @@ fn status() -> protocol::Status {
         via: None,
         since: AT,
         members: 3,
-        revision: 0,
-        digest: 0,
     }
 }
 
@@ -85,7 +83,6 @@ fn members_name_the_one_they_are_reached_through() {
             priority: 100,
             state: MemberState::Alive,
             whole: true,
-            position: 0,
             rtt_us: Some(310),
             seniority_ms: 1,
             via: via.map(|n| node(n).id),

@@ -1,10 +1,8 @@
 //! How long the parts of a message may be: longer text is cut when it is sent and refused when it arrives.
 
 use super::{ASKED_MAX, REASON_MAX, VERSION_MAX};
-use crate::change::Holding;
 use crate::message::{
-    Canvass, Cast, Frame, Join, Joined, Known, Member, NAME_MAX, NotJoined, STORY_MAX, Says, Sender, Standing, Story,
-    Told,
+    Cast, Frame, Join, Joined, Known, Member, NAME_MAX, NotJoined, STORY_MAX, Says, Sender, Standing, Story, Told,
 };
 
 /// How many members, or forgotten members, one message may list (§11).
@@ -50,10 +48,7 @@ impl Limits {
             Frame::Open(open) => self.sender(&mut open.from),
             Frame::Answer(answer) => self.standing(&mut answer.standing),
             Frame::Checked(checked) => self.standing(&mut checked.standing),
-            Frame::Join(Join { version, holding, .. }) => {
-                self.version(version);
-                self.holding(holding);
-            }
+            Frame::Join(Join { version, .. }) => self.version(version),
             Frame::Joined(Joined { story, members, .. }) => {
                 self.story(story);
                 self.members(members);
@@ -65,11 +60,9 @@ impl Limits {
             }
             Frame::Reigns(reigns) => self.story(&mut reigns.story),
             Frame::Yields(known) | Frame::Report(known) | Frame::Told(Told::Alive(known)) => self.known(known),
-            Frame::Canvass(Canvass { holding, .. }) => self.holding(holding),
             Frame::Voice(voice) => match &mut voice.says {
                 Says::LeaderAlive(known) => self.known(known),
-                Says::Backed(holding) => self.holding(holding),
-                Says::Better(_) | Says::Taken(_) | Says::Higher(_) => {}
+                Says::Better(_) | Says::Taken(_) | Says::Higher(_) | Says::Backed => {}
             },
             Frame::Handover(handover) => {
                 if let Some(to) = &mut handover.to {
@@ -85,7 +78,7 @@ impl Limits {
             Frame::NotJoined(NotJoined::Cloned | NotJoined::Full) | Frame::Told(Told::OnIt | Told::NotI) => {}
             Frame::Question(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Beat(_) | Frame::Named(_) => {}
             Frame::Meet(meet) => self.list(meet.followers.len()),
-            Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}
+            Frame::Canvass(_) | Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}
             Frame::Check(_) | Frame::Via(_) | Frame::ViaReady => {}
         }
     }
@@ -131,18 +124,6 @@ impl Limits {
 
     fn reason(&mut self, reason: &mut String) {
         self.text(reason, REASON_MAX, "the reason is too long");
-    }
-
-    fn holding(&mut self, holding: &mut Holding) {
-        let length = holding.line.len();
-        if length > Holding::LINE {
-            if self.cut {
-                // The newest reigns are the last ones.
-                holding.line.drain(..length - Holding::LINE);
-            } else {
-                self.over.get_or_insert("the line is too long");
-            }
-        }
     }
 
     fn text(&mut self, text: &mut String, max: usize, what: &'static str) {

@@ -2,10 +2,9 @@
 //!
 //! The values are arbitrary but fixed, and every text is as long as it may be in one of them.
 
-use crate::change::{Holding, Stretch};
 use crate::claim::Claim;
 use crate::event::Cause;
-use crate::ident::{BootId, Node, NodeId};
+use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{
     Abdicate, Answer, Canvass, Cast, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello,
     Hi, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX, Named, NotJoined, Notice, Open, Ping, Pong,
@@ -18,9 +17,9 @@ use uuid::Uuid;
 pub use super::words::{CASTS, FRAMES, cast_word, frame_word};
 
 /// A member; every number gives another.
-pub fn node(n: u64) -> Node {
+pub fn node(n: u64) -> Incarnation {
     let id = u128::from(n) << 96 | 0x4abc_8def_0123_4567_89ab_cdef;
-    Node { id: NodeId(Uuid::from_u128(id)), boot: BootId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) }
+    Incarnation { id: NodeId(Uuid::from_u128(id)), boot: BootId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) }
 }
 
 /// A claim of that member.
@@ -42,8 +41,8 @@ fn longest(bytes: usize) -> String {
     "n".repeat(bytes)
 }
 
-fn longest_node() -> Node {
-    Node { id: NodeId(Uuid::from_u128(u128::MAX)), boot: BootId(u64::MAX) }
+fn longest_node() -> Incarnation {
+    Incarnation { id: NodeId(Uuid::from_u128(u128::MAX)), boot: BootId(u64::MAX) }
 }
 
 fn longest_claim() -> Claim {
@@ -64,11 +63,6 @@ fn longest_known() -> Known {
     Known { claim: longest_claim(), name: longest(NAME_MAX), address, direct: false }
 }
 
-fn holding() -> Holding {
-    let line = (1..=Holding::LINE as u64).map(|n| Stretch { claim: claim(n, n), first: n * 100, last: n * 100 + 99 });
-    Holding { line: line.collect(), position: 899, whole: true }
-}
-
 fn story() -> Story {
     Story {
         name: "pc-9".to_owned(),
@@ -86,7 +80,6 @@ fn member(n: u64) -> Member {
         priority: 100,
         state: [MemberState::Alive, MemberState::Silent, MemberState::Left][n as usize % 3],
         whole: n.is_multiple_of(2),
-        position: 5210,
         rtt_us: n.is_multiple_of(2).then_some(300),
         seniority_ms: 86_400_000,
         via: n.is_multiple_of(5).then(|| node(n + 1).id),
@@ -95,14 +88,7 @@ fn member(n: u64) -> Member {
 
 /// A heartbeat with usual values.
 pub fn heartbeat() -> Heartbeat {
-    Heartbeat {
-        claim: claim(7, 1),
-        successor: Some(node(2)),
-        revision: 5210,
-        digest: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
-        followers: 11,
-        seq: 123_456,
-    }
+    Heartbeat { claim: claim(7, 1), successor: Some(node(2)), followers: 11, seq: 123_456 }
 }
 
 /// What datagrams say.
@@ -132,8 +118,6 @@ pub fn casts() -> Vec<Cast> {
         Cast::Heartbeat(Heartbeat {
             claim: longest_claim(),
             successor: Some(longest_node()),
-            revision: u64::MAX,
-            digest: u128::MAX,
             followers: u32::MAX,
             seq: u64::MAX,
         }),
@@ -154,8 +138,8 @@ pub fn frames() -> Vec<Frame> {
         Frame::Open(Open { from: longest_sender(), via: Some(node(4).id) }),
         Frame::Question(Question { nonce: 42, to: node(2) }),
         Frame::Answer(Answer { nonce: 42, standing: Standing::Leads(claim(7, 2)), store_ms: 0 }),
-        Frame::Ping(Ping { seq: 9, deaf: true, rtt_us: Some(310), position: 5210, hold_ms: 1000 }),
-        Frame::Ping(Ping { seq: 10, deaf: false, rtt_us: None, position: 0, hold_ms: 0 }),
+        Frame::Ping(Ping { seq: 9, deaf: true, rtt_us: Some(310), hold_ms: 1000 }),
+        Frame::Ping(Ping { seq: 10, deaf: false, rtt_us: None, hold_ms: 0 }),
         Frame::Pong(Pong { seq: 9, held_us: 999_000 }),
         Frame::Members(Members { changed: (0..6).map(member).collect(), gone: vec![node(9).id] }),
         Frame::Members(Members { changed: Vec::new(), gone: Vec::new() }),
@@ -195,13 +179,13 @@ pub fn frames() -> Vec<Frame> {
 }
 
 fn joins() -> Vec<Frame> {
-    let join = |shown, holding, via| {
-        Frame::Join(Join { claim: claim(7, 1), shown, priority: 100, version: "0.1.0".to_owned(), holding, via })
+    let join = |shown, whole, via| {
+        Frame::Join(Join { claim: claim(7, 1), shown, priority: 100, version: "0.1.0".to_owned(), whole, via })
     };
     let joined = |successor, members| Frame::Joined(Joined { claim: claim(7, 1), story: story(), successor, members });
     vec![
-        join(None, Holding::default(), None),
-        join(Some(claim(6, 2)), holding(), Some(node(4).id)),
+        join(None, true, None),
+        join(Some(claim(6, 2)), false, Some(node(4).id)),
         joined(None, Vec::new()),
         joined(Some(node(2)), (0..50).map(member).collect()),
         Frame::NotJoined(NotJoined::NotLeader(Standing::Follows(known()))),
@@ -214,17 +198,17 @@ fn joins() -> Vec<Frame> {
 fn elections() -> Vec<Frame> {
     let voice = |says, withdrew| Frame::Voice(Voice { claim: claim(8, 3), says, withdrew });
     vec![
-        Frame::Canvass(Canvass { claim: claim(8, 3), replaces: None, holding: Holding::default(), abdicate: None }),
+        Frame::Canvass(Canvass { claim: claim(8, 3), replaces: None, whole: true, abdicate: None }),
         Frame::Canvass(Canvass {
             claim: claim(8, 3),
             replaces: Some(claim(7, 1)),
-            holding: holding(),
+            whole: false,
             abdicate: Some(Abdicate { claim: claim(7, 1), to: node(3), cause: Cause::Handover }),
         }),
         voice(Says::LeaderAlive(known()), None),
         voice(Says::Better(claim(8, 2)), Some(claim(8, 5))),
         voice(Says::Taken(claim(8, 4)), None),
         voice(Says::Higher(12), None),
-        voice(Says::Backed(holding()), Some(claim(8, 5))),
+        voice(Says::Backed, Some(claim(8, 5))),
     ]
 }

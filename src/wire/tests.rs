@@ -2,10 +2,9 @@
 
 use super::samples::{self, casts, frames, heartbeat, longest_sender, sender};
 use super::*;
-use crate::change::Holding;
 use crate::message::{
-    Goodbye, Handover, HandoverDone, Hello, Join, Member, MemberState, Members, NAME_MAX, Question, Reigns, STORY_MAX,
-    Story, Welcome,
+    Goodbye, Handover, HandoverDone, Hello, Member, MemberState, Members, NAME_MAX, Question, Reigns, STORY_MAX, Story,
+    Welcome,
 };
 use proptest::prelude::*;
 use rmp_serde::encode::to_vec_named;
@@ -120,24 +119,6 @@ fn what_is_too_long_is_cut_at_a_character() {
 }
 
 #[test]
-fn of_a_long_line_the_newest_reigns_travel() {
-    let stretch = |n| crate::change::Stretch { claim: samples::claim(n, 1), first: 1, last: 2 };
-    let holding = Holding { line: (1..=20).map(stretch).collect(), position: 2, whole: true };
-    let join = Join {
-        claim: samples::claim(1, 1),
-        shown: None,
-        priority: 1,
-        version: String::new(),
-        holding: holding.clone(),
-        via: None,
-    };
-    let sent = office().frame(&Frame::Join(join.clone())).expect("fits");
-    let Ok(Frame::Join(read)) = office().read_frame(&sent) else { panic!("as sent") };
-    assert_eq!(read.holding.line, holding.line[12..]);
-    assert_eq!(office().read_frame(&made(1, "join", (), join)), Err(Unread::Malformed("the line is too long")));
-}
-
-#[test]
 fn what_is_too_long_is_refused_when_it_arrives() {
     let long = "x".repeat(STORY_MAX + 1);
     let wire = office();
@@ -178,7 +159,6 @@ fn list(members: usize, name: &str) -> Members {
         priority: 1,
         state: MemberState::Alive,
         whole: true,
-        position: 1,
         rtt_us: None,
         seniority_ms: 1,
         via: None,

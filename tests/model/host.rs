@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tanist::claim::Claim;
-use tanist::ident::{BootId, ConnId, Node as Ident, NodeId, Ticket};
+use tanist::ident::{BootId, ConnId, Incarnation, NodeId, Ticket};
 use tanist::message::{Cast, Datagram, Frame, Hello, Says, Sender};
 use tanist::protocol::{Closed, Durable, Input, Link, Node, Output, Promise, Remembered, RoleName, Start, Write};
 use tanist::settings::Settings;
@@ -299,7 +299,7 @@ impl World {
         let mut settings = Settings::default();
         settings.quorum = quorum;
         let start = Start {
-            node: Ident { id: id(m), boot: BootId(member.boots << 48) },
+            node: Incarnation { id: id(m), boot: BootId(member.boots << 48) },
             name: format!("pc-{m}"),
             port: PORT,
             version: String::new(),

@@ -168,7 +168,7 @@ impl Oracle {
             Output::Send { frame: Frame::Reigns(reigns), .. } => Some(reigns.claim),
             Output::Send { frame: Frame::Decided(decided), .. } => Some(decided.stays),
             Output::Send { frame: Frame::Voice(voice), .. } => {
-                if matches!(voice.says, Says::Backed(_)) {
+                if matches!(voice.says, Says::Backed) {
                     self.backs(m, me, voice.claim);
                 }
                 None
@@ -186,7 +186,7 @@ impl Oracle {
         }
     }
 
-    fn backs(&mut self, m: M, me: tanist::ident::Node, claim: Claim) {
+    fn backs(&mut self, m: M, me: tanist::ident::Incarnation, claim: Claim) {
         let memory = &mut self.memory[m];
         assert!(
             memory.promises.contains(&claim),

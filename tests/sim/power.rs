@@ -5,7 +5,7 @@ use crate::lan::{Lan, PORT, S};
 use crate::machine::{Event, Illness, Process, Work};
 use crate::network::M;
 use std::collections::{BTreeMap, VecDeque};
-use tanist::ident::{BootId, ConnId, Node as Ident, NodeId};
+use tanist::ident::{BootId, ConnId, Incarnation, NodeId};
 use tanist::protocol::{Input, Node, Start};
 use tanist::store::{Identity, Store};
 
@@ -31,7 +31,7 @@ impl Lan {
         let seed = self.dice.bits();
         let machine = &self.machines[m];
         let start = Start {
-            node: Ident { id: node, boot },
+            node: Incarnation { id: node, boot },
             name: machine.name.clone(),
             port: PORT,
             version: machine.version.clone(),

@@ -4,13 +4,13 @@ use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::transcript::attempt;
 use tanist::claim::Claim;
-use tanist::ident::{BootId, Node, NodeId};
+use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::protocol::{Promise, Write};
 use tanist::store::Store;
 use tanist::time::Wall;
 
 fn claim(epoch: u64) -> Claim {
-    Claim { epoch, at: Wall(epoch), node: Node { id: NodeId::from_random(7), boot: BootId(epoch) } }
+    Claim { epoch, at: Wall(epoch), node: Incarnation { id: NodeId::from_random(7), boot: BootId(epoch) } }
 }
 
 /// Writes until a power cut, and says what was lost of what had come back.

@@ -114,7 +114,7 @@ impl Tally {
                     Says::Better(_) => "Better",
                     Says::Taken(_) => "Taken",
                     Says::Higher(_) => "Higher",
-                    Says::Backed(_) => "Backed",
+                    Says::Backed => "Backed",
                 };
                 add(&mut self.says, says);
                 "Voice"

@@ -37,7 +37,7 @@ impl Player {
     pub(super) fn follow(&mut self) {
         let claim = samples::claim(7, 1);
         let successor = Some(samples::node(3));
-        let beat = Heartbeat { claim, successor, revision: 0, digest: 0, followers: 2, seq: 1 };
+        let beat = Heartbeat { claim, successor, followers: 2, seq: 1 };
         self.heard(&sender(1), &Cast::Heartbeat(beat), address(1));
         let session = *self.conns.keys().next().expect("the leader is dialled");
         self.step(Input::Connected { conn: session });
@@ -60,7 +60,7 @@ impl Player {
             priority: 100,
             state: tanist::message::MemberState::Alive,
             whole: true,
-            position: 0,
+
             rtt_us: Some(300),
             seniority_ms: 1000 * n,
             via: None,
@@ -72,10 +72,9 @@ impl Player {
         let conn = self.accept(address(n));
         self.open(conn, n);
         let claim = self.node.status().shown.expect("it leads");
-        let holding = tanist::change::Holding::default();
         let version = "0.1.0".to_owned();
-        self.say(conn, Frame::Join(Join { claim, shown: None, priority: 100, version, holding, via: None }));
-        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), position: 0, hold_ms: 0 }));
+        self.say(conn, Frame::Join(Join { claim, shown: None, priority: 100, version, whole: true, via: None }));
+        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), hold_ms: 0 }));
     }
 
     pub(super) fn until(&mut self, role: RoleName) {

@@ -5,7 +5,7 @@ use crate::agent::shared::{Command, Snapshot};
 use crate::claim::Claim;
 use crate::client::{Client, Error};
 use crate::event::{Event, Kind, Level};
-use crate::ident::{BootId, Node, NodeId};
+use crate::ident::{BootId, Incarnation, NodeId};
 use crate::protocol::{RoleName, Status, Who};
 use crate::time::{Time, Wall};
 use crate::view::Line;
@@ -16,8 +16,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 /// Events that a watcher may lag behind in these tests.
 const RING: usize = 8;
 
-fn node(n: u128) -> Node {
-    Node { id: NodeId(uuid::Uuid::from_u128(n)), boot: BootId(1) }
+fn node(n: u128) -> Incarnation {
+    Incarnation { id: NodeId(uuid::Uuid::from_u128(n)), boot: BootId(1) }
 }
 
 fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
@@ -31,8 +31,6 @@ fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
         via: None,
         since: Wall(1_795_233_565_123_456),
         members: 2,
-        revision: 0,
-        digest: 0,
     })
 }
 

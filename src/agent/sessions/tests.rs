@@ -42,7 +42,7 @@ impl Host {
 }
 
 fn ping(seq: u64) -> Frame {
-    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, position: 0, hold_ms: 0 })
+    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms: 0 })
 }
 
 fn pong(seq: u64) -> Frame {

@@ -2,7 +2,7 @@
 
 use super::{Flood, HERE, Prey, breathe};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use tanist::ident::{BootId, Node, NodeId};
+use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{Cast, Hello, Sender};
 use tanist::wire::Wire;
 
@@ -82,7 +82,7 @@ fn strangers(prey: &mut Prey) {
     let wire = Wire::new("office");
     send(prey, |prey| {
         let id = NodeId(uuid::Uuid::from_u128(u128::from(prey.draw() % 2000)));
-        let node = Node { id, boot: BootId(1) };
+        let node = Incarnation { id, boot: BootId(1) };
         let from = Sender { node, name: "stranger".to_owned(), port: 8264 };
         let hello = Hello { broadcast: true, version: "0.1.0".to_owned(), priority: 100 };
         wire.datagram(&from, &Cast::Hello(hello))

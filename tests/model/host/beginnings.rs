@@ -5,7 +5,7 @@ use super::*;
 impl World {
     /// Three that remember one another, switched off; the first led them once, and all have shown its reign.
     fn dark(bounds: Bounds) -> Self {
-        let former = Claim { epoch: 1, at: wall(0), node: Ident { id: id(0), boot: BootId(1 << 48) } };
+        let former = Claim { epoch: 1, at: wall(0), node: Incarnation { id: id(0), boot: BootId(1 << 48) } };
         let member = |m: M| {
             let others = (0..N).filter(|n| *n != m);
             let remembered =

@@ -34,7 +34,7 @@ impl World {
             Frame::Beat(beat) => self.announces(m, sender, beat.claim),
             Frame::Joined(joined) => self.announces(m, sender, joined.claim),
             Frame::Reigns(reigns) => self.announces(m, sender, reigns.claim),
-            Frame::Voice(voice) if matches!(voice.says, Says::Backed(_)) => {
+            Frame::Voice(voice) if matches!(voice.says, Says::Backed) => {
                 let (claim, me) = (voice.claim, sender.node.id);
                 let member = self.member(m);
                 assert!(member.promises.contains(&claim), "durable before said: pc-{m} backs {claim:?} unpromised");

@@ -4,7 +4,7 @@ use crate::lan::{Lan, PORT};
 use crate::script::{ms, s};
 use tanist::claim::Claim;
 use tanist::event::Kind;
-use tanist::ident::{BootId, Node, NodeId};
+use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{Cast, Heartbeat, Notice, Sender, Welcome};
 use tanist::protocol::To;
 use tanist::time::Wall;
@@ -245,17 +245,17 @@ story! {
 }
 
 story! {
-    /// Somebody sends heartbeats, notices and welcomes with a poisoned epoch, time stamp and revision: no leader
+    /// Somebody sends heartbeats, notices and welcomes with a poisoned epoch and time stamp: no leader
     /// changes, and epochs stay small.
     a_poisoned_epoch_time_stamp_and_revision |seed| {
         let mut lan = Lan::office(seed, 4);
         let leader = lan.leader();
         lan.watch();
         for epoch in [u64::MAX, u64::MAX - 1, 1 << 40, 1 << 32, 2] {
-            let node = Node { id: NodeId::from_random(lan.dice.uuid_bits()), boot: BootId(lan.dice.bits()) };
+            let node = Incarnation { id: NodeId::from_random(lan.dice.uuid_bits()), boot: BootId(lan.dice.bits()) };
             let at = if lan.dice.chance(0.5) { Wall(u64::MAX) } else { Wall(0) };
             let claim = Claim { epoch, at, node };
-            let beat = Heartbeat { claim, successor: None, revision: u64::MAX, digest: 1, followers: u32::MAX, seq: u64::MAX };
+            let beat = Heartbeat { claim, successor: None, followers: u32::MAX, seq: u64::MAX };
             let to = lan.status(leader).expect("it runs").node;
             let casts = [
                 Cast::Heartbeat(beat),
@@ -285,7 +285,7 @@ story! {
     a_notice_raises_no_epoch |seed| {
         let mut lan = Lan::office(seed, 4);
         let before = lan.shown(lan.leader()).epoch;
-        let node = Node { id: NodeId::from_random(lan.dice.uuid_bits()), boot: BootId(lan.dice.bits()) };
+        let node = Incarnation { id: NodeId::from_random(lan.dice.uuid_bits()), boot: BootId(lan.dice.bits()) };
         let claim = Claim { epoch: 1000, at: Wall(0), node };
         let sender = Sender { node, name: "intruder".to_owned(), port: PORT };
         let bytes = Wire::new("office").datagram(&sender, &Cast::Notice(Notice { claim }));

@@ -6,7 +6,7 @@ use crate::machine::Illness;
 use crate::network::M;
 use crate::script::ms;
 use tanist::claim::Claim;
-use tanist::ident::{BootId, Node as Ident, NodeId};
+use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{Cast, Heartbeat, Notice, Sender};
 use tanist::protocol::To;
 use tanist::time::Wall;
@@ -203,13 +203,12 @@ impl Run {
         let huge = *self.dice.pick(&[u64::MAX, u64::MAX - 1, 1 << 40, 1 << 33, 77]);
         let id = match self.lan.status(from).filter(|_| self.dice.chance(0.5)) {
             Some(status) => status.node,
-            None => Ident { id: NodeId::from_random(self.dice.uuid_bits()), boot: BootId(self.dice.bits()) },
+            None => Incarnation { id: NodeId::from_random(self.dice.uuid_bits()), boot: BootId(self.dice.bits()) },
         };
         let at = Wall(*self.dice.pick(&[0, 1, u64::MAX, u64::MAX / 2]));
         let claim = Claim { epoch: huge, at, node: id };
         let sender = Sender { node: id, name: "intruder".to_owned(), port: crate::lan::PORT };
-        let (revision, digest) = (u64::MAX, u128::from(self.dice.bits()));
-        let beat = Heartbeat { claim, successor: None, revision, digest, followers: u32::MAX, seq: u64::MAX };
+        let beat = Heartbeat { claim, successor: None, followers: u32::MAX, seq: u64::MAX };
         let cast = if self.dice.chance(0.5) { Cast::Heartbeat(beat) } else { Cast::Notice(Notice { claim }) };
         let mut bytes = Wire::new("office").datagram(&sender, &cast);
         if self.dice.chance(0.2) {
