@@ -1,6 +1,7 @@
 //! The house rules that no compiler checks: which file may import which, how long files and functions are, which words
 //! pure code may not use, and that everything that grows names its bound where it is declared.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,9 @@ const BANNED: [&str; 20] = [
     "RwLock",
     "thread_local!",
 ];
+
+/// Folders whose files import one another in no circle, and the path of each folder in its crate.
+const NO_CIRCLES: [(&str, &str); 1] = [("benches/bench", "crate::bench::")];
 
 /// Types that grow.
 const GROWING: [&str; 9] =
@@ -147,6 +151,79 @@ fn a_file_imports_lower_floors_or_its_own_folder() {
         }
     }
     none("imports go down", &broken);
+}
+
+#[test]
+fn no_file_imports_in_a_circle() {
+    let mut broken = Vec::new();
+    for (folder, path) in NO_CIRCLES {
+        let imports = imports(folder, path);
+        assert!(!imports.is_empty(), "no imports were found in {folder}");
+        for Import { from, to, at } in &imports {
+            if reached(to, &imports).contains(from.as_str()) {
+                broken.push(format!("{at}: {from} uses {to}, which leads back to it"));
+            }
+        }
+    }
+    none("move what they share into a file below them all", &broken);
+}
+
+/// One file of a folder names another of it.
+struct Import {
+    from: String,
+    to: String,
+    at: String,
+}
+
+/// Who names whom in a folder. A file and the folder of its name are one; the file that declares all others is none.
+fn imports(folder: &str, path: &str) -> Vec<Import> {
+    let files: Vec<File> =
+        below(folder).into_iter().filter(|f| !["mod", "main", "lib"].contains(&f.module.as_str())).collect();
+    let known: BTreeSet<&str> = files.iter().map(|f| f.module.as_str()).collect();
+    let mut found = Vec::new();
+    for file in &files {
+        let depth = file.path.components().count() - Path::new(folder).components().count();
+        let (numbers, lines): (Vec<usize>, Vec<&str>) = file.code().unzip();
+        let code = lines.join("\n");
+        for start in ["super::".repeat(depth).as_str(), path] {
+            // In the middle of a longer path the word means another folder.
+            let whole = |at: &usize| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            for at in code.match_indices(start).map(|(at, _)| at).filter(whole) {
+                let at_line = file.at(numbers[code[..at].matches('\n').count()]);
+                for to in firsts(&code[at + start.len()..]).filter(|to| known.contains(to) && *to != file.module) {
+                    found.push(Import { from: file.module.clone(), to: to.to_owned(), at: at_line.clone() });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The first name of a path, or of each path in braces.
+fn firsts(rest: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0;
+    let end = rest.find(|c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0 && !(c.is_alphanumeric() || c == '_')
+    });
+    let all = rest[..end.unwrap_or(rest.len())].trim_start_matches('{');
+    let mut inside = 0;
+    let paths = all.split(move |c: char| {
+        inside += i32::from(c == '{') - i32::from(c == '}');
+        inside == 0 && c == ','
+    });
+    paths.filter_map(|path| path.trim_start().split(|c: char| !(c.is_alphanumeric() || c == '_')).next())
+}
+
+/// All that a file uses, itself or through others.
+fn reached<'a>(from: &'a str, imports: &'a [Import]) -> BTreeSet<&'a str> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(one) = open.pop() {
+        let next = imports.iter().filter(|import| import.from == one).map(|import| import.to.as_str());
+        open.extend(next.filter(|to| seen.insert(*to)));
+    }
+    seen
 }
 
 #[test]

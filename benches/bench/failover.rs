@@ -3,9 +3,10 @@
 use super::faults::{Fault, Stage};
 use super::lan::Lan;
 use super::net::in_memory;
-use super::numbers::{Sample, short};
+use super::numbers::short;
 use super::peers::{self, Peer};
-use super::scene::{self, Figure, Scene, figure};
+use super::rows::{DEFAULT, FAST, FRESH, Found, HANDOVER, KILLED, SILENT, STOPPED, times};
+use super::scene::{self, Scene, figure};
 use super::table::{SPREAD, Table, spread, verdict};
 use super::{docs, ears, machine, picture, stages};
 use std::time::Duration;
@@ -42,17 +43,6 @@ const fn row(what: &'static str, fault: Fault, median: f64, p99: f64) -> Row {
 const fn more(what: &'static str, fault: Fault) -> Row {
     Row { what, fault, most: None }
 }
-
-/// Rows that clusters of all kinds have.
-pub(crate) const KILLED: &str = "leader process killed (-9)";
-pub(crate) const SILENT: &str = "leader's machine silent";
-pub(crate) const STOPPED: &str = "leader told to stop (SIGTERM)";
-pub(crate) const HANDOVER: &str = "handover";
-pub(crate) const FRESH: &str = "all start together, fresh";
-
-/// What tanist is by default, and at its fastest.
-pub(crate) const DEFAULT: &str = "tanist, 250 ms (default)";
-pub(crate) const FAST: &str = "tanist, 5 ms";
 
 const OFFICES: [Office; 6] = [
     Office {
@@ -127,15 +117,6 @@ const OFFICES: [Office; 6] = [
     },
 ];
 
-/// How often a fault is repeated: quick ones more often than those that take seconds each.
-pub(crate) fn times(quick: bool) -> usize {
-    match (scene::quick(), quick) {
-        (true, _) => scene::number("TANIST_BENCH_TIMES", 3),
-        (false, true) => scene::number("TANIST_BENCH_TIMES", 200),
-        (false, false) => scene::number("TANIST_BENCH_TIMES", 200).div_ceil(4),
-    }
-}
-
 fn quick(fault: Fault) -> bool {
     use Fault::{BothKilled, Handover, Killed, KilledInLoss, Stopped};
     matches!(fault, Killed | KilledInLoss | BothKilled | Handover | Stopped)
@@ -186,19 +167,8 @@ pub(crate) fn run() -> Result<(), String> {
     docs::picture("failover.svg", &picture::drawn(&found)).and(failed)
 }
 
-/// All that was measured.
-pub(crate) struct Found(Vec<Figure>);
-
+/// What the tables say.
 impl Found {
-    pub(crate) fn new(figures: Vec<Figure>) -> Self {
-        Self(figures)
-    }
-
-    pub(crate) fn sample(&self, of: &str, what: &str) -> Option<Sample> {
-        let same = |figure: &&Figure| figure.of == of && figure.what == what;
-        Sample::new(self.0.iter().filter(same).map(|figure| figure.value).collect())
-    }
-
     /// Our own rows against what is asked of them.
     fn rows(&self) -> String {
         let head = [&["cluster: fault (ms)"], &SPREAD[..], &["median at most", "p99 at most", "stands"]].concat();

@@ -34,6 +34,7 @@ mod numbers;
 mod peers;
 mod picture;
 mod plug;
+mod rows;
 mod scale;
 mod scene;
 mod stages;

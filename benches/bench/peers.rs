@@ -4,11 +4,11 @@ mod etcd;
 mod keepalived;
 
 use super::commands::{ip, within};
-use super::failover::{FRESH, HANDOVER, KILLED, SILENT, STOPPED, times};
 use super::faults::LONG;
 use super::lan::Lan;
 use super::net::name;
 use super::plug::Plug;
+use super::rows::{FRESH, HANDOVER, KILLED, SILENT, STOPPED, times};
 use super::scene::figure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

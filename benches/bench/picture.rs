@@ -1,8 +1,8 @@
 //! The picture of failover times against the peers: bars on a logarithmic scale, a bar for each kind of cluster.
 
-use super::failover::{DEFAULT, FAST, FRESH, Found, HANDOVER, KILLED, SILENT, STOPPED};
 use super::numbers::{Sample, short};
 use super::peers::{DEFAULTS, TUNED};
+use super::rows::{DEFAULT, FAST, FRESH, Found, HANDOVER, KILLED, SILENT, STOPPED};
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;

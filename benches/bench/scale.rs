@@ -1,9 +1,9 @@
 //! Many agents, and many questions.
 
 use super::crowd::{self, Neighbours};
-use super::failover::Found;
 use super::local::{self, CLIENTS};
 use super::numbers::short;
+use super::rows::Found;
 use super::scene::{self, Scene};
 use super::table::{SPREAD, Table, spread, verdict};
 use super::{docs, machine};

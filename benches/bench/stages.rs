@@ -1,7 +1,7 @@
 //! The stages of a failover, from the events that the agents tell.
 
-use super::failover::{KILLED, STOPPED};
 use super::lan::Lan;
+use super::rows::{KILLED, STOPPED};
 use super::scene::figure;
 use std::time::Instant;
 
