@@ -1,5 +1,6 @@
 //! The house rules that no compiler checks: which file may import which, how long files and functions are, which words
-//! pure code may not use, and that everything that grows names its bound where it is declared.
+//! pure code may not use, that everything that grows names its bound where it is declared, and that every paragraph of
+//! the protocol that is cited exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,6 +41,10 @@ const BANNED: [&str; 20] = [
 
 /// Folders whose files import one another in no circle, and the path of each folder in its crate.
 const NO_CIRCLES: [(&str, &str); 1] = [("benches/bench", "crate::bench::")];
+
+/// Where paragraphs of the protocol are cited: folders, and files that stand alone.
+const CITING: [&str; 6] = ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets", "docs"];
+const CITING_ALONE: [&str; 2] = ["README.md", "CHANGELOG.md"];
 
 /// Types that grow.
 const GROWING: [&str; 9] =
@@ -90,20 +95,23 @@ impl File {
 
 /// The program's sources.
 fn files() -> Vec<File> {
-    let found = below("src");
+    let found = below("src", &["rs"]);
     assert!(found.len() > 20, "the sources were not found");
     found
 }
 
 /// Everything that is written in Rust here.
 fn everything() -> Vec<File> {
-    let found: Vec<File> =
-        ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"].into_iter().flat_map(below).collect();
+    let found: Vec<File> = ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(|f| below(f, &["rs"]))
+        .collect();
     assert!(found.len() > 100, "the tests were not found");
     found
 }
 
-fn below(folder: &str) -> Vec<File> {
+/// The files below a folder whose names end so.
+fn below(folder: &str, ends: &[&str]) -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = Vec::new();
     let mut dirs = vec![root.clone()];
@@ -112,7 +120,7 @@ fn below(folder: &str) -> Vec<File> {
             let path = entry.expect("it can be read").path();
             if path.is_dir() {
                 dirs.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| ends.iter().any(|end| e == *end)) {
                 let inside = path.strip_prefix(&root).expect("found below it");
                 let first = inside.components().next().expect("a name").as_os_str().to_string_lossy();
                 let module = first.trim_end_matches(".rs").to_owned();
@@ -178,7 +186,7 @@ struct Import {
 /// Who names whom in a folder. A file and the folder of its name are one; the file that declares all others is none.
 fn imports(folder: &str, path: &str) -> Vec<Import> {
     let files: Vec<File> =
-        below(folder).into_iter().filter(|f| !["mod", "main", "lib"].contains(&f.module.as_str())).collect();
+        below(folder, &["rs"]).into_iter().filter(|f| !["mod", "main", "lib"].contains(&f.module.as_str())).collect();
     let known: BTreeSet<&str> = files.iter().map(|f| f.module.as_str()).collect();
     let mut found = Vec::new();
     for file in &files {
@@ -333,4 +341,50 @@ fn names_a_bound(said: &str) -> bool {
             && word.chars().any(|c| c.is_ascii_uppercase())
     });
     constant && !lower.is_empty()
+}
+
+#[test]
+fn every_cited_paragraph_of_the_protocol_exists() {
+    let protocol = alone("docs/protocol.md");
+    let headings = protocol.text.lines().filter(|line| line.starts_with('#'));
+    let paragraphs: BTreeSet<&str> = headings.filter_map(|line| number(line.trim_start_matches('#'))).collect();
+    assert!(paragraphs.len() > 10, "the protocol's headings were not found");
+    let folders = CITING.into_iter().flat_map(|folder| below(folder, &["rs", "mutant", "md"]));
+    let (mut seen, mut broken) = (0, Vec::new());
+    for file in folders.chain(CITING_ALONE.map(alone)) {
+        for (n, line) in file.text.lines().enumerate() {
+            for cited in citations(line) {
+                seen += 1;
+                if !paragraphs.contains(cited) {
+                    broken.push(format!("{} cites §{cited}", file.at(n + 1)));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "the citations were not found");
+    none("docs/protocol.md has no such paragraph", &broken);
+}
+
+/// A file by its path.
+fn alone(path: &str) -> File {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("it is there");
+    File { path: PathBuf::from(path), module: String::new(), text }
+}
+
+/// The paragraphs of the protocol that a line cites. One of another document stands behind its name, as in `RFC 9457 §3`.
+fn citations(line: &str) -> impl Iterator<Item = &str> {
+    let ours = |before: &str| {
+        let mut words = before.split_whitespace().rev();
+        let number = words.next().is_some_and(|word| word.bytes().all(|b| b.is_ascii_digit() || b == b','));
+        !(number && words.next().is_some_and(|word| word.ends_with("RFC")))
+    };
+    let signs = line.match_indices('§').filter(move |(at, _)| ours(&line[..*at]));
+    signs.filter_map(|(at, sign)| number(&line[at + sign.len()..]))
+}
+
+/// The number that a text begins with, such as 7 or 7.3.
+fn number(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    Some(text[..end].trim_end_matches('.')).filter(|number| !number.is_empty())
 }
