@@ -44,7 +44,7 @@ const NO_CIRCLES: [(&str, &str); 1] = [("benches/bench", "crate::bench::")];
 
 /// Where paragraphs of the protocol are cited: folders, and files that stand alone.
 const CITING: [&str; 6] = ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets", "docs"];
-const CITING_ALONE: [&str; 2] = ["README.md", "CHANGELOG.md"];
+const CITING_ALONE: [&str; 3] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"];
 
 /// Types that grow.
 const GROWING: [&str; 9] =
