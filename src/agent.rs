@@ -1,12 +1,13 @@
 //! The real host: sockets, files, clocks and signals around the pure node.
 //!
-//! One task owns the node ([`host`] is its loop and fits on a screen); everything else hands it what happened through
+//! One task owns the node (`host.rs` is its loop and fits on a screen); everything else hands it what happened through
 //! bounded channels. Threads of their own have the disk, the log, the kernel's list of interfaces and the signals, each
 //! because it may block.
 
 pub mod api;
 pub mod clock;
 pub mod config;
+mod connections;
 mod datagrams;
 mod disk;
 mod door;
@@ -18,7 +19,6 @@ mod journal;
 pub mod links;
 mod peers;
 mod service;
-mod sessions;
 pub mod shared;
 mod signals;
 mod start;

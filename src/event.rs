@@ -58,7 +58,9 @@ impl Cause {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $word:literal,)*) => {
+    (@others itself) => { false };
+    (@others others) => { true };
+    ($($(#[$doc:meta])* $kind:ident = $word:literal by $who:ident,)*) => {
         /// What happened.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub enum Kind { $($(#[$doc])* $kind,)* }
@@ -69,75 +71,79 @@ macro_rules! kinds {
             pub fn as_str(self) -> &'static str {
                 match self { $(Kind::$kind => $word,)* }
             }
+            /// Whether others can cause it as often as they like: it is told so often in a second and no more.
+            pub fn others_cause_it(self) -> bool {
+                match self { $(Kind::$kind => kinds!(@others $who),)* }
+            }
         }
     };
 }
 
 kinds! {
     /// The agent started.
-    Started = "started",
+    Started = "started" by itself,
     /// It hears and claims nothing.
-    Listening = "listening",
+    Listening = "listening" by itself,
     /// A member is there.
-    MemberJoined = "member-joined",
+    MemberJoined = "member-joined" by itself,
     /// A member said goodbye, or was forgotten.
-    MemberLeft = "member-left",
+    MemberLeft = "member-left" by itself,
     /// A member does not answer.
-    MemberSilent = "member-silent",
+    MemberSilent = "member-silent" by itself,
     /// The leader is suspected.
-    LeaderSuspected = "leader-suspected",
+    LeaderSuspected = "leader-suspected" by others,
     /// It answered.
-    LeaderAnswered = "leader-answered",
+    LeaderAnswered = "leader-answered" by others,
     /// The leader is dead to this agent.
-    LeaderLost = "leader-lost",
+    LeaderLost = "leader-lost" by itself,
     /// This agent claims.
-    Claiming = "claiming",
+    Claiming = "claiming" by itself,
     /// This agent backed another's claim.
-    ClaimBacked = "claim-backed",
+    ClaimBacked = "claim-backed" by others,
     /// This agent objected to another's claim.
-    ClaimRefused = "claim-refused",
+    ClaimRefused = "claim-refused" by others,
     /// This agent withdrew its claim.
-    ClaimWithdrawn = "claim-withdrawn",
+    ClaimWithdrawn = "claim-withdrawn" by itself,
     /// This agent leads.
-    Leading = "leading",
+    Leading = "leading" by itself,
     /// This agent follows.
-    Following = "following",
+    Following = "following" by itself,
     /// A successor is named.
-    SuccessorNamed = "successor-named",
+    SuccessorNamed = "successor-named" by itself,
     /// There is no successor.
-    SuccessorNone = "successor-none",
+    SuccessorNone = "successor-none" by itself,
     /// A handover began, succeeded or failed.
-    Handover = "handover",
+    Handover = "handover" by itself,
     /// A member says goodbye.
-    Goodbye = "goodbye",
+    Goodbye = "goodbye" by itself,
     /// Two leaders met.
-    Reunion = "reunion",
+    Reunion = "reunion" by itself,
     /// A reunion left a conflict.
-    Conflict = "conflict",
+    Conflict = "conflict" by itself,
     /// This agent holds everything.
-    CaughtUp = "caught-up",
+    CaughtUp = "caught-up" by itself,
     /// This agent's copy differs from the leader's.
-    CopyDiffers = "copy-differs",
+    CopyDiffers = "copy-differs" by itself,
     /// A reunion refused an item.
-    ItemKeptAside = "item-kept-aside",
+    ItemKeptAside = "item-kept-aside" by itself,
     /// The store fails or stalls.
-    StoreTrouble = "store-trouble",
+    StoreTrouble = "store-trouble" by itself,
     /// There is a network.
-    NetworkUp = "network-up",
+    NetworkUp = "network-up" by itself,
     /// There is none.
-    NetworkAlone = "network-alone",
+    NetworkAlone = "network-alone" by itself,
     /// The leader is reached through another member, or directly again.
-    Relayed = "relayed",
+    Relayed = "relayed" by itself,
     /// This process stood still.
-    Stalled = "stalled",
+    Stalled = "stalled" by itself,
     /// This machine slept.
-    Woke = "woke",
+    Woke = "woke" by itself,
     /// A limit of members or sessions is reached.
-    ClusterFull = "cluster-full",
+    ClusterFull = "cluster-full" by others,
     /// Two agents have one id.
-    CloneDetected = "clone-detected",
+    CloneDetected = "clone-detected" by others,
     /// Something was not believed.
-    IntruderIgnored = "intruder-ignored",
+    IntruderIgnored = "intruder-ignored" by others,
 }
 
 /// How loud an event is.

@@ -76,6 +76,10 @@ impl ConnId {
     pub const FIRST_ACCEPTED: u64 = 1 << 63;
 }
 
-/// Names one `Persist` until its `Persisted` comes.
+/// Names one `Persist`; a later one has a greater ticket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
+
+/// Names one job of the data's thread; a later one has a greater number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct JobId(pub u64);

@@ -7,8 +7,8 @@
 //!
 //! # The tour
 //!
-//! The protocol is pure: [`protocol::Node::step`] takes the time and one thing that happened, and gives back what is to
-//! be done. Two hosts drive it, the real one ([`agent`]) and the simulated one of the tests (`tests/sim/`), which runs
+//! The protocol is pure: [`protocol::Node::step`] takes the time and what arrived together, and gives back what is to be
+//! done. Two hosts drive it, the real one ([`agent`]) and the simulated one of the tests (`tests/sim/`), which runs
 //! the same [`wire`] and [`store`] through crashes, cuts, sleep and failing disks. To read the code, begin with
 //! [`message`] (what agents say), then [`protocol`] (what goes in and out, and every contract), then `protocol/role.rs`.
 //! Programs that want to know who leads need [`client`] and [`view`], and nothing else.

@@ -1,82 +1,83 @@
 //! The front door of the core: what goes in, what comes out, and every contract between them, once.
 //!
-//! [`Node::step`] takes the time and one [`Input`] and gives back a list of [`Output`]s. It cannot fail, block, log,
-//! read a clock, draw randomness that it was not seeded with, or touch the disk. Two hosts drive it: the real one
-//! (`agent`) and the simulated one of the tests. Both deliver inputs, perform outputs, and come back at the deadline.
+//! [`Node::step`] takes the time and the [`Input`]s that arrived together, and appends [`Output`]s to a list. It cannot
+//! fail, block, log, read a clock, draw randomness that it was not seeded with, or touch the disk. A host delivers
+//! inputs, performs outputs (as a [`Host`]), and comes back at the deadline: the real one is `agent`, the simulated one
+//! is among the tests.
 //!
 //! # Contracts
 //!
 //! - **Order.** Outputs are performed in list order, and the lists of successive steps in the order of the steps. On one
 //!   connection frames travel in that order.
 //! - **Durability.** [`Output::Persist`] *begins* a write: one transaction. Writes become durable in the order in which
-//!   they were begun, and each is reported by [`Input::Persisted`] once it is. Whatever relies on a write waits in the
+//!   they were begun, and [`Input::Persisted`] reports how far that has come. Whatever relies on a write waits in the
 //!   core for that report; everything else (heartbeats and the answers to questions above all) goes on while the disk
 //!   works, or hangs.
+//! - **Two lanes.** What the data's own thread is given ([`Output::Job`]) has numbers, bounds and an age of its own: a
+//!   load of writes never looks like a store that hangs.
 //! - **Dying** is allowed anywhere, between any two outputs included.
-//! - **Input first, then due timers.** Early, late and repeated ticks are harmless. One deadline comes out, with its
-//!   reason ([`Node::deadline`]).
+//! - **Inputs first, then due timers.** How inputs are divided into steps changes nothing that is promised. Early, late
+//!   and repeated ticks are harmless. One deadline comes out, with its reason ([`Node::deadline`]).
 //! - **Infallible.** Strange or stale messages become events or nothing. A broken internal invariant is an `assert!`.
 //! - **Bounded.** Every queue and map names its bound where it is declared.
 
-#[cfg(test)]
-mod attack_tests;
+mod address;
+mod announcements;
 mod awaiting;
-#[cfg(test)]
-mod awaiting_tests;
 mod base;
+mod campaign;
 mod canvass;
-mod clone;
-mod conns;
+mod chance;
+mod datagrams;
+mod direct;
 mod directory;
 mod discovery;
-#[cfg(test)]
-mod disk_tests;
-#[cfg(test)]
-mod double_tests;
+mod disk;
+mod doubles;
 mod durable;
 mod election;
 mod following;
 mod frames;
 mod greetings;
-mod guard;
 mod handover;
-#[cfg(test)]
-mod host_for_tests;
-#[cfg(test)]
-mod leader_tests;
+mod host;
+mod housekeeping;
+mod joining;
+mod lane;
 mod leading;
 pub mod limits;
+mod links;
+mod list;
+mod naming;
 mod node;
-#[cfg(test)]
-mod ping_tests;
+mod notices;
+mod past;
+mod pinged;
 mod pings;
-#[cfg(test)]
-mod promise_tests;
+mod promises;
+mod questions;
+mod reign;
 mod reunion;
-#[cfg(test)]
-mod reunion_tests;
 mod role;
-#[cfg(test)]
-mod rules_tests;
 mod session;
-mod sessions;
 mod sightings;
-#[cfg(test)]
-mod start_tests;
+mod stalls;
+mod status;
+mod succession;
 mod suspicion;
+#[cfg(test)]
+mod tests;
 mod timers;
-#[cfg(test)]
-mod veto_tests;
 mod voice;
-mod way;
-#[cfg(test)]
-mod way_tests;
+mod ways;
+mod writes;
 
+pub use host::Host;
 pub use node::Node;
 
 use crate::claim::Claim;
 use crate::event::{Cause, Event};
-use crate::ident::{ConnId, Incarnation, NodeId, Ticket};
+use crate::ident::{ConnId, Incarnation, JobId, NodeId, Ticket};
 use crate::message::{Cast, Datagram, Frame, Member};
 use crate::settings::Settings;
 use crate::time::{Time, Wall};
@@ -243,15 +244,27 @@ pub enum Input {
         /// How.
         how: Closed,
     },
-    /// A write is durable.
+    /// Writes are durable: all that were begun up to this one, but for those that were reported as failed.
     Persisted {
-        /// Which.
-        ticket: Ticket,
+        /// The last of them.
+        through: Ticket,
     },
     /// A write failed; nothing of it is durable. The reason is in plain words.
     NotPersisted {
         /// Which.
         ticket: Ticket,
+        /// Why.
+        why: String,
+    },
+    /// Jobs of the data's thread are done: all that were begun up to this one, but for those that were reported as failed.
+    Done {
+        /// The last of them.
+        through: JobId,
+    },
+    /// A job could not be done. The reason is in plain words.
+    Failed {
+        /// Which.
+        job: JobId,
         /// Why.
         why: String,
     },
@@ -301,6 +314,32 @@ pub enum To {
     One(SocketAddr),
 }
 
+/// The connections that one frame goes to: it is encoded once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// One connection.
+    One(ConnId),
+    /// Several, in this order.
+    Many(Vec<ConnId>), // bound: CONNS
+}
+
+impl Recipients {
+    /// All of them.
+    pub fn conns(&self) -> &[ConnId] {
+        match self {
+            Recipients::One(conn) => std::slice::from_ref(conn),
+            Recipients::Many(conns) => conns,
+        }
+    }
+}
+
+/// What the data's own thread can be asked to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Job {
+    /// Nothing: it is done when everything before it is.
+    Barrier,
+}
+
 /// One thing to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -320,8 +359,8 @@ pub enum Output {
     },
     /// Send a frame. On a connection that is being dialled it is sent once connected.
     Send {
-        /// On which connection.
-        conn: ConnId,
+        /// On which connections.
+        to: Recipients,
         /// What.
         frame: Frame,
     },
@@ -345,6 +384,13 @@ pub enum Output {
         ticket: Ticket,
         /// What.
         writes: Vec<Write>,
+    },
+    /// Give the data's own thread something to do, behind what it was given before. `Done` or `Failed` answers.
+    Job {
+        /// Names it.
+        id: JobId,
+        /// What.
+        job: Job,
     },
     /// Tell users.
     Event(Event),

@@ -1,7 +1,8 @@
 //! Bytes and messages (protocol §12): MessagePack with named fields, a version in every header.
 //!
 //! A datagram is the map `{v, c, t, f, b}`: version, cluster, type, sender and body. A frame has no `f`, for a
-//! connection states its sender once; its length prefix is the host's. Unknown fields are skipped and unknown types are
+//! connection states its sender once; its length prefix is the host's. A frame that carries data has it in a part of its
+//! own, `d`, as bytes that nothing here looks into or copies. Unknown fields are skipped and unknown types are
 //! told apart from garbage, so that versions can be mixed during an upgrade.
 //!
 //! Nothing that arrives can panic here, recurse deeply, or make more of itself than it is: a message is walked over
@@ -19,7 +20,7 @@ mod words;
 
 use crate::message::{Cast, Datagram, Frame, Sender};
 use bytes::Bytes;
-use limits::Limits;
+use limits::{Check, Cut};
 use raw::Reader;
 use thiserror::Error;
 
@@ -81,6 +82,7 @@ struct Parts<'a> {
     word: &'a str,
     from: Option<&'a [u8]>,
     body: Option<&'a [u8]>,
+    raw: Option<&'a [u8]>,
 }
 
 impl Wire {
@@ -91,20 +93,24 @@ impl Wire {
 
     /// The bytes of a datagram, at most [`DATAGRAM_MAX`]. Names beyond their limits are cut.
     pub fn datagram(&self, from: &Sender, cast: &Cast) -> Vec<u8> {
-        let (mut from, mut cast) = (from.clone(), cast.clone());
-        let over = Limits::cut(|limits| {
-            limits.sender(&mut from);
-            limits.cast(&mut cast);
-        });
-        assert!(over.is_none(), "a datagram lists no members");
-        let asks = asks(&cast);
+        let mut check = Check::default();
+        check.sender(from);
+        check.cast(cast);
+        if check.over().is_some() {
+            let (mut from, mut cast, mut cut) = (from.clone(), cast.clone(), Cut::default());
+            cut.sender(&mut from);
+            cut.cast(&mut cast);
+            assert!(cut.over().is_none(), "a datagram lists no members");
+            return self.datagram(&from, &cast);
+        }
+        let asks = asks(cast);
         let mut out = Vec::with_capacity(if asks { ASK_SIZE } else { 320 });
         raw::put_map(&mut out, if asks { 6 } else { 5 });
-        self.put_head(&mut out, words::cast_word(&cast));
+        self.put_head(&mut out, words::cast_word(cast));
         raw::put_text(&mut out, "f");
-        words::put(&mut out, &from);
+        words::put(&mut out, from);
         raw::put_text(&mut out, "b");
-        words::put_cast(&mut out, &cast);
+        words::put_cast(&mut out, cast);
         if asks {
             raw::put_text(&mut out, "p");
             raw::put_padding(&mut out, ASK_SIZE);
@@ -122,47 +128,67 @@ impl Wire {
             return Err(Unread::TooLong);
         }
         let parts = self.parts(bytes)?;
-        let mut cast = words::get_cast(parts.word, parts.body)?;
-        let mut from: Sender = words::get(parts.from)?;
+        let cast = words::get_cast(parts.word, parts.body, None)?;
+        let from: Sender = words::get(parts.from)?;
         if asks(&cast) && bytes.len() < ASK_SIZE {
             return Err(Unread::Malformed("what asks must be padded"));
         }
-        let over = Limits::check(|limits| {
-            limits.sender(&mut from);
-            limits.cast(&mut cast);
-        });
-        over.map_or(Ok(Datagram { from, cast }), |what| Err(Unread::Malformed(what)))
+        let mut check = Check::default();
+        check.sender(&from);
+        check.cast(&cast);
+        check.over().map_or(Ok(Datagram { from, cast }), |what| Err(Unread::Malformed(what)))
     }
 
-    /// The bytes of a frame, without its length prefix. Text beyond its limit is cut, and so are old reigns of a line.
+    /// The bytes of a frame, without its length prefix. Text beyond its limit is cut.
     ///
     /// # Errors
     /// When it lists too many members, or would be longer than [`FRAME_MAX`].
     pub fn frame(&self, frame: &Frame) -> Result<Bytes, TooLong> {
-        let mut frame = frame.clone();
-        if let Some(what) = Limits::cut(|limits| limits.frame(&mut frame)) {
-            return Err(TooLong(what));
+        let mut check = Check::default();
+        check.frame(frame);
+        if check.over().is_some() {
+            let (mut frame, mut cut) = (frame.clone(), Cut::default());
+            cut.frame(&mut frame);
+            return cut.over().map_or_else(|| self.frame(&frame), |what| Err(TooLong(what)));
         }
-        let mut out = Vec::with_capacity(256);
-        raw::put_map(&mut out, 4);
-        self.put_head(&mut out, words::frame_word(&frame));
+        let data = words::frame_raw(frame);
+        let mut out = Vec::with_capacity(256 + data.map_or(0, Bytes::len));
+        raw::put_map(&mut out, if data.is_some() { 5 } else { 4 });
+        self.put_head(&mut out, words::frame_word(frame));
         raw::put_text(&mut out, "b");
-        words::put_frame(&mut out, &frame);
+        words::put_frame(&mut out, frame);
+        if let Some(data) = data {
+            raw::put_text(&mut out, "d");
+            raw::put_bytes(&mut out, data);
+        }
         if out.len() > FRAME_MAX { Err(TooLong("the frame is too long")) } else { Ok(out.into()) }
     }
 
-    /// Reads a frame, given without its length prefix.
+    /// Reads a frame, given without its length prefix. Data that it carries is copied.
     ///
     /// # Errors
     /// Says why it was not read; nothing else has happened.
     pub fn read_frame(&self, bytes: &[u8]) -> Result<Frame, Unread> {
+        self.read(bytes, Bytes::copy_from_slice)
+    }
+
+    /// Reads a frame, given without its length prefix. Data that it carries stays where it is.
+    ///
+    /// # Errors
+    /// Says why it was not read; nothing else has happened.
+    pub fn read_shared(&self, bytes: &Bytes) -> Result<Frame, Unread> {
+        self.read(bytes, |data| bytes.slice_ref(data))
+    }
+
+    fn read(&self, bytes: &[u8], share: impl Fn(&[u8]) -> Bytes) -> Result<Frame, Unread> {
         if bytes.len() > FRAME_MAX {
             return Err(Unread::TooLong);
         }
         let parts = self.parts(bytes)?;
-        let mut frame = words::get_frame(parts.word, parts.body)?;
-        let over = Limits::check(|limits| limits.frame(&mut frame));
-        over.map_or(Ok(frame), |what| Err(Unread::Malformed(what)))
+        let frame = words::get_frame(parts.word, parts.body, parts.raw.map(share))?;
+        let mut check = Check::default();
+        check.frame(&frame);
+        check.over().map_or(Ok(frame), |what| Err(Unread::Malformed(what)))
     }
 
     fn put_head(&self, out: &mut Vec<u8>, word: &str) {
@@ -183,7 +209,8 @@ impl Wire {
             return Err(Unread::Malformed("something follows the message"));
         }
         let mut reader = Reader::new(bytes);
-        let (mut version, mut cluster, mut word, mut from, mut body) = (None, None, None, None, None);
+        let (mut version, mut cluster, mut word) = (None, None, None);
+        let (mut from, mut body, mut data) = (None, None, None);
         for _ in 0..reader.map().map_err(broken)? {
             let again = match reader.text().map_err(broken)? {
                 "v" => version.replace(reader.unsigned().map_err(broken)?).is_some(),
@@ -191,6 +218,7 @@ impl Wire {
                 "t" => word.replace(reader.text().map_err(broken)?).is_some(),
                 "f" => from.replace(reader.value().map_err(broken)?).is_some(),
                 "b" => body.replace(reader.value().map_err(broken)?).is_some(),
+                "d" => data.replace(reader.bytes().map_err(broken)?).is_some(),
                 _ => reader.value().map(|_| false).map_err(broken)?,
             };
             if again {
@@ -205,7 +233,7 @@ impl Wire {
         if cluster.ok_or(Unread::Malformed("it has no cluster"))? != self.cluster {
             return Err(Unread::OtherCluster);
         }
-        Ok(Parts { word: word.ok_or(Unread::Malformed("it has no type"))?, from, body })
+        Ok(Parts { word: word.ok_or(Unread::Malformed("it has no type"))?, from, body, raw: data })
     }
 }
 

@@ -6,9 +6,9 @@ use tanist::claim::Claim;
 use tanist::event::Cause;
 use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{
-    Abdicate, Answer, Canvass, Cast, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello,
-    Hi, Join, Joined, Known, Meet, Member, MemberState, Members, Named, NotJoined, Notice, Open, Ping, Pong, Question,
-    Reigns, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
+    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone,
+    Heartbeat, Hello, Hi, Join, Joined, Known, Meet, Member, MemberState, Members, Named, NotJoined, Notice, Open,
+    Ping, Pong, Question, Reigns, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
 };
 use tanist::time::Wall;
 use tanist::wire::samples;
@@ -228,7 +228,7 @@ impl Maker<'_, '_> {
 
     /// A frame that `from` says on its connection.
     pub(super) fn frame(&mut self, from: Incarnation) -> Frame {
-        match self.byte() % 29 {
+        match self.byte() % 30 {
             0 => Frame::Open(Open { from: self.sender(), via: self.maybe(Self::id) }),
             1 => Frame::Question(Question { nonce: self.nonce(), to: self.node() }),
             2 => Frame::Answer(Answer { nonce: self.nonce(), standing: self.standing(), store_ms: self.number() }),
@@ -261,6 +261,12 @@ impl Maker<'_, '_> {
             12 => Frame::Yields(self.known()),
             13 => Frame::Report(self.known()),
             14 => Frame::Leaves,
+            15 => Frame::Changes(Changes {
+                claim: self.own_claim(from),
+                first: self.number(),
+                last: self.number(),
+                body: vec![self.byte(); usize::from(self.byte())].into(),
+            }),
             _ => self.frame_of_elections(from),
         }
     }

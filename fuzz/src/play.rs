@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tanist::claim::Claim;
-use tanist::ident::{BootId, ConnId, Incarnation, NodeId, Ticket};
+use tanist::event::Event;
+use tanist::ident::{BootId, ConnId, Incarnation, JobId, NodeId, Ticket};
 use tanist::message::{Cast, Datagram, Frame, Heartbeat, Hello, Hi, Join, Joined, Named, Open, Ping, Sender, Story};
-use tanist::protocol::{Closed, Durable, Input, Link, Node, Output, RoleName, Start, To, Write, limits};
+use tanist::protocol::{Closed, Durable, Host, Input, Job, Link, Node, RoleName, Start, To, Write, limits};
 use tanist::settings::Settings;
 use tanist::time::{Now, Time, Wall};
 use tanist::wire::{ASK_SIZE, Wire, samples};
@@ -79,6 +80,8 @@ struct Player {
     shown: Option<Claim>,
     said: Said,
     linked: bool,
+    /// Where the datagram came from that the present step takes.
+    asked: Option<SocketAddr>,
     steps: usize,
     over: bool,
 }
@@ -108,6 +111,7 @@ impl Player {
             shown: None,
             said: Said::default(),
             linked: false,
+            asked: None,
             steps: 0,
             over: false,
         }
@@ -333,7 +337,7 @@ impl Player {
                     self.vouched = promise.may_be_shown();
                 }
             }
-            self.step(Input::Persisted { ticket });
+            self.step(Input::Persisted { through: ticket });
         } else {
             self.step(Input::NotPersisted { ticket, why: "no space left on the device".to_owned() });
         }
@@ -364,10 +368,15 @@ impl Player {
         if trace() {
             eprintln!("{:?} <- {input:?}", self.now.time);
         }
-        let outputs = self.node.step(self.now, input);
+        let mut outputs = Vec::new();
+        self.node.step(self.now, [input], &mut outputs);
         assert!(outputs.len() <= OUTPUTS, "{} outputs of one step", outputs.len());
+        self.asked = asked;
         for output in outputs {
-            self.perform(output, asked);
+            if trace() {
+                eprintln!("    -> {output:?}");
+            }
+            output.perform(self);
         }
         assert!(self.conns.len() <= limits::CONNS, "{} connections", self.conns.len());
         assert!(self.writes.len() <= limits::WRITES, "{} writes under way", self.writes.len());
@@ -386,47 +395,6 @@ impl Player {
         }
     }
 
-    fn perform(&mut self, output: Output, asked: Option<SocketAddr>) {
-        if trace() {
-            eprintln!("    -> {output:?}");
-        }
-        match output {
-            Output::Cast { to, cast } => {
-                let bytes = self.wire.datagram(self.node.sender(), &cast).len();
-                let answers = matches!(cast, Cast::Hi(_) | Cast::Welcome(_) | Cast::Answer(_));
-                assert!(!answers || bytes <= ASK_SIZE, "{cast:?} is longer than what asks for it");
-                let at_once = matches!(cast, Cast::Welcome(_) | Cast::Answer(_));
-                if let (To::One(to), Some(from), true) = (to, asked, at_once) {
-                    assert_eq!(to, from, "who asks is answered, nobody else");
-                }
-                self.note(&cast);
-            }
-            Output::Dial { conn, .. } => {
-                assert!(self.conns.insert(conn, None).is_none(), "a number is used twice");
-            }
-            Output::Send { conn, frame } => {
-                assert!(self.conns.contains_key(&conn), "{frame:?} goes to a connection that is gone");
-                assert!(self.wire.frame(&frame).is_ok(), "{frame:?} cannot be sent");
-                match frame {
-                    Frame::Canvass(c) => self.said.claim(c.claim),
-                    Frame::Joined(j) => self.said.claim(j.claim),
-                    Frame::Question(q) => self.said.nonce(q.nonce),
-                    Frame::Meet(m) => self.said.claim(m.claim),
-                    Frame::Abdicate(a) => self.said.claim(a.claim),
-                    _ => {}
-                }
-            }
-            Output::Close { conn } => {
-                self.conns.remove(&conn);
-            }
-            Output::Pipe { conn, .. } => assert!(self.conns.contains_key(&conn), "a pipe on a connection that is gone"),
-            Output::Persist { ticket, writes } => self.writes.push_back((ticket, writes)),
-            Output::Event(event) => assert!(event.text.len() <= TEXT_MAX, "{} bytes of text", event.text.len()),
-            Output::Reply { .. } => {}
-            Output::Stopped => self.over = true,
-        }
-    }
-
     fn note(&mut self, cast: &Cast) {
         match cast {
             Cast::Question(q) => self.said.nonce(q.nonce),
@@ -434,5 +402,63 @@ impl Player {
             Cast::Heartbeat(h) => self.said.claim(h.claim),
             _ => {}
         }
+    }
+}
+
+impl Host for Player {
+    fn cast(&mut self, to: To, cast: Cast) {
+        let bytes = self.wire.datagram(self.node.sender(), &cast).len();
+        let answers = matches!(cast, Cast::Hi(_) | Cast::Welcome(_) | Cast::Answer(_));
+        assert!(!answers || bytes <= ASK_SIZE, "{cast:?} is longer than what asks for it");
+        let at_once = matches!(cast, Cast::Welcome(_) | Cast::Answer(_));
+        if let (To::One(to), Some(from), true) = (to, self.asked, at_once) {
+            assert_eq!(to, from, "who asks is answered, nobody else");
+        }
+        self.note(&cast);
+    }
+
+    fn dial(&mut self, conn: ConnId, _: SocketAddr) {
+        assert!(self.conns.insert(conn, None).is_none(), "a number is used twice");
+    }
+
+    fn send(&mut self, to: &[ConnId], frame: Frame) {
+        for conn in to {
+            assert!(self.conns.contains_key(conn), "{frame:?} goes to a connection that is gone");
+        }
+        assert!(self.wire.frame(&frame).is_ok(), "{frame:?} cannot be sent");
+        match frame {
+            Frame::Canvass(c) => self.said.claim(c.claim),
+            Frame::Joined(j) => self.said.claim(j.claim),
+            Frame::Question(q) => self.said.nonce(q.nonce),
+            Frame::Meet(m) => self.said.claim(m.claim),
+            Frame::Abdicate(a) => self.said.claim(a.claim),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
+    }
+
+    fn pipe(&mut self, conn: ConnId, _: SocketAddr) {
+        assert!(self.conns.contains_key(&conn), "a pipe on a connection that is gone");
+    }
+
+    fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        self.writes.push_back((ticket, writes));
+    }
+
+    fn job(&mut self, _: JobId, _: Job) {
+        unreachable!("there is no data")
+    }
+
+    fn tell(&mut self, event: Event) {
+        assert!(event.text.len() <= TEXT_MAX, "{} bytes of text", event.text.len());
+    }
+
+    fn reply(&mut self, _: u64, _: Option<String>) {}
+
+    fn stopped(&mut self) {
+        self.over = true;
     }
 }

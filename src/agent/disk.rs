@@ -162,13 +162,16 @@ impl Batch {
             StoreError::Io(e) => e.to_string(),
             other => other.to_string(),
         });
-        for ticket in self.tickets {
-            let report = match &done {
-                Ok(()) => Input::Persisted { ticket },
-                Err(why) => Input::NotPersisted { ticket, why: why.clone() },
-            };
+        let reached = |report| {
             // Nobody to tell any more: the agent is ending, and what was begun is done all the same.
             let _ = reports.blocking_send(report);
+        };
+        match done {
+            Ok(()) => self.tickets.last().into_iter().for_each(|last| reached(Input::Persisted { through: *last })),
+            Err(why) => {
+                let failed = |ticket| Input::NotPersisted { ticket, why: why.clone() };
+                self.tickets.into_iter().map(failed).for_each(reached);
+            }
         }
     }
 }

@@ -2,18 +2,21 @@
 //! [`crate::protocol`]). Nothing in here waits for anything but the next thing to happen.
 
 use super::clock;
+use super::connections::Connections;
 use super::datagrams::Datagrams;
 use super::disk::Disk;
 use super::inbox::{Happened, Inbox};
 use super::journal::{Journal, Level};
 use super::service::Service;
-use super::sessions::Sessions;
 use super::shared::{Command, Snapshot};
 use crate::event::Event;
-use crate::protocol::{Input, Node, Output, Status};
+use crate::ident::{ConnId, JobId, Ticket};
+use crate::message::{Cast, Frame};
+use crate::protocol::{self, Input, Job, Node, Output, Status, To, Write};
 use crate::time::Time;
 use crate::wire::Wire;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, oneshot, watch};
@@ -33,7 +36,7 @@ pub(super) struct Host {
     pub(super) wire: Arc<Wire>,
     pub(super) inbox: Inbox,
     pub(super) disk: Disk,
-    pub(super) sessions: Sessions,
+    pub(super) connections: Connections,
     pub(super) datagrams: Datagrams,
     pub(super) journal: Journal,
     pub(super) service: Service,
@@ -47,8 +50,10 @@ pub(super) struct Host {
 /// What the loop itself remembers.
 #[derive(Default)]
 pub(super) struct State {
-    /// What could not even begin, to be given to the node next; bounded by the outputs of one step.
-    late: VecDeque<Input>, // bound: BATCH, one step's outputs
+    /// What happened and what could not even begin, for the next step.
+    inputs: Vec<Input>, // bound: BATCH, and one step's outputs
+    /// What a step gave back; the list is used again.
+    outputs: Vec<Output>, // bound: STEP, one step's outputs
     /// Users that wait for the end of a handover, at most [`HANDOVERS`].
     asked: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
     requests: u64,
@@ -66,106 +71,68 @@ impl Host {
             for _ in 0..BATCH {
                 let Some(happened) = next else { break };
                 self.take(happened);
-                self.late();
                 next = self.inbox.ready();
             }
+            self.step();
             self.publish();
         }
         self
     }
 
     fn deadline(&self) -> Option<Time> {
-        let at_once = (!self.state.late.is_empty()).then_some(Time::default());
+        // What could not even begin is told in the next round: a node that tries again at once must not keep the loop from
+        // everything else.
+        let at_once = (!self.state.inputs.is_empty()).then_some(Time::default());
         self.node.deadline().map(|d| d.0).into_iter().chain(self.service.due()).chain(at_once).min()
     }
 
-    /// Tells the node what could not even begin. What that leads to waits for the next round: a node that tries again at
-    /// once must not keep the loop from everything else.
-    fn late(&mut self) {
-        for _ in 0..self.state.late.len() {
-            let Some(input) = self.state.late.pop_front() else { return };
-            self.step(input);
-        }
-    }
-
+    /// Takes note of one thing that happened, for the next step.
     fn take(&mut self, happened: Happened) {
         match happened {
-            Happened::Tick => self.step(Input::Tick),
-            Happened::Datagram(from, datagram) => self.step(Input::Datagram { from, datagram }),
-            Happened::Disk(input) => self.step(input),
+            Happened::Tick => {}
+            Happened::Datagram(from, datagram) => self.state.inputs.push(Input::Datagram { from, datagram }),
+            Happened::Disk(input) => self.state.inputs.push(input),
             Happened::Session(report) => {
-                let (first, second) = self.sessions.input(report);
-                first.into_iter().chain(second).for_each(|input| self.step(input));
+                let (first, second) = self.connections.input(report);
+                self.state.inputs.extend(first.into_iter().chain(second));
             }
             Happened::Links(links) => {
                 if links.is_empty() {
                     self.journal.line(Level::Warn, self.no_link.clone(), Vec::new());
                 }
                 self.datagrams.use_links(&links);
-                self.step(Input::Links(links.iter().map(super::links::Eligible::link).collect()));
+                self.state.inputs.push(Input::Links(links.iter().map(super::links::Eligible::link).collect()));
                 self.state.changed = true;
             }
-            Happened::Peers(peers) => self.step(Input::Peers(peers)),
+            Happened::Peers(peers) => self.state.inputs.push(Input::Peers(peers)),
             Happened::Command(command) => self.command(command),
             Happened::Stop => {
                 self.service.stopping();
-                self.step(Input::Stop);
+                self.state.inputs.push(Input::Stop);
             }
         }
     }
 
-    fn step(&mut self, input: Input) {
+    /// Gives the node everything that arrived together, and performs what comes of it.
+    fn step(&mut self) {
         if self.journal.wants(Level::Trace) {
-            self.journal.line(Level::Trace, format!("{input:?}"), Vec::new());
+            for input in &self.state.inputs {
+                self.journal.line(Level::Trace, format!("{input:?}"), Vec::new());
+            }
         }
-        for output in self.node.step(clock::now(), input) {
-            self.perform(output);
+        let mut outputs = std::mem::take(&mut self.state.outputs);
+        self.node.step(clock::now(), self.state.inputs.drain(..), &mut outputs);
+        for output in outputs.drain(..) {
+            output.perform(self);
         }
-    }
-
-    fn perform(&mut self, output: Output) {
-        let failed = match output {
-            Output::Cast { to, cast } => {
-                self.datagrams.send(&to, &self.wire.datagram(self.node.sender(), &cast));
-                None
-            }
-            Output::Dial { conn, to } => self.sessions.dial(conn, to),
-            Output::Send { conn, frame } => self.sessions.send(conn, &frame),
-            Output::Pipe { conn, to } => self.sessions.pipe(conn, to),
-            Output::Persist { ticket, writes } => self.disk.persist(ticket, writes),
-            Output::Close { conn } => {
-                self.sessions.close(conn);
-                None
-            }
-            Output::Event(event) => {
-                self.tell(event);
-                None
-            }
-            Output::Reply { request, refused } => {
-                if let Some(reply) = self.state.asked.remove(&request) {
-                    // A user that went away needs no answer.
-                    let _ = reply.send(refused.map_or(Ok(()), Err));
-                }
-                None
-            }
-            Output::Stopped => {
-                self.state.stopped = true;
-                None
-            }
-        };
-        self.state.late.extend(failed);
-    }
-
-    /// Tells users. Nobody has to listen.
-    pub(super) fn tell(&mut self, event: Event) {
-        self.state.changed = true;
-        self.journal.event(&event);
-        let _ = self.events.send(Arc::new(event));
+        self.state.outputs = outputs;
     }
 
     fn command(&mut self, command: Command) {
         match command {
             Command::Snapshot { reply } => {
+                // As things stand, with what came before.
+                self.step();
                 let now = clock::now();
                 let snapshot = Snapshot { status: self.node.status(), members: self.node.members(now), made: now.time };
                 // A user that went away needs no answer.
@@ -179,7 +146,7 @@ impl Host {
                 }
                 self.state.requests += 1;
                 self.state.asked.insert(self.state.requests, reply);
-                self.step(Input::Handover { request: self.state.requests, to });
+                self.state.inputs.push(Input::Handover { request: self.state.requests, to });
             }
         }
     }
@@ -198,5 +165,56 @@ impl Host {
             self.service.status(&status);
             self.status.send_replace(Arc::new(status));
         }
+    }
+}
+
+impl protocol::Host for Host {
+    fn cast(&mut self, to: To, cast: Cast) {
+        self.datagrams.send(&to, &self.wire.datagram(self.node.sender(), &cast));
+    }
+
+    fn dial(&mut self, conn: ConnId, to: SocketAddr) {
+        self.state.inputs.extend(self.connections.dial(conn, to));
+    }
+
+    fn send(&mut self, to: &[ConnId], frame: Frame) {
+        self.state.inputs.extend(self.connections.send(to, &frame));
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.connections.close(conn);
+    }
+
+    fn pipe(&mut self, conn: ConnId, to: SocketAddr) {
+        self.state.inputs.extend(self.connections.pipe(conn, to));
+    }
+
+    fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        self.state.inputs.extend(self.disk.persist(ticket, writes));
+    }
+
+    fn job(&mut self, id: JobId, job: Job) {
+        match job {
+            // There is no thread yet that could have anything before it.
+            Job::Barrier => self.state.inputs.push(Input::Done { through: id }),
+        }
+    }
+
+    /// Tells users. Nobody has to listen.
+    fn tell(&mut self, event: Event) {
+        self.state.changed = true;
+        self.journal.event(&event);
+        let _ = self.events.send(Arc::new(event));
+    }
+
+    fn reply(&mut self, request: u64, refused: Option<String>) {
+        if let Some(reply) = self.state.asked.remove(&request) {
+            // A user that went away needs no answer.
+            let _ = reply.send(refused.map_or(Ok(()), Err));
+        }
+    }
+
+    fn stopped(&mut self) {
+        self.state.stopped = true;
     }
 }

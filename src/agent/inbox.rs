@@ -1,8 +1,8 @@
 //! Everything that can happen to the loop, from one place.
 
 use super::clock::Alarm;
+use super::connections::Report;
 use super::links::Eligible;
-use super::sessions::Report;
 use super::shared::Command;
 use crate::message::Datagram;
 use crate::protocol::Input;
@@ -36,7 +36,7 @@ pub(super) struct Inbox {
     pub(super) alarm: Alarm,
     pub(super) stop: Receiver<()>,                          // bound: SIGNALS
     pub(super) disk: Receiver<Input>,                       // bound: disk::REPORTS
-    pub(super) sessions: Receiver<Report>,                  // bound: sessions::REPORTS
+    pub(super) sessions: Receiver<Report>,                  // bound: connections::REPORTS
     pub(super) commands: Receiver<Command>,                 // bound: COMMANDS
     pub(super) links: Receiver<Vec<Eligible>>,              // bound: links::CHANGES
     pub(super) peers: Receiver<Vec<SocketAddr>>,            // bound: peers::CHANGES

@@ -2,6 +2,7 @@
 
 use super::clock::{self, Alarm, within};
 use super::config::Config;
+use super::connections::{self, Connections, Dialer};
 use super::datagrams::{Datagrams, Setup};
 use super::failure::Failure;
 use super::host::{Host, State};
@@ -10,11 +11,10 @@ use super::inbox::Inbox;
 use super::journal::{self, Counts, Journal, Level};
 use super::peers::Peers;
 use super::service::Service;
-use super::sessions::{self, Dialer, Sessions};
 use super::shared::{COMMANDS, EVENTS, Facts, Shared};
 use super::{api, disk, door, links, signals};
 use crate::event::{self, Event, Kind, Value};
-use crate::protocol::{Durable, Node, Start};
+use crate::protocol::{self, Durable, Node, Start};
 use crate::store::{Opened, Store};
 use crate::wire::Wire;
 use std::net::SocketAddr;
@@ -130,7 +130,7 @@ impl Ground {
         let (port, bind) = (self.config.port, self.config.rules.bind);
         let counts = Arc::new(Counts::new(self.journal.clone()));
         let wire = Arc::new(Wire::new(&self.config.cluster));
-        let listener = sessions::bind(bind, port).map_err(|e| taken("TCP", port, &e))?;
+        let listener = connections::bind(bind, port).map_err(|e| taken("TCP", port, &e))?;
         let peers = Peers::find(self.config.peers.clone(), port, &self.journal).await;
         let setup = Setup { port, bind, groups: peers.groups() };
         let (datagrams, heard) = Datagrams::open(setup, wire.clone(), self.found.node.boot, counts.clone())
@@ -144,7 +144,7 @@ impl Ground {
         let (events, facts) = (self.events(), self.facts());
         let node = Node::new(self.node(peers.addresses()), clock::now());
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
-        let (sessions, reports) = Sessions::new(listener, wire.clone(), Dialer { from: bind }, counts.clone());
+        let (connections, reports) = Connections::new(listener, wire.clone(), Dialer { from: bind }, counts.clone());
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);
@@ -165,7 +165,7 @@ impl Ground {
                 datagrams: heard,
             },
             disk,
-            sessions,
+            connections,
             datagrams,
             journal: self.journal,
             service: Service::new(),
@@ -176,7 +176,7 @@ impl Ground {
         };
         // Until here what is wrong is said once, by the agent itself.
         let _libraries = journal::listen(&host.journal);
-        events.into_iter().for_each(|event| host.tell(event));
+        events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
         let end = CancellationToken::new();
         let api = tokio::spawn(api::serve(unix, shared, end.clone()));
         host.publish();
@@ -190,9 +190,9 @@ impl Ground {
 
 /// Gives everything that was begun a moment to finish.
 async fn finish(host: Host, api: tokio::task::JoinHandle<()>, end: &CancellationToken, counts: &Counts) {
-    let Host { mut inbox, disk, sessions, journal, .. } = host;
+    let Host { mut inbox, disk, connections, journal, .. } = host;
     end.cancel();
-    let _ = within(LAST_WORDS, sessions.end()).await;
+    let _ = within(LAST_WORDS, connections.end()).await;
     let _ = within(LAST_WORDS, api).await;
     drop(disk);
     let _ = within(LAST_WORDS, async { while inbox.disk.recv().await.is_some() {} }).await;

@@ -1,6 +1,6 @@
 //! Frames: everything that must be heard (protocol §6 to §9).
 
-use super::{Answer, Heartbeat, Known, Question, Sender, Standing};
+use super::{Answer, Changes, Heartbeat, Known, Question, Sender, Standing};
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{Incarnation, NodeId};
@@ -63,6 +63,8 @@ pub enum Frame {
     Handover(Handover),
     /// How that ended.
     HandoverDone(HandoverDone),
+    /// Changes of the data, from the leader to its followers (§10).
+    Changes(Changes),
     /// "Connect me to that member": bytes are copied from then on (§6).
     Via(Via),
     /// The pipe stands.

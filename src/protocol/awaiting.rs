@@ -1,9 +1,9 @@
 //! Waiting for another's claim, and finding out when nobody makes it any more (protocol §7.4).
 
-use super::conns::{Conn, Purpose};
-use super::discovery::Target;
+use super::following::Target;
 use super::role::{Awaiting, Electing, Phase, Role};
 use super::timers::Timer;
+use super::ways::{Conn, Purpose};
 use super::{Closed, Node};
 use crate::event::Kind;
 use crate::ident::{ConnId, Incarnation};
@@ -142,10 +142,7 @@ impl Node {
 
     /// A claimant claims no more; true when it was awaited.
     pub(super) fn gives_up(&mut self, claimant: Incarnation) -> bool {
-        if self.base.promised.is_some_and(|p| p.claim.node == claimant) {
-            // The promise stands; nothing more will come of it.
-            self.base.promised_at = None;
-        }
+        self.base.promises.gives_up(claimant);
         let awaited =
             matches!(&self.role, Role::Electing(e) if e.awaiting.as_ref().is_some_and(|a| a.claimant == claimant));
         if awaited {

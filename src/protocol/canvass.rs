@@ -1,17 +1,17 @@
 //! Asking for voices, counting them, and what a won claim becomes (protocol §7.3 to §7.5).
 
-use super::base::{Then, localised, us};
-use super::conns::{Conn, Purpose};
-use super::discovery::Target;
-use super::election::Veto;
-use super::role::{Asked, Canvassing, Phase, Renewing, Role};
+use super::address::localised;
+use super::directory::{self};
+use super::following::Target;
+use super::role::{Asked, Canvassing, Phase, Role};
 use super::timers::Timer;
-use super::{Node, Promise, To, Write, directory, limits};
+use super::ways::{Conn, Purpose};
+use super::writes::Then;
+use super::{Node, Promise, To, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, NodeId};
-use crate::message::{Abdicate, Canvass, Cast, Frame, Known, MemberState, Notice, STORY_MAX, Says, Story, Voice};
-use crate::time::ms;
+use crate::message::{Abdicate, Canvass, Cast, Frame, Known, MemberState, Notice, Says, Voice};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Node {
         if !self.may_lead() || !self.base.linked() && self.base.timers.is_set(Timer::Alone) {
             return self.rest();
         }
-        if !self.base.disk_has_room() {
+        if !self.base.writes.has_room() {
             return self.wait(self.base.settings.store_age());
         }
         if !self.fit() {
@@ -48,7 +48,7 @@ impl Node {
     /// Claims anew while leading, because a handover failed after it was asked for (§8). Who cannot write leads on as it is.
     pub(super) fn canvass_on(&mut self) {
         let Role::Leading(l) = &self.role else { return };
-        if self.canvass.is_none() && l.renewing.is_none() && self.base.disk_works() {
+        if self.campaign.canvass.is_none() && l.renewing.is_none() && self.base.disk_works() {
             self.ask_voices(Some(l.claim), None, &BTreeSet::new(), Some(Cause::Handover));
         }
     }
@@ -64,7 +64,7 @@ impl Node {
         let (began, deadline) = (self.base.now, self.base.now + self.base.settings.canvass());
         let text = format!("this machine claims the role with epoch {}", claim.epoch);
         self.base.tell(Kind::Claiming, Level::Info, cause, text, vec![("claimed", claim.epoch.into())]);
-        self.canvass = Some(Box::new(Canvassing {
+        self.campaign.canvass = Some(Box::new(Canvassing {
             claim,
             began,
             deadline,
@@ -135,7 +135,7 @@ impl Node {
     fn ask_voice(&mut self, id: NodeId, awaited: bool, canvass: Canvass) {
         let Some(route) = self.base.direct(id) else { return };
         let conn = self.base.dial(route, Purpose::Canvass, Frame::Canvass(canvass));
-        if let Some(c) = &mut self.canvass {
+        if let Some(c) = &mut self.campaign.canvass {
             let asked =
                 Asked { conn: Some(conn), awaited, refused: false, says: None, withdrew: None, after: Duration::ZERO };
             c.asked.insert(id, asked);
@@ -143,7 +143,7 @@ impl Node {
     }
 
     pub(super) fn own_voice(&mut self, claim: Claim) {
-        if let Some(c) = &mut self.canvass
+        if let Some(c) = &mut self.campaign.canvass
             && c.claim == claim
         {
             c.voiced = true;
@@ -152,7 +152,7 @@ impl Node {
     }
 
     pub(super) fn canvass_closed(&mut self, conn: ConnId, _state: &Conn) {
-        let Some(c) = &mut self.canvass else { return };
+        let Some(c) = &mut self.campaign.canvass else { return };
         for asked in c.asked.values_mut().filter(|a| a.conn == Some(conn)) {
             asked.conn = None;
             // A refused connection is an answer; so is one that ended without a voice.
@@ -168,7 +168,7 @@ impl Node {
             other => other,
         };
         let now = self.base.now;
-        let Some(c) = &mut self.canvass else { return };
+        let Some(c) = &mut self.campaign.canvass else { return };
         if c.claim != voice.claim {
             return;
         }
@@ -209,7 +209,7 @@ impl Node {
 
     /// One bad link must not make a second king (§7.3).
     fn vetoed(&mut self, by: NodeId, known: Known) {
-        let Some(c) = &mut self.canvass else { return };
+        let Some(c) = &mut self.campaign.canvass else { return };
         let itself = known.claim.node.id == by;
         if !known.direct && !itself {
             // A member that reaches the leader directly is waited for.
@@ -220,12 +220,9 @@ impl Node {
     }
 
     fn yield_to(&mut self, by: NodeId, known: Known) {
-        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
+        let Some(claim) = self.campaign.canvass.as_ref().map(|c| c.claim) else { return };
         let relay = (known.direct && known.claim.node.id != by).then_some(by);
-        let again = self.veto.as_ref().filter(|v| v.claim == known.claim).map_or(1, |v| (v.count + 1).min(4));
-        // 4, 8, 16, 32 intervals, while nothing changes.
-        let until = self.base.now + self.base.heartbeat() * (2 << again).min(limits::VETO);
-        self.veto = Some(Veto { claim: known.claim, count: again, until, joined: None });
+        self.campaign.vetoed(known.claim, self.base.heartbeat(), self.base.now);
         let name = self.base.name(by);
         self.withdraw(claim, &format!("{name} says that {} leads and answers", known.name));
         self.end_canvass();
@@ -260,13 +257,14 @@ impl Node {
         if !self.base.believe_epoch(epoch) {
             return;
         }
-        let Some(c) = &self.canvass else { return };
-        let (claim, abdicate) = (c.claim, c.abdicate);
-        self.higher += 1;
-        if self.higher > limits::HIGHER {
-            self.higher = 0;
+        if self.campaign.canvass.is_none() {
+            return;
+        }
+        if !self.campaign.higher_again() {
             return self.lost_canvass();
         }
+        let Some(c) = &self.campaign.canvass else { return };
+        let (claim, abdicate) = (c.claim, c.abdicate);
         let answered = c.asked.iter().filter(|(_, a)| a.awaited).map(|(id, _)| *id).collect();
         self.withdraw(claim, &format!("epoch {epoch} is known already"));
         self.end_canvass();
@@ -278,7 +276,7 @@ impl Node {
 
     /// Hangs up on everybody who was asked: the canvass is over.
     pub(super) fn end_canvass(&mut self) {
-        let Some(c) = self.canvass.take() else { return };
+        let Some(c) = self.campaign.canvass.take() else { return };
         for conn in c.asked.into_values().filter_map(|a| a.conn) {
             self.base.close(conn);
         }
@@ -288,7 +286,7 @@ impl Node {
     pub(super) fn tally(&mut self, over: bool) {
         let quorum = self.base.settings.quorum as usize;
         let now = self.base.now;
-        let Some(c) = &mut self.canvass else { return };
+        let Some(c) = &mut self.campaign.canvass else { return };
         let over = over || now >= c.deadline;
         let waiting = c.asked.values().any(|a| a.awaited && a.says.is_none() && !a.refused);
         if let Some((by, known)) = c.indirect.clone()
@@ -315,133 +313,12 @@ impl Node {
     }
 
     fn lost_canvass(&mut self) {
-        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
-        self.tries += 1;
-        let doubled = 2u32.saturating_pow(self.tries.saturating_sub(1).min(4));
+        let Some(claim) = self.campaign.canvass.as_ref().map(|c| c.claim) else { return };
+        let doubled = self.campaign.lost();
         self.withdraw(claim, "not everybody could back it");
         self.end_canvass();
         let hb = self.base.heartbeat();
-        let pause = hb / 2 + self.base.random(hb * 3 / 2);
+        let pause = hb / 2 + self.base.chance.duration(hb * 3 / 2);
         self.pause((pause * doubled).min(hb * 16));
-    }
-
-    /// Nobody objected, and the own promise is durable, which vouches for the reign after a crash: it begins.
-    fn won(&mut self) {
-        let story = self.story();
-        let Some(claim) = self.canvass.as_ref().map(|c| c.claim) else { return };
-        self.base.timers.clear(Timer::Elect);
-        self.base.persist(vec![Write::Shown(claim)], Then::Shown(claim));
-        let Role::Leading(l) = &mut self.role else { return self.reign(claim, story) };
-        let (decided, joins) = l.renewing.take().map(|r| (r.decided, r.joins)).unwrap_or_default();
-        l.renewing = Some(Renewing { claim, story, decided, joins });
-        self.end_canvass();
-        self.renewed(claim);
-    }
-
-    /// Begins to lead (§7.5).
-    fn reign(&mut self, claim: Claim, story: Story) {
-        let Role::Electing(e) = &mut self.role else { return };
-        let Some(c) = self.canvass.take() else { return };
-        // Who has not answered yet may still, and then has its session at hand.
-        let keep: Vec<ConnId> =
-            c.asked.values().filter(|a| matches!(a.says, None | Some(Says::Backed))).filter_map(|a| a.conn).collect();
-        let backed = c.asked.iter().filter(|(_, a)| matches!(a.says, Some(Says::Backed))).map(|(id, _)| *id);
-        let backed: BTreeSet<NodeId> = backed.collect();
-        let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
-        let requests = std::mem::take(&mut e.requests);
-        let writes = self.base.enter_reign(claim, &story);
-        self.base.persist(writes, Then::Nothing);
-        for conn in &keep {
-            if let Some(state) = self.base.conns.get_mut(*conn) {
-                state.purpose = Purpose::Incoming;
-            }
-        }
-        self.leave_role(&keep);
-        self.base.shown = Some(claim);
-        let now = self.base.now;
-        let mut text = format!("this machine leads: epoch {}", claim.epoch);
-        let mut fields = vec![("backed", (backed.len() as u64).into()), ("canvass_us", us(now.since(began)))];
-        if let Some(lost) = &lost {
-            let how = if abdicated { "handed over" } else { "was lost" };
-            let since = if abdicated { lost.noticed } else { lost.at };
-            text = format!("{text}, {} after {} {how}", ms(now.since(since)), lost.name);
-            fields.push(("since_first_sign_us", us(now.since(lost.noticed))));
-            fields.push(("since_lost_us", us(now.since(lost.at))));
-        }
-        let text = match backed.len() {
-            0 => format!("{text}, with nobody else"),
-            n => format!("{text}, backed by {n}"),
-        };
-        self.begin_leading(claim, story.clone(), backed);
-        self.base.tell(Kind::Leading, Level::Info, Some(story.cause), text, fields);
-        self.beat_now();
-        // By TCP too: a heartbeat may be lost, and does not reach everybody.
-        if let Some(beat) = self.heartbeat() {
-            for conn in keep {
-                self.base.send(conn, Frame::Beat(beat.clone()));
-            }
-        }
-        for request in requests {
-            self.base.out.push(super::Output::Reply { request, refused: None });
-        }
-    }
-
-    /// Why this reign begins, in words for `history`.
-    fn story(&self) -> Story {
-        let name = self.base.me.name.clone();
-        let lost = match &self.role {
-            Role::Electing(e) => e.lost.as_ref(),
-            _ => None,
-        };
-        let none = Story { name: name.clone(), cause: Cause::First, text: String::new() };
-        let Some(c) = &self.canvass else { return none };
-        let mut answers: Vec<String> = Vec::new();
-        for (id, a) in c.asked.iter().filter(|(_, a)| a.awaited || a.says.is_some()).take(8) {
-            let said = match &a.says {
-                Some(Says::Backed) => format!("backed after {}", ms(a.after)),
-                Some(Says::Taken(_)) => "had backed a claim since withdrawn".to_owned(),
-                Some(_) => "objected".to_owned(),
-                None if a.refused => "could not be reached".to_owned(),
-                None => "did not answer".to_owned(),
-            };
-            answers.push(format!("{} {said}", self.base.name(*id)));
-        }
-        // That the one which is replaced was asked too is no news, unless it answered.
-        let replaced = c.abdicate.map(|a| a.claim).or(lost.map(|l| l.claim)).map(|claim| claim.node.id);
-        let silent = |id: &NodeId, a: &Asked| a.says.is_none() && Some(*id) == replaced;
-        let more = c.asked.iter().filter(|(id, a)| !silent(id, a)).count().saturating_sub(answers.len());
-        let asked = match (answers.is_empty(), more) {
-            (true, 0) => "nobody else was there to ask".to_owned(),
-            (true, n) => format!("asked: {n}, and waited for none of them"),
-            (false, 0) => format!("asked: {}", answers.join(", ")),
-            (false, n) => format!("asked: {}, and {n} more", answers.join(", ")),
-        };
-        let (cause, before) = match (&c.abdicate, lost) {
-            _ if let Role::Leading(l) = &self.role => {
-                let failed = l.failed.as_deref().unwrap_or("a handover failed");
-                (Cause::Handover, format!("{failed}, and {name} leads on"))
-            }
-            (Some(a), lost) => {
-                let old = self.base.name(a.claim.node.id);
-                let took = lost.as_ref().map(|l| ms(self.base.now.since(l.noticed))).unwrap_or_default();
-                let why = match a.cause {
-                    Cause::Store => "said that its store failed, and handed over",
-                    Cause::Goodbye => "was told to stop, and handed over",
-                    _ => "handed over",
-                };
-                (a.cause, format!("{old} {why} to {name}; {took} from the first sign to the new leader"))
-            }
-            (None, Some(l)) => {
-                let took = ms(self.base.now.since(l.noticed));
-                (l.cause, format!("{name} noticed: {}; {took} from the first sign to the new leader", l.text))
-            }
-            (None, None) => (Cause::First, "there was no leader".to_owned()),
-        };
-        let mut text = format!("{before}; {asked}");
-        if text.len() > STORY_MAX {
-            let cut = (0..=STORY_MAX).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-            text.truncate(cut);
-        }
-        Story { name, cause, text }
     }
 }

@@ -1,11 +1,11 @@
 //! The members that an agent knows, and the line of succession among them (protocol §5, §7).
 
-use super::base::link_local;
-use super::limits;
+use super::address::link_local;
 use super::sightings::Sightings;
+use super::{Remembered, limits};
 use crate::ident::{BootId, Incarnation, NodeId};
-use crate::message::{Member, MemberState};
-use crate::time::{Time, Wall};
+use crate::message::{Member, MemberState, Sender};
+use crate::time::{Now, Time, Wall};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -140,6 +140,14 @@ impl Entry {
         self.own_place(boot).is_none() && self.seen.holder(self.address).is_some()
     }
 
+    fn place(&self, now: Time) -> Place {
+        place_of(self.priority, self.rtt_us, self.seniority_ms(now), self.node.id)
+    }
+
+    fn seniority_ms(&self, now: Time) -> u64 {
+        u64::try_from((self.seniority.0 + now.since(self.seniority.1)).as_millis()).unwrap_or(u64::MAX)
+    }
+
     pub(super) fn to_member(&self, now: Time) -> Member {
         Member {
             node: self.node,
@@ -150,8 +158,7 @@ impl Entry {
             state: self.state,
             whole: self.whole,
             rtt_us: self.rtt_us,
-            seniority_ms: u64::try_from((self.seniority.0 + now.since(self.seniority.1)).as_millis())
-                .unwrap_or(u64::MAX),
+            seniority_ms: self.seniority_ms(now),
             via: self.via,
         }
     }
@@ -161,8 +168,25 @@ impl Entry {
 /// seniority, id. The smaller key is the better place.
 type Place = (Reverse<u8>, u64, Reverse<u64>, NodeId);
 
+/// Who is the first in line of these, who are there: the first by place, or the one that is named while it qualifies and
+/// nobody has a higher priority.
+pub(super) fn first<'a>(there: impl Iterator<Item = &'a Entry>, named: Option<NodeId>, now: Time) -> Option<NodeId> {
+    let (mut best, mut kept) = (None, None);
+    for e in there.filter(|e| e.priority > 0 && e.whole) {
+        let place = e.place(now);
+        best = Some(best.map_or(place, |b: Place| b.min(place)));
+        kept = if Some(e.node.id) == named { Some(place) } else { kept };
+    }
+    let best = best?;
+    Some(kept.filter(|k| k.0 == best.0).unwrap_or(best).3)
+}
+
 fn place(m: &Member) -> Place {
-    (Reverse(m.priority), m.rtt_us.map_or(u64::MAX, |us| us / limits::RTT_STEP_US), Reverse(m.seniority_ms), m.node.id)
+    place_of(m.priority, m.rtt_us, m.seniority_ms, m.node.id)
+}
+
+fn place_of(priority: u8, rtt_us: Option<u64>, seniority_ms: u64, id: NodeId) -> Place {
+    (Reverse(priority), rtt_us.map_or(u64::MAX, |us| us / limits::RTT_STEP_US), Reverse(seniority_ms), id)
 }
 
 /// Whether a member can be in the line at all.
@@ -211,13 +235,72 @@ fn decided_by(m: &Member, other: &Member) -> String {
 }
 
 /// All known members, this agent left out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Directory {
     /// Bound: [`limits::MEMBERS`].
     all: BTreeMap<NodeId, Entry>,
+    /// How long this agent has been in the cluster's list already, and since when that is counted.
+    seniority: (Duration, Time),
 }
 
 impl Directory {
+    /// Those that the store remembers, but for `me`.
+    pub(super) fn remembering(members: Vec<Remembered>, me: NodeId, now: Now) -> Self {
+        let mut directory = Self { all: BTreeMap::new(), seniority: (Duration::ZERO, now.time) };
+        for m in members.into_iter().filter(|m| m.id != me) {
+            // Whichever start it has now, it will say.
+            let node = Incarnation { id: m.id, boot: BootId(0) };
+            let mut entry = Entry::new(node, m.name, m.address, now.time);
+            entry.met = true;
+            entry.kept = Some((m.address, now.time));
+            // Its silence counts from the last sign, however often this agent, or this machine with its clock, starts.
+            entry.silent_before = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));
+            directory.insert(entry);
+        }
+        directory
+    }
+
+    /// How long this agent itself has been in the list, and since when that is counted.
+    pub(super) fn own_seniority(&self) -> (Duration, Time) {
+        self.seniority
+    }
+
+    /// The leader has said how long this agent has been in the list.
+    pub(super) fn own_seniority_is(&mut self, counted: (Duration, Time)) {
+        self.seniority = counted;
+    }
+
+    /// Enters or refreshes a member that was heard, from `address` where that is known. A new boot of a known member
+    /// comes back as its former boot. An address that was not heard for longer than `stale` gives way to another.
+    pub(super) fn heard(
+        &mut self,
+        from: &Sender,
+        address: Option<SocketAddr>,
+        met: bool,
+        stale: Duration,
+        now: Time,
+    ) -> Option<Incarnation> {
+        let Some(entry) = self.all.get_mut(&from.node.id) else {
+            if let Some(address) = address {
+                let mut entry = Entry::new(from.node, from.name.clone(), address, now);
+                entry.speaks_from(address, now, Duration::ZERO);
+                entry.met = met;
+                self.insert(entry);
+            }
+            return None;
+        };
+        let former = (entry.node.boot != from.node.boot).then_some(entry.node);
+        entry.node = from.node;
+        entry.met |= met;
+        if entry.name != from.name {
+            entry.name.clone_from(&from.name);
+        }
+        if let Some(address) = address {
+            entry.speaks_from(address, now, stale);
+        }
+        former.filter(|f| f.boot.0 != 0)
+    }
+
     pub(super) fn get(&self, id: NodeId) -> Option<&Entry> {
         self.all.get(&id)
     }
@@ -315,7 +398,7 @@ impl Directory {
 
     /// What is to be written down about members that were met, and heard since the last time: those whose address
     /// changed, are new, or were written down long ago.
-    pub(super) fn unwritten(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<super::Remembered> {
+    pub(super) fn unwritten(&mut self, now: Time, wall: Wall, at_most: usize) -> Vec<Remembered> {
         let mut rows = Vec::new();
         for e in self.all.values_mut().filter(|e| e.met) {
             let Some(heard) = e.heard.filter(|_| !e.address.ip().is_unspecified()) else { continue };
@@ -326,7 +409,7 @@ impl Directory {
             if due && rows.len() < at_most {
                 e.kept = Some((e.address, heard));
                 let ago = u64::try_from(now.since(heard).as_micros()).unwrap_or(0);
-                rows.push(super::Remembered {
+                rows.push(Remembered {
                     id: e.node.id,
                     name: e.name.clone(),
                     address: e.address,
@@ -354,7 +437,18 @@ mod tests {
 
     fn order(members: &[Member], named: Option<u128>) -> Vec<u128> {
         let named = named.map(|n| NodeId(uuid::Uuid::from_u128(n)));
-        line(members.iter(), named).iter().map(|(id, _)| id.0.as_u128()).collect()
+        let order: Vec<u128> = line(members.iter(), named).iter().map(|(id, _)| id.0.as_u128()).collect();
+        // The first in line is the first of the line.
+        let there: Vec<Entry> = members.iter().filter(|m| m.state == MemberState::Alive).map(entry).collect();
+        assert_eq!(first(there.iter(), named, Time(0)).map(|id| id.0.as_u128()), order.first().copied());
+        order
+    }
+
+    fn entry(m: &Member) -> Entry {
+        let mut e = Entry::new(m.node, m.name.clone(), m.address, Time(0));
+        (e.priority, e.whole, e.rtt_us) = (m.priority, m.whole, m.rtt_us);
+        e.seniority = (Duration::from_millis(m.seniority_ms), Time(0));
+        e
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Claims, succession, election: the claimant's side (protocol §7).
 
-use super::base::{Then, localised};
-use super::conns::Purpose;
-use super::discovery::Target;
+use super::address::localised;
+use super::following::Target;
 use super::role::{Doubt, Electing, Lost, Phase, Role};
 use super::timers::Timer;
+use super::ways::Purpose;
 use super::{Node, directory, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind};
@@ -15,19 +15,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The last `LeaderAlive` that this agent was given.
-#[derive(Clone, Debug)]
-pub(super) struct Veto {
-    /// The reign that it named.
-    pub(super) claim: Claim,
-    /// How many in a row, at most four.
-    pub(super) count: u32,
-    /// No canvass against that reign before.
-    pub(super) until: Time,
-    /// Since when this agent had a session with it again.
-    pub(super) joined: Option<Time>,
-}
-
 impl Node {
     /// Counts how long nobody leads (§7.2): a leader that was only heard by datagram is none.
     pub(super) fn count_leaderless(&mut self) {
@@ -37,28 +24,25 @@ impl Node {
             // Before there is a link, or while the disk is stuck, nobody can be elected here.
             Role::Listening(_) | Role::Electing(_) => !self.base.linked() || self.base.store_stuck(),
         };
-        self.leaderless = if led { None } else { self.leaderless.or(Some(self.base.now)) };
+        self.campaign.count_leaderless(led, self.base.now);
     }
 
     /// Nobody has led for so long that somebody may be keeping it so: what others only say is heard no more, and this
     /// agent asks for voices itself.
     pub(super) fn insists(&self) -> bool {
         let long = self.base.settings.after_canvass() * limits::WAITS;
-        self.fit() && self.leaderless.is_some_and(|since| self.base.now.since(since) > long)
+        self.fit() && self.campaign.leaderless(self.base.now).is_some_and(|time| time > long)
     }
 
     /// Until when this agent does not claim against that reign, because its leader answered others: but proof of its death
     /// counts for who has had a session with it again for an interval (§7.3).
     pub(super) fn held_back(&self, reign: Claim, proof: bool) -> Option<Time> {
-        let now = self.base.now;
-        let veto = self.veto.as_ref().filter(|v| v.claim == reign && v.until > now)?;
-        let again = veto.joined.is_some_and(|at| now.since(at) >= self.base.heartbeat());
-        (!proof || !again).then_some(veto.until)
+        self.campaign.held_back(reign, proof, self.base.heartbeat(), self.base.now)
     }
 
     /// Without a leader it says Hello from time to time (§5), whatever it waits for.
     pub(super) fn electing(&mut self, lost: Option<Lost>, requests: BTreeSet<u64>) {
-        (self.tries, self.higher) = (0, 0);
+        self.campaign.begin();
         self.role = Role::Electing(Electing {
             lost,
             phase: Phase::Wait { turn: false },
@@ -69,7 +53,7 @@ impl Node {
             relay: None,
             requests,
         });
-        self.base.since = self.base.wall;
+        self.base.past.turns(self.base.wall);
         self.base.timers.set(Timer::Hello, self.base.now + self.base.settings.join_wait(true));
     }
 
@@ -88,10 +72,7 @@ impl Node {
     /// The leader is dead to this agent (§7.1, §7.2).
     pub(super) fn lose(&mut self, lost: Lost, successor: Option<Incarnation>, told: bool) {
         self.leave_role(&[]);
-        let ended = self.base.end_reign();
-        if !ended.is_empty() {
-            self.base.persist(ended, Then::Nothing);
-        }
+        self.base.end_reign();
         let dead = lost.claim.node.id;
         let silent = matches!(lost.cause, Cause::Silent | Cause::CutOff);
         let lost_epoch = lost.claim.epoch;
@@ -111,7 +92,7 @@ impl Node {
         // A claim of an epoch that has been followed since can beat no more.
         let awaited =
             |p: &super::Promise| !p.withdrawn && p.claim.node != self.base.me.node && p.claim.epoch > lost_epoch;
-        if let (Some(promise), Some(left)) = (self.base.promised.filter(awaited), self.base.backing_left()) {
+        if let (Some(promise), Some(left)) = (self.base.promises.promised().filter(awaited), self.base.backing_left()) {
             return self.wait_for(promise.claim.node, left);
         }
         if self.fit() && told {
@@ -139,7 +120,7 @@ impl Node {
         }
         if line.is_empty() {
             let most = self.base.heartbeat() * 2;
-            let pause = self.base.random(most);
+            let pause = self.base.chance.duration(most);
             return self.wait_for_turn(pause);
         }
         if let Role::Electing(e) = &mut self.role {
@@ -170,7 +151,7 @@ impl Node {
     /// The next move of an election is due.
     pub(super) fn elect_due(&mut self) {
         if matches!(self.role, Role::Leading(_)) {
-            return if self.canvass.is_some() { self.tally(true) } else { self.canvass_on() };
+            return if self.campaign.canvass.is_some() { self.tally(true) } else { self.canvass_on() };
         }
         if self.ask_claimant() {
             return;
@@ -235,7 +216,7 @@ impl Node {
     }
 
     pub(super) fn told(&mut self, conn: ConnId, told: Told, from: SocketAddr) {
-        if self.base.conns.get(conn).is_none_or(|c| c.purpose != Purpose::Tell) {
+        if self.base.ways.get(conn).is_none_or(|c| c.purpose != Purpose::Tell) {
             return;
         }
         let teller = self.base.peer(conn);
@@ -256,7 +237,7 @@ impl Node {
                 let own = if place <= 8 {
                     step * u32::try_from(place).unwrap_or(8) / 4
                 } else {
-                    self.base.random(step * 2) + step * 2
+                    self.base.chance.duration(step * 2) + step * 2
                 };
                 self.wait_for_turn(step + own);
             }
@@ -280,7 +261,7 @@ impl Node {
     /// A member that names itself knows its address less well than the connection does.
     pub(super) fn seen_from(&self, mut known: Known, conn: ConnId) -> Known {
         if known.address.ip().is_unspecified()
-            && let Some(state) = self.base.conns.get(conn)
+            && let Some(state) = self.base.ways.get(conn)
             && let Some(peer) = &state.peer
             && state.via().is_none()
         {
@@ -332,7 +313,7 @@ impl Node {
         let Role::Electing(e) = &mut self.role else { return };
         e.counted_on = true;
         let over = e.lost.as_ref().map_or(0, |l| l.claim.epoch);
-        let awaited = self.base.promised.is_some_and(|p| !p.withdrawn && p.claim.epoch > over);
+        let awaited = self.base.promises.live().is_some_and(|c| c.epoch > over);
         let backed = awaited && self.base.backing_left().is_some();
         if let Role::Electing(e) = &self.role
             && (gave_up || matches!(e.phase, Phase::Wait { turn: true }))

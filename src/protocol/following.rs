@@ -1,18 +1,41 @@
 //! Following a leader: the session, its pings, and the ways to it (protocol §6).
 
-use super::base::{Fields, Then, us};
-use super::conns::{Conn, Purpose};
 use super::directory::Entry;
-use super::discovery::Target;
+use super::notices::{Fields, us};
 use super::role::{Following, Heard, Lost, Role};
 use super::timers::Timer;
+use super::ways::{Conn, Purpose};
+use super::writes::Then;
 use super::{Node, Promise, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Kind, Level};
 use crate::ident::{ConnId, Incarnation, NodeId};
-use crate::message::{Frame, Known, Member, MemberState, Members};
+use crate::message::{Frame, Known, MemberState};
 use crate::time::{Time, ms};
 use std::net::SocketAddr;
+
+/// A leader that is to be followed, and what is known of the way to it.
+pub(super) struct Target {
+    pub(super) known: Known,
+    /// A member to go through.
+    pub(super) relay: Option<NodeId>,
+    /// A connection has said it, not only a datagram.
+    pub(super) confirmed: bool,
+    /// A connection to it that stands.
+    pub(super) conn: Option<ConnId>,
+    pub(super) successor: Option<Incarnation>,
+    /// How many followers it says that it has.
+    pub(super) followers: u32,
+    /// Another sent this agent there, so it is not sent on (§6).
+    pub(super) moved: bool,
+}
+
+impl Target {
+    /// A leader that was told of, and not by itself.
+    pub(super) fn told(known: Known, relay: Option<NodeId>) -> Self {
+        Self { known, relay, confirmed: false, conn: None, successor: None, followers: 0, moved: false }
+    }
+}
 
 impl Node {
     /// Follows a leader: at once when a connection confirmed it, otherwise as soon as its session does.
@@ -22,7 +45,7 @@ impl Node {
             if known.claim.node != self.base.me.node {
                 self.suspect_clone(known.claim.node, known.address, relay);
             }
-            if matches!(self.role, Role::Electing(_)) && self.canvass.is_none() {
+            if matches!(self.role, Role::Electing(_)) && self.campaign.canvass.is_none() {
                 self.wait(self.base.settings.after_canvass());
             }
             return;
@@ -65,11 +88,8 @@ impl Node {
             unsent: Vec::new(),
             probe: None,
         });
-        if self.base.shown != Some(known.claim) {
-            let ended = self.base.end_reign();
-            if !ended.is_empty() {
-                self.base.persist(ended, Then::Nothing);
-            }
+        if self.base.promises.shown() != Some(known.claim) {
+            self.base.end_reign();
         }
         self.base.timers.set(Timer::Silence, now + self.base.settings.suspicion());
         if !self.base.linked() && !self.base.timers.is_set(Timer::Alone) {
@@ -89,12 +109,12 @@ impl Node {
         let fits = |c: &Conn| {
             c.purpose == Purpose::Incoming && c.via().is_none() && c.peer.as_ref().is_some_and(|p| p.node == node)
         };
-        self.base.conns.iter().find(|(_, c)| fits(c)).map(|(id, _)| id)
+        self.base.ways.iter().find(|(_, c)| fits(c)).map(|(id, _)| id)
     }
 
     /// Leaves whatever election this agent was in, its own claim withdrawn, and gives what was lost.
     fn withdraw_for_leader(&mut self, leader: &Known) -> Option<Lost> {
-        if let Some(claim) = self.canvass.as_ref().map(|c| c.claim) {
+        if let Some(claim) = self.campaign.canvass.as_ref().map(|c| c.claim) {
             self.withdraw(claim, "there is a leader");
         }
         match &mut self.role {
@@ -126,8 +146,8 @@ impl Node {
 
     /// Withdraws an own claim for good (§7.3).
     pub(super) fn withdraw(&mut self, claim: Claim, why: &str) {
-        if self.base.promised.is_some_and(|p| p.claim == claim && !p.withdrawn) {
-            self.base.withdrawn = Some(claim);
+        if self.base.promises.live() == Some(claim) {
+            self.base.promises.withdraw(claim);
             self.base.promise(Promise { withdrawn: true, ..Promise::of(claim) }, Then::Nothing);
             let text = format!("this machine withdrew its claim of epoch {}: {why}", claim.epoch);
             self.base.info(Kind::ClaimWithdrawn, text, vec![("claimed", claim.epoch.into())]);
@@ -161,14 +181,14 @@ impl Node {
             return;
         }
         f.confirmed = true;
-        if self.base.promise_begun == Some(claim) {
+        if self.base.promises.will_vouch_for(claim) {
             // It vouches for the reign as soon as it is durable.
             return;
         }
         if self.base.acceptable(claim) {
-            if self.base.shown == Some(claim) {
+            if self.base.promises.shown() == Some(claim) {
                 self.show(claim);
-            } else if self.base.promise_kept == Some(claim) {
+            } else if self.base.promises.vouch_for(claim) {
                 self.base.persist(vec![Write::Shown(claim)], Then::Shown(claim));
                 self.show(claim);
             } else {
@@ -201,13 +221,13 @@ impl Node {
             }
             return;
         }
-        self.base.shown = Some(claim);
+        self.base.promises.show(claim);
         let Role::Following(f) = &mut self.role else { return };
         if f.claim != claim || f.settled {
             return;
         }
         f.settled = true;
-        self.base.since = self.base.wall;
+        self.base.past.turns(self.base.wall);
         let after = f.after.take();
         let name = f.name.clone();
         let story = f.story.clone();
@@ -225,94 +245,14 @@ impl Node {
     }
 
     pub(super) fn write_reign(&mut self, claim: Claim, story: &crate::message::Story) {
-        if self.base.reign.as_ref().is_some_and(|r| r.claim == claim) {
+        if self.base.past.is_open(claim) {
             return;
         }
-        let writes = self.base.enter_reign(claim, story);
+        let writes = self.base.past.enter(claim, story, self.base.wall);
         self.base.persist(writes, Then::Nothing);
     }
 
     // ---- the member list
-
-    pub(super) fn take_list(&mut self, members: Vec<Member>) {
-        let now = self.base.now;
-        let listed: std::collections::BTreeSet<NodeId> = members.iter().map(|m| m.node.id).collect();
-        for entry in self.base.members.iter_mut() {
-            if !listed.contains(&entry.node.id) && entry.state == MemberState::Alive {
-                entry.turns(MemberState::Silent, now);
-            }
-        }
-        for member in members {
-            self.take_member(member, false);
-        }
-    }
-
-    pub(super) fn members_changed(&mut self, conn: ConnId, members: Members) {
-        if !self.on_session(conn) {
-            return;
-        }
-        for member in members.changed {
-            self.take_member(member, true);
-        }
-        for id in members.gone {
-            let heard = self.base.members.get(id).is_some_and(|e| e.heard_within(limits::SILENT, self.base.now));
-            if !heard && self.base.members.remove(id).is_some() && self.base.disk_has_room() {
-                self.base.persist(vec![Write::Forget(id)], Then::Nothing);
-            }
-        }
-    }
-
-    fn take_member(&mut self, m: Member, tell: bool) {
-        let now = self.base.now;
-        let counted = (std::time::Duration::from_millis(m.seniority_ms), now);
-        if m.node.id == self.base.me.node.id {
-            self.base.seniority = counted;
-            return;
-        }
-        let leader = matches!(&self.role, Role::Following(f) if f.claim.node.id == m.node.id);
-        let known = self.base.members.get(m.node.id).is_some();
-        if !known {
-            let entry = Entry { met: true, ..Entry::new(m.node, m.name.clone(), m.address, now) };
-            self.base.members.insert(entry);
-        }
-        let Some(entry) = self.base.members.get_mut(m.node.id) else { return };
-        entry.met = true;
-        let was = if known { entry.state } else { MemberState::Silent };
-        // Where the leader is the session knows, and it may have more than one address.
-        let relay = matches!(&self.role, Role::Following(f) if f.relay == Some(m.node.id));
-        if !leader && !relay && !entry.heard_within(limits::OWN_EARS, now) {
-            entry.node = m.node;
-            // Without its scope a link-local address leads nowhere from here.
-            if !m.address.ip().is_unspecified() && !super::base::link_local(m.address) {
-                entry.address = m.address;
-                if m.via.is_none() {
-                    entry.told_at(m.node.boot, m.address);
-                }
-            }
-        }
-
-        entry.name = m.name;
-        entry.version = m.version;
-        entry.priority = m.priority;
-        entry.turns(m.state, now);
-        entry.whole = m.whole;
-        entry.rtt_us = m.rtt_us;
-        entry.via = m.via;
-        entry.seniority = counted;
-        if tell && was != m.state && !leader {
-            self.tell_member(m.node.id, m.state);
-        }
-    }
-
-    pub(super) fn tell_member(&mut self, id: NodeId, state: MemberState) {
-        let name = self.base.name(id);
-        let fields: Fields = vec![("member", name.clone().into())];
-        match state {
-            MemberState::Alive => self.base.info(Kind::MemberJoined, format!("{name} is there"), fields),
-            MemberState::Silent => self.base.warn(Kind::MemberSilent, format!("{name} does not answer"), fields),
-            MemberState::Left => self.base.info(Kind::MemberLeft, format!("{name} has left"), fields),
-        }
-    }
 
     /// The leader yields: it says where to go (§9).
     pub(super) fn leader_yields(&mut self, conn: ConnId, known: Known) {
@@ -342,7 +282,7 @@ impl Node {
             }
         }
         // Heard from its own mouth, it is reached directly; told by a member, only that member may reach it.
-        let mut known = super::base::localised(known, from);
+        let mut known = super::address::localised(known, from);
         known.direct = relay.is_none();
         let reported = f.others.get(&id).and_then(|o| o.reported);
         // Where many lead, each is reported by many: a few at a time, and nobody again before the others had their turn.

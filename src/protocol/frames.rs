@@ -1,9 +1,9 @@
 //! What arrives on connections, handed to whom it concerns.
 
 use super::Closed;
-use super::base::localised;
-use super::conns::Purpose;
+use super::address::localised;
 use super::role::Role;
+use super::ways::Purpose;
 use super::{Node, Output, limits};
 use crate::ident::{ConnId, Incarnation};
 use crate::message::{Frame, Open, Via};
@@ -11,7 +11,7 @@ use crate::message::{Frame, Open, Via};
 impl Node {
     pub(super) fn frame(&mut self, conn: ConnId, frame: Frame) {
         let now = self.base.now;
-        let Some(state) = self.base.conns.get_mut(conn) else { return };
+        let Some(state) = self.base.ways.get_mut(conn) else { return };
         state.heard = now;
         match frame {
             Frame::Open(open) => return self.opened(conn, open),
@@ -35,7 +35,7 @@ impl Node {
     }
 
     fn opened(&mut self, conn: ConnId, open: Open) {
-        let Some(state) = self.base.conns.get_mut(conn) else { return };
+        let Some(state) = self.base.ways.get_mut(conn) else { return };
         if state.peer.is_some() {
             return;
         }
@@ -46,7 +46,7 @@ impl Node {
             self.base.out.push(Output::Close { conn });
             return self.closed(conn, Closed::Local);
         }
-        let Some(state) = self.base.conns.get_mut(conn) else { return };
+        let Some(state) = self.base.ways.get_mut(conn) else { return };
         state.through = open.via;
         state.peer = Some(open.from.clone());
         let mut address = state.address;
@@ -59,7 +59,7 @@ impl Node {
         {
             // The one in between is where its connection came from.
             let port = entry.address.port();
-            entry.is_at(super::base::with_port(address, port), self.base.now);
+            entry.is_at(super::address::with_port(address, port), self.base.now);
             entry.heard = Some(self.base.now);
         }
         let former = self.base.heard(&open.from, (!relayed).then_some(address), true);
@@ -67,7 +67,7 @@ impl Node {
     }
 
     fn said(&mut self, conn: ConnId, frame: Frame) {
-        let Some((from, purpose)) = self.base.conns.get(conn).map(|c| (c.address, c.purpose)) else { return };
+        let Some((from, purpose)) = self.base.ways.get(conn).map(|c| (c.address, c.purpose)) else { return };
         match frame {
             Frame::Question(q) => self.questioned(conn, &q),
             Frame::Answer(a) if purpose == Purpose::Claimant => self.claimant_answered(conn, &a, from),
@@ -95,6 +95,8 @@ impl Node {
             Frame::Checked(checked) => self.checked(conn, checked.standing, from),
             Frame::Handover(handover) => self.member_asks_handover(conn, handover),
             Frame::HandoverDone(done) => self.member_handover_done(conn, done),
+            // There is nothing yet that would take it.
+            Frame::Changes(_) => {}
             Frame::Open(_) | Frame::Via(_) | Frame::ViaReady | Frame::ViaFailed(_) => {}
         }
     }
@@ -120,23 +122,23 @@ impl Node {
             _ => None,
         };
         let address = leader.or(other.map(|k| k.address)).or_else(|| fresh(via.to));
-        let first = self.base.conns.get(conn).is_some_and(|c| c.peer.is_none() && c.purpose == Purpose::Incoming);
+        let first = self.base.ways.get(conn).is_some_and(|c| c.peer.is_none() && c.purpose == Purpose::Incoming);
         match address {
-            Some(to) if first && self.base.conns.pipe_fits(conn) => {
-                if let Some(state) = self.base.conns.get_mut(conn) {
+            Some(to) if first && self.base.ways.pipe_fits(conn) => {
+                if let Some(state) = self.base.ways.get_mut(conn) {
                     state.purpose = Purpose::Piped;
                 }
                 self.base.out.push(Output::Pipe { conn, to });
             }
             _ => {
                 let why = format!("{} does not reach that member directly", self.base.me.name);
-                self.base.out.push(Output::Send { conn, frame: Frame::ViaFailed(why) });
+                self.base.send_bare(conn, Frame::ViaFailed(why));
             }
         }
     }
 
     pub(super) fn closed(&mut self, conn: ConnId, how: Closed) {
-        let Some(state) = self.base.conns.remove(conn) else { return };
+        let Some(state) = self.base.ways.remove(conn) else { return };
         match state.purpose {
             Purpose::Session => self.session_closed(conn, &state, how),
             Purpose::Served(id) => self.follower_broke(conn, id),

@@ -16,6 +16,33 @@ pub(super) struct Greetings {
     pending: BTreeMap<NodeId, Pending>,
     /// When this agent last said Hi to everybody.
     aloud: Option<Time>,
+    /// The member that was the last to be greeted by itself.
+    greeted: Option<NodeId>,
+    /// Hellos that are still to be said after a change of address.
+    again: u32,
+}
+
+impl Greetings {
+    /// After a change of address one Hello may be lost, or come before the others can answer.
+    pub(super) fn say_hello_twice_more(&mut self) {
+        self.again = 2;
+    }
+
+    /// Whether a Hello is still to be said; it counts as said then.
+    pub(super) fn say_hello_again(&mut self) -> bool {
+        let due = self.again > 0;
+        self.again = self.again.saturating_sub(1);
+        due
+    }
+
+    /// The member after which the next ones are greeted by themselves.
+    pub(super) fn greeted(&self) -> NodeId {
+        self.greeted.unwrap_or(NodeId(uuid::Uuid::nil()))
+    }
+
+    pub(super) fn greeted_up_to(&mut self, id: NodeId) {
+        self.greeted = Some(id);
+    }
 }
 
 /// A Hello that waits for its Hi.
@@ -44,7 +71,7 @@ impl Node {
             l.welcomed = now;
         }
         let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
-        let welcome = Cast::Welcome(Welcome { to: node, claim: l.claim, successor: l.successor, followers });
+        let welcome = Cast::Welcome(Welcome { to: node, claim: l.claim, successor: l.naming.named(), followers });
         self.base.cast(if aloud { To::Everyone } else { To::One(from) }, welcome);
     }
 
@@ -65,11 +92,11 @@ impl Node {
         let now = self.base.now;
         let there = self.base.members.iter().filter(|e| e.alive_within(limits::SILENT, now)).count();
         let there = u32::try_from(there).unwrap_or(u32::MAX);
-        let pause = self.base.random(limits::HI_TURN.saturating_mul(there));
+        let pause = self.base.chance.duration(limits::HI_TURN.saturating_mul(there));
         let most = limits::HI_TURN * (2 * limits::HI_ENOUGH);
         let lately = greetings.aloud.is_some_and(|at| now.since(at) < limits::ALOUD.saturating_mul(there));
         // Who is the way to the leader for others may be the only one.
-        let late = pause > most && self.base.conns.piped().next().is_none();
+        let late = pause > most && self.base.ways.piped().next().is_none();
         if broadcast && (late || lately) {
             return;
         }

@@ -1,11 +1,11 @@
 //! Handover: a planned change of leader, and the end of an agent (protocol §8).
 
-use super::role::{Handing, Leading, Lost, Role};
+use super::role::{Drain, Handing, Leading, Lost, Role};
 use super::timers::Timer;
 use super::{Node, Output, To, limits};
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, Incarnation, NodeId};
-use crate::message::{Abdicate, Cast, Frame, Goodbye, Handover, HandoverDone, Known};
+use crate::message::{Abdicate, Cast, Frame, Goodbye, Handover, HandoverDone, Known, MemberState};
 use crate::time::ms;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl Node {
         let Role::Leading(l) = &self.role else { return Err("this machine does not lead".to_owned()) };
         let Some(to) = to else {
             let none = "there is no successor: no other machine that may lead is connected; see 'tanist members'";
-            return l.successor.map(Some).ok_or(none.to_owned());
+            return l.naming.named().map(Some).ok_or(none.to_owned());
         };
         let me = &self.base.me;
         let named =
@@ -151,22 +151,22 @@ impl Node {
     /// Asks `to` to take over: it is named first.
     pub(super) fn hand_over(&mut self, to: Incarnation, cause: Cause, stopping: bool) {
         let now = self.base.now;
-        if matches!(&self.role, Role::Leading(l) if l.successor != Some(to)) {
-            self.set_successor(Some(to));
-        }
+        self.choose_successor(Some(to));
+        let phase = Drain::Drains { until: self.all_jobs() };
         let name = self.base.name(to.id);
         let Role::Leading(l) = &mut self.role else { return };
-        let Some(conn) = l.sessions.get(&to.id).map(|s| s.conn) else { return };
-        let deadline = now + self.base.settings.canvass().max(HANDING);
+        if !l.sessions.contains_key(&to.id) {
+            return;
+        }
         let old = l.handover.take();
         let claim = l.claim;
         l.handover = Some(match old {
-            Some(old) => Handing { claim, to, sent: Some(now), ..old },
+            Some(old) => Handing { claim, to, phase, ..old },
             None => Handing {
                 claim,
                 to,
                 cause,
-                sent: Some(now),
+                phase,
                 began: now,
                 stopping,
                 requests: Vec::new(),
@@ -181,7 +181,23 @@ impl Node {
             format!("handing over to {name}"),
             vec![("to", name.into())],
         );
-        self.base.send(conn, Frame::Abdicate(Abdicate { claim, to, cause }));
+        self.base.timers.set(Timer::Handover, now + self.base.settings.patience());
+        self.handing_drained();
+    }
+
+    /// Asks the heir, as soon as everything is done that was under way when the handover began.
+    pub(super) fn handing_drained(&mut self) {
+        let Role::Leading(l) = &mut self.role else { return };
+        let drained = |h: &&mut Handing| match h.phase {
+            Drain::Drains { until } => until.is_none_or(|job| self.lane.is_done(job)),
+            Drain::Asked => false,
+        };
+        let Some(h) = l.handover.as_mut().filter(drained) else { return };
+        let Some(conn) = l.sessions.get(&h.to.id).map(|s| s.conn) else { return };
+        h.phase = Drain::Asked;
+        let abdicate = Abdicate { claim: h.claim, to: h.to, cause: h.cause };
+        self.base.send(conn, Frame::Abdicate(abdicate));
+        let deadline = self.base.now + self.base.settings.canvass().max(HANDING);
         self.base.timers.set(Timer::Handover, deadline);
     }
 
@@ -189,7 +205,7 @@ impl Node {
     pub(super) fn handed_over(&mut self, known: &Known) -> bool {
         let Role::Leading(l) = &self.role else { return false };
         let Some(h) = &l.handover else { return false };
-        if h.to != known.claim.node || known.claim.epoch <= l.claim.epoch || h.sent.is_none() {
+        if h.to != known.claim.node || known.claim.epoch <= l.claim.epoch || !h.asked() {
             return false;
         }
         let (stopping, began) = (h.stopping, h.began);
@@ -198,7 +214,7 @@ impl Node {
         self.base.info(
             Kind::Handover,
             text,
-            vec![("to", known.name.clone().into()), ("took_us", super::base::us(self.base.now.since(began)))],
+            vec![("to", known.name.clone().into()), ("took_us", super::notices::us(self.base.now.since(began)))],
         );
         if stopping {
             self.tell_followers(known);
@@ -206,7 +222,7 @@ impl Node {
             self.say_goodbye(Some(known.clone()), None);
             self.end();
         } else {
-            let confirmed = self.base.promised.is_some_and(|p| p.claim == known.claim);
+            let confirmed = self.base.promises.promised().is_some_and(|p| p.claim == known.claim);
             self.yield_role(known.clone(), None, confirmed);
         }
         true
@@ -215,8 +231,8 @@ impl Node {
     fn tell_followers(&mut self, known: &Known) {
         let Role::Leading(l) = &self.role else { return };
         let conns: Vec<ConnId> = l.sessions.values().filter(|s| s.node != known.claim.node).map(|s| s.conn).collect();
+        self.base.send_all(conns.clone(), Frame::Yields(known.clone()));
         for conn in conns {
-            self.base.send(conn, Frame::Yields(known.clone()));
             self.base.close(conn);
         }
     }
@@ -239,7 +255,12 @@ impl Node {
     }
 
     pub(super) fn handing_due(&mut self) {
-        self.handing_failed("no claim of it was heard in time");
+        let asked = matches!(&self.role, Role::Leading(l) if l.hands_over());
+        self.handing_failed(if asked {
+            "no claim of it was heard in time"
+        } else {
+            "what was under way did not end in time"
+        });
     }
 
     /// The one that was asked to take over is gone.
@@ -247,7 +268,7 @@ impl Node {
         if matches!(&self.role, Role::Leading(Leading { handover: Some(h), .. }) if h.to.id == id) {
             // Its session may have ended because it leads: its claim has the time that it was given, unless this agent
             // never heard of one.
-            let claimed = self.base.promised.is_some_and(|p| p.claim.node.id == id && !p.withdrawn);
+            let claimed = self.base.promises.live().is_some_and(|c| c.node.id == id);
             if !claimed {
                 self.handing_failed("it is gone");
             }
@@ -278,7 +299,7 @@ impl Node {
         let mut outlives = false;
         if let Role::Leading(l) = &mut self.role {
             // A reign that has begun since is above what the other began.
-            outlives = h.sent.is_some() && h.claim == l.claim;
+            outlives = h.asked() && h.claim == l.claim;
             l.failed = Some(text.clone());
             l.left_alone = (h.cause == Cause::Store).then_some(self.base.now);
         }
@@ -292,15 +313,10 @@ impl Node {
     /// The first in line that was not tried.
     pub(super) fn next_heir(&self, tried: &BTreeSet<NodeId>) -> Option<Incarnation> {
         let Role::Leading(l) = &self.role else { return None };
-        let fit: Vec<_> = l
-            .sessions
-            .values()
-            .filter(|s| !s.silent && !tried.contains(&s.node.id))
-            .filter_map(|s| self.base.members.get(s.node.id))
-            .map(|e| e.to_member(self.base.now))
-            .collect();
-        let line = super::directory::line(fit.iter(), l.successor.map(|n| n.id));
-        line.first().and_then(|(id, _)| l.sessions.get(id)).map(|s| s.node)
+        let there = l.sessions.values().filter(|s| !s.silent && !tried.contains(&s.node.id));
+        let fit = there.filter_map(|s| self.base.members.get(s.node.id)).filter(|e| e.state == MemberState::Alive);
+        let first = super::directory::first(fit, l.naming.named().map(|n| n.id), self.base.now)?;
+        l.sessions.get(&first).map(|s| s.node)
     }
 
     /// The store fails or stalls: another serves better (§6). When nobody takes over, it is tried again after a while: a
@@ -349,14 +365,11 @@ impl Node {
             vec![("from", lost.name.clone().into())],
         );
         // The session stays open while the claim is made: its end would say that this agent is gone.
-        if let Some(state) = self.base.conns.get_mut(conn) {
-            state.purpose = super::conns::Purpose::Incoming;
+        if let Some(state) = self.base.ways.get_mut(conn) {
+            state.purpose = super::ways::Purpose::Incoming;
         }
         self.leave_role(&[conn]);
-        let ended = self.base.end_reign();
-        if !ended.is_empty() {
-            self.base.persist(ended, super::base::Then::Nothing);
-        }
+        self.base.end_reign();
         self.electing(Some(lost), requests);
         self.canvass(Some(abdicate), &BTreeSet::new());
     }
@@ -414,10 +427,7 @@ impl Node {
 
     fn say_goodbye(&mut self, leader: Option<Known>, ends: Option<crate::claim::Claim>) {
         self.base.info(Kind::Goodbye, "this machine says goodbye".to_owned(), vec![]);
-        let ended = self.base.end_reign();
-        if !ended.is_empty() {
-            self.base.persist(ended, super::base::Then::Nothing);
-        }
+        self.base.end_reign();
         self.base.cast(To::Everyone, Cast::Goodbye(Goodbye { ends, leader }));
     }
 }

@@ -24,6 +24,8 @@ pub const WAITING: usize = 64;
 pub const AWAITED: usize = 64;
 /// Writes that are under way.
 pub const WRITES: usize = 1024;
+/// Jobs that the data's own thread has.
+pub const JOBS: usize = 1024;
 /// Other leaders that are kept in mind.
 pub const OTHERS: usize = 64;
 /// Of them, those that a leader dials within [`MEET`], and a follower reports within 4 intervals.

@@ -43,10 +43,10 @@ impl Node {
         if session {
             return self.session_beat(conn, beat);
         }
-        let Some(state) = self.base.conns.get(conn) else { return };
+        let Some(state) = self.base.ways.get(conn) else { return };
         let Some(peer) = state.peer.clone().filter(|_| state.via().is_none()) else { return };
         if peer.node == beat.claim.node && self.base.believe(beat.claim) {
-            let address = super::base::with_port(from, peer.port);
+            let address = super::address::with_port(from, peer.port);
             self.heard_beat(peer.node, &peer.name, address, beat);
         }
     }

@@ -1,8 +1,8 @@
 //! Reunion: two leaders meet after a split, and one yields (protocol §9, the data excepted).
 
-use super::conns::Purpose;
 use super::role::{Leading, Other, Role};
 use super::timers::Timer;
+use super::ways::Purpose;
 use super::{Node, ReunionReport, Write, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
@@ -46,7 +46,7 @@ impl Node {
             return;
         }
         let now = self.base.now;
-        let known = super::base::localised(known, from);
+        let known = super::address::localised(known, from);
         let Role::Leading(l) = &mut self.role else { return };
         if l.bound_to(now) == Some(known.claim.node) && known.claim.epoch > l.claim.epoch {
             self.tell_yield(&known);
@@ -137,7 +137,7 @@ impl Node {
         }
         let mut routes = Vec::new();
         if !address.ip().is_unspecified() {
-            routes.push(super::conns::Route { to, hop: address, via: None });
+            routes.push(super::ways::Route { to, hop: address, via: None });
         }
         routes.extend(reporter.and_then(|r| self.base.through(to, r)));
         for route in routes {
@@ -152,7 +152,7 @@ impl Node {
 
     /// The way to another leader stands: the values are stated as they are now, not as they were at the dial.
     pub(super) fn meet_connected(&mut self, conn: ConnId) {
-        let Some(via) = self.base.conns.get(conn).filter(|c| c.purpose == Purpose::Meet).map(super::conns::Conn::via)
+        let Some(via) = self.base.ways.get(conn).filter(|c| c.purpose == Purpose::Meet).map(super::ways::Conn::via)
         else {
             return;
         };
@@ -180,7 +180,7 @@ impl Node {
     /// Another leader states its values.
     pub(super) fn met(&mut self, conn: ConnId, meet: Meet) {
         let Some(peer) = self.base.peer(conn) else { return };
-        if !self.base.disk_has_room()
+        if !self.base.writes.has_room()
             || meet.claim.node != peer
             || !self.base.believe(meet.claim)
             || !self.base.believe_epoch(meet.highest)
@@ -188,7 +188,7 @@ impl Node {
             return;
         }
         let standing = self.standing();
-        let via = self.base.conns.get(conn).and_then(super::conns::Conn::via);
+        let via = self.base.ways.get(conn).and_then(super::ways::Conn::via);
         let values = self.values(via);
         let Role::Leading(l) = &mut self.role else {
             return self.base.send(conn, Frame::Checked(Checked { standing }));
@@ -202,7 +202,7 @@ impl Node {
                 self.next_exchange();
             }
         } else if let Some(values) = values
-            && self.base.conns.get(conn).is_some_and(|c| c.route.is_none())
+            && self.base.ways.get(conn).is_some_and(|c| c.route.is_none())
         {
             // The other decides; this one only states its values.
             self.base.send(conn, Frame::Meet(values));
@@ -247,8 +247,7 @@ impl Node {
         let text = format!("this machine met leader {name} of epoch {}: {name} yields", yields.epoch);
         // Others read it too.
         let story = format!("{} met leader {name} of epoch {}: {name} yields", self.base.me.name, yields.epoch);
-        let again = self.met_last.replace(yields) == Some(yields);
-        if again {
+        if !self.base.past.first_yield_of(yields) {
             return self.stay_on(conn, claim, yields, highest, story);
         }
         self.base.tell(
@@ -263,7 +262,7 @@ impl Node {
         let Role::Leading(l) = &self.role else { return };
         let stays = l.renewing.as_ref().map_or(l.claim, |renewing| renewing.claim);
         let report = ReunionReport { at: self.base.wall, stays, yields, text };
-        self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
+        self.base.persist(vec![Write::Reunion(report)], super::writes::Then::Nothing);
     }
 
     fn stay_on(&mut self, conn: ConnId, claim: Claim, yields: Claim, highest: u64, story: String) {
@@ -292,7 +291,7 @@ impl Node {
             return self.stay(conn, decided.yields, decided.yields.epoch);
         }
         if decided.stays.node == peer && decided.yields == own && decided.stays.epoch > own.epoch {
-            let Some(state) = self.base.conns.get(conn) else { return };
+            let Some(state) = self.base.ways.get(conn) else { return };
             let relay = state.via();
             let name = state.peer.as_ref().map(|p| p.name.clone()).unwrap_or_default();
             let port = state.peer.as_ref().map_or(0, |p| p.port);
@@ -302,7 +301,7 @@ impl Node {
                 None => SocketAddr::new(from.ip(), port),
             };
             let known = Known { claim: decided.stays, name: name.clone(), address, direct: relay.is_none() };
-            let known = super::base::localised(known, from);
+            let known = super::address::localised(known, from);
             self.tell_yield(&known);
             self.yield_role(known, relay, true);
         }
@@ -319,7 +318,7 @@ impl Node {
         let fields = vec![("with", name.into()), ("stays", false.into())];
         self.base.tell(Kind::Reunion, Level::Info, Some(Cause::Reunion), text.clone(), fields);
         let report = ReunionReport { at: self.base.wall, stays: known.claim, yields: own, text };
-        self.base.persist(vec![Write::Reunion(report)], super::base::Then::Nothing);
+        self.base.persist(vec![Write::Reunion(report)], super::writes::Then::Nothing);
     }
 
     fn other_address(&self, id: NodeId) -> Option<SocketAddr> {

@@ -1,9 +1,10 @@
 //! The roles of an agent. What belongs to a role lives inside its variant and ends with it.
 
 use super::RoleName;
+use super::naming::Naming;
 use crate::claim::Claim;
 use crate::event::Cause;
-use crate::ident::{ConnId, Incarnation, NodeId};
+use crate::ident::{ConnId, Incarnation, JobId, NodeId};
 use crate::message::{Abdicate, Canvass, Known, Meet, Says, Story};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -324,7 +325,7 @@ pub(super) struct Leading {
     pub(super) sessions: BTreeMap<NodeId, Served>,
     /// Followers that have been answered and have not spoken since. Bound: [`super::limits::SESSIONS`].
     pub(super) joining: BTreeMap<ConnId, Served>,
-    pub(super) successor: Option<Incarnation>,
+    pub(super) naming: Naming,
     pub(super) quick: u32,
     pub(super) next_beat: Time,
     /// Members whose entry changed since the list was last sent. Bound: the member list's.
@@ -388,7 +389,7 @@ impl Leading {
 
     /// Its heir has been asked, and may lead at any moment (§8).
     pub(super) fn hands_over(&self) -> bool {
-        self.handover.as_ref().is_some_and(|h| h.sent.is_some())
+        self.handover.as_ref().is_some_and(Handing::asked)
     }
 }
 
@@ -431,8 +432,7 @@ pub(super) struct Handing {
     pub(super) claim: Claim,
     pub(super) to: Incarnation,
     pub(super) cause: Cause,
-    /// Sent at; none until the one it goes to is named.
-    pub(super) sent: Option<Time>,
+    pub(super) phase: Drain,
     pub(super) began: Time,
     pub(super) stopping: bool,
     /// Own users who wait. Bound: [`super::limits::REQUESTS`].
@@ -441,6 +441,22 @@ pub(super) struct Handing {
     pub(super) remote: Vec<(ConnId, u64)>,
     /// Tried already. Bound: the member list's.
     pub(super) tried: BTreeSet<NodeId>, // bound: MEMBERS
+}
+
+/// How far a handover has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Drain {
+    /// What the data's thread was given is finished first, up to this job.
+    Drains { until: Option<JobId> },
+    /// The heir has been asked to take over.
+    Asked,
+}
+
+impl Handing {
+    /// The heir has been asked, and may lead at any moment.
+    pub(super) fn asked(&self) -> bool {
+        self.phase == Drain::Asked
+    }
 }
 
 /// A check after a stall.

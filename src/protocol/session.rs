@@ -1,9 +1,9 @@
 //! A follower's session to its leader: its dials, and the ways to the leader (protocol §6).
 
-use super::conns::{Conn, Purpose, Route};
-use super::discovery::Target;
+use super::following::Target;
 use super::role::{Doubt, Listening, ROUTES, Role, Session};
 use super::timers::Timer;
+use super::ways::{Conn, Purpose, Route};
 use super::{Closed, Node, limits};
 use crate::claim::Claim;
 use crate::event::Kind;
@@ -78,7 +78,7 @@ impl Node {
     }
 
     pub(super) fn join_on(&mut self, conn: ConnId) {
-        if let Some(state) = self.base.conns.get_mut(conn) {
+        if let Some(state) = self.base.ways.get_mut(conn) {
             state.purpose = Purpose::Session;
         }
         let join = self.join_frame(None);
@@ -92,8 +92,10 @@ impl Node {
     pub(super) fn join_frame(&self, via: Option<NodeId>) -> Frame {
         let claim = match &self.role {
             Role::Following(f) => f.claim,
-            Role::Electing(e) => e.lost.as_ref().map_or(self.base.shown, |l| Some(l.claim)).expect("a reign to join"),
-            _ => self.base.shown.expect("a reign to join"),
+            Role::Electing(e) => {
+                e.lost.as_ref().map_or(self.base.promises.shown(), |l| Some(l.claim)).expect("a reign to join")
+            }
+            _ => self.base.promises.shown().expect("a reign to join"),
         };
         Frame::Join(Join {
             claim,
@@ -132,7 +134,7 @@ impl Node {
 
     pub(super) fn joined(&mut self, conn: ConnId, joined: Joined) {
         let Some(peer) = self.base.peer(conn) else { return };
-        let Some(state) = self.base.conns.get(conn) else { return };
+        let Some(state) = self.base.ways.get(conn) else { return };
         let via = state.via();
         if state.purpose != Purpose::Session || joined.claim.node != peer || !self.base.believe(joined.claim) {
             return self.base.close(conn);
@@ -156,9 +158,7 @@ impl Node {
         f.listed = true;
         f.successor = joined.successor;
         f.relay = via;
-        if let Some(veto) = self.veto.as_mut().filter(|v| v.claim == joined.claim) {
-            veto.joined.get_or_insert(now);
-        }
+        self.campaign.joined(joined.claim, now);
         let name = joined.story.name.clone();
         f.name.clone_from(&name);
         for conn in others {
@@ -237,8 +237,8 @@ impl Node {
     }
 
     pub(super) fn not_joined(&mut self, conn: ConnId, why: NotJoined) {
-        let from = self.base.conns.get(conn).map(|c| c.address);
-        let (purpose, speaker) = (self.base.conns.get(conn).map(|c| c.purpose), self.base.peer(conn));
+        let from = self.base.ways.get(conn).map(|c| c.address);
+        let (purpose, speaker) = (self.base.ways.get(conn).map(|c| c.purpose), self.base.peer(conn));
         if !matches!(purpose, Some(Purpose::Session | Purpose::Clone)) {
             return;
         }
@@ -278,7 +278,7 @@ impl Node {
                 self.confirm(claim);
             }
             NotJoined::NotLeader(Standing::Follows(known)) if known.claim.node.id != self.base.me.node.id => {
-                let known = super::base::localised(known, from.unwrap_or(known_address()));
+                let known = super::address::localised(known, from.unwrap_or(known_address()));
                 if known.claim > claim || known.claim.node != claim.node {
                     self.lead_moved(known);
                 }

@@ -1,8 +1,8 @@
 //! Suspicion costs one question and nothing else: the interrogation of a leader (protocol §6).
 
-use super::conns::{Conn, Purpose, Route};
 use super::role::{Asking, Doubt, Following, Lost, ROUTES, Role};
 use super::timers::Timer;
+use super::ways::{Conn, Purpose, Route};
 use super::{Closed, Node, To, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
@@ -248,13 +248,13 @@ impl Node {
         let now = self.base.now;
         let Role::Following(f) = &self.role else { return };
         let Some(asking) = &f.asking else { return };
-        let direct = conn.is_none_or(|c| self.base.conns.get(c).is_some_and(|c| c.via().is_none()));
+        let direct = conn.is_none_or(|c| self.base.ways.get(c).is_some_and(|c| c.via().is_none()));
         if asking.nonce != answer.nonce || conn.is_some_and(|c| !asking.conns.contains(&c)) {
             return;
         }
         let speaker = conn.and_then(|c| self.base.peer(c)).unwrap_or(f.claim.node);
         let after = ms(now.since(asking.began));
-        let relay = conn.and_then(|c| self.base.conns.get(c)).and_then(Conn::via);
+        let relay = conn.and_then(|c| self.base.ways.get(c)).and_then(Conn::via);
         let heard = match speaker {
             leader if leader == f.claim.node => self.weigh(f, answer, from, &after),
             another if another.id == f.claim.node.id => self.another_start(direct, from, &after),
@@ -300,7 +300,7 @@ impl Node {
             Standing::Leads(claim) if *claim == f.claim => Answered::Alive,
             Standing::Leads(claim) if claim.node == f.claim.node && *claim > f.claim => Answered::Renewed(*claim),
             Standing::Follows(known) if known.claim > f.claim && known.claim.node.id != self.base.me.node.id => {
-                Answered::Moved(Box::new(super::base::localised(known.clone(), from)))
+                Answered::Moved(Box::new(super::address::localised(known.clone(), from)))
             }
             _ => {
                 let cause = f.hint.unwrap_or(Cause::Died);
@@ -316,7 +316,7 @@ impl Node {
         let (address, direct) = (entry.home(claim.node.boot), entry.own_place(claim.node.boot).is_some());
         let known = Known { claim, name: f.name.clone(), address, direct };
         let (relay, successor) = (f.relay, f.successor);
-        self.follow(super::discovery::Target { successor, ..super::discovery::Target::told(known, relay) });
+        self.follow(super::following::Target { successor, ..super::following::Target::told(known, relay) });
     }
 
     /// The interrogated leader lives and leads.
@@ -408,8 +408,8 @@ impl Node {
         let event = format!("leader {} is gone: {text}", lost.name);
         let fields = vec![
             ("leader", lost.name.clone().into()),
-            ("since_first_sign_us", super::base::us(now.since(noticed))),
-            ("silent_us", super::base::us(now.since(f.heard))),
+            ("since_first_sign_us", super::notices::us(now.since(noticed))),
+            ("silent_us", super::notices::us(now.since(f.heard))),
         ];
         self.base.tell(Kind::LeaderLost, Level::Warn, Some(cause), event, fields);
         // Those who waited for the verdict first: who is backed is given its time.
@@ -450,15 +450,5 @@ impl Node {
                 _ => self.judge_canvass(conn, canvass),
             }
         }
-    }
-
-    /// A question to this agent: whether it lives and leads.
-    pub(super) fn questioned(&mut self, conn: ConnId, question: &Question) {
-        if self.checking() {
-            return;
-        }
-        // Another boot answers for itself, and so does another agent at an address that was somebody's.
-        let answer = self.base.answer(question.nonce, self.standing());
-        self.base.send(conn, Frame::Answer(answer));
     }
 }

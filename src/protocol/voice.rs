@@ -1,8 +1,8 @@
 //! Answering a canvass (protocol §7.3): the rule as a pure function, and what it does to this agent.
 
-use super::base::Then;
 use super::role::{Following, Role};
 use super::timers::Timer;
+use super::writes::Then;
 use super::{Node, Promise, limits};
 use crate::claim::Claim;
 use crate::event::Kind;
@@ -78,18 +78,17 @@ impl Node {
     pub(super) fn canvassed(&mut self, conn: ConnId, canvass: Canvass) {
         let Some(peer) = self.base.peer(conn) else { return };
         // Without room on the disk there is no promise, and so no voice.
-        if canvass.claim.node != peer || !self.base.believe(canvass.claim) || !self.base.disk_has_room() {
+        if canvass.claim.node != peer || !self.base.believe(canvass.claim) || !self.base.writes.has_room() {
             return;
         }
-        if self.insists() && self.canvassing() {
+        if self.insists() && self.campaign.canvass.is_some() {
             return;
         }
         let writes = self.base.disk_works();
         match &mut self.role {
             Role::Leading(l) => {
                 let released = l.handover.as_ref().is_some_and(|h| {
-                    h.sent.is_some()
-                        && canvass.abdicate.is_some_and(|a| a.claim == h.claim && a.to == h.to && h.to == peer)
+                    h.asked() && canvass.abdicate.is_some_and(|a| a.claim == h.claim && a.to == h.to && h.to == peer)
                 });
                 let (own, serving) = (l.claim, l.check.is_none());
                 if !released && writes && serving {
@@ -128,10 +127,10 @@ impl Node {
         let judge_by = Judge {
             me: self.base.me.node,
             fit: self.fit(),
-            promised: self.base.promised,
+            promised: self.base.promises.promised(),
             recent: self.base.backing_left().is_some(),
             shown: self.base.showing(),
-            heard: self.base.heard_epoch,
+            heard: self.base.promises.heard_epoch(),
         };
         let says = match judge(judge_by, claim, canvass.whole) {
             Judgement::Back => return self.back(conn, claim),
@@ -145,21 +144,25 @@ impl Node {
 
     /// Backs a claim: durable before it is said.
     fn back(&mut self, conn: ConnId, claim: Claim) {
-        if !self.may_back() {
+        if !self.campaign.may_back(self.base.now) {
             return;
         }
-        let own = self.base.promised.filter(|p| p.claim.node == self.base.me.node && p.claim != claim && !p.withdrawn);
+        let own = self
+            .base
+            .promises
+            .promised()
+            .filter(|p| p.claim.node == self.base.me.node && p.claim != claim && !p.withdrawn);
         if let Some(own) = own {
-            self.base.withdrawn = Some(own.claim);
+            self.base.promises.withdraw(own.claim);
         }
         let name = self.base.name(claim.node.id);
-        if let Some(c) = &self.canvass {
+        if let Some(c) = &self.campaign.canvass {
             let text = format!("this machine withdrew its claim of epoch {}: {name} has the better one", c.claim.epoch);
             let epoch = c.claim.epoch;
             self.base.info(Kind::ClaimWithdrawn, text, vec![("claimed", epoch.into())]);
             self.end_canvass();
         }
-        let withdrew = self.base.withdrawn.filter(|w| w.epoch == claim.epoch);
+        let withdrew = self.base.promises.withdrew(claim.epoch);
         let voice = Voice { claim, says: Says::Backed, withdrew };
         self.base.promise(Promise::of(claim), Then::Say { conn, voice });
         let text = format!("this machine backs {name} for epoch {}", claim.epoch);
@@ -179,23 +182,8 @@ impl Node {
         }
     }
 
-    /// Each voice is a durable write: there are some at once, and then a few a second.
-    fn may_back(&mut self) -> bool {
-        let now = self.base.now;
-        let (left, at) = self.backs;
-        let more =
-            u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX) * u64::from(limits::BACKS_A_SECOND) / 1000;
-        if more > 0 {
-            let left = u64::from(left).saturating_add(more).min(u64::from(limits::BACKS));
-            self.backs = (u32::try_from(left).unwrap_or(limits::BACKS), now);
-        }
-        let may = self.backs.0 > 0;
-        self.backs.0 = self.backs.0.saturating_sub(1);
-        may
-    }
-
     pub(super) fn say(&mut self, conn: ConnId, claim: Claim, says: Says) {
-        let withdrew = self.base.withdrawn.filter(|w| w.epoch == claim.epoch);
+        let withdrew = self.base.promises.withdrew(claim.epoch);
         let name = self.base.name(claim.node.id);
         let why = match &says {
             Says::LeaderAlive(known) if known.claim.node == self.base.me.node => "this machine leads".to_owned(),
@@ -217,10 +205,10 @@ impl Node {
                 return self.say(conn, claim, Says::Higher(claim.epoch));
             }
             self.elect_first("a claimant is still catching up");
-        } else if !self.canvassing() {
+        } else if self.campaign.canvass.is_none() {
             self.canvass(None, &BTreeSet::new());
         }
-        if let Some(c) = &self.canvass {
+        if let Some(c) = &self.campaign.canvass {
             let own = c.claim;
             self.say(conn, claim, Says::Better(own));
         }

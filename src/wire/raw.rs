@@ -64,6 +64,17 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(length)?).map_err(|_| Broken)
     }
 
+    /// A binary value.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Broken> {
+        let length = match self.take(1)?[0] {
+            0xc4 => self.length(1)?,
+            0xc5 => self.length(2)?,
+            0xc6 => self.length(4)?,
+            _ => return Err(Broken),
+        };
+        self.take(length)
+    }
+
     /// A number that is not negative.
     pub(super) fn unsigned(&mut self) -> Result<u64, Broken> {
         match self.take(1)?[0] {
@@ -156,6 +167,14 @@ pub(super) fn put_map(out: &mut Vec<u8>, entries: u8) {
 pub(super) fn put_small(out: &mut Vec<u8>, n: u8) {
     assert!(n < 128, "a number of one byte");
     out.push(n);
+}
+
+/// Writes a binary value of at most 4 GiB.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u32::try_from(bytes.len()).expect("a frame is shorter");
+    out.push(0xc6);
+    out.extend(length.to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// Fills up to `size` bytes with a binary value of zeros. Its head is 3 bytes long, so `out` must be that much shorter.

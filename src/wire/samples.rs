@@ -6,11 +6,12 @@ use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{
-    Abdicate, Answer, Canvass, Cast, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello,
-    Hi, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX, Named, NotJoined, Notice, Open, Ping, Pong,
-    Question, Reigns, STORY_MAX, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
+    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone,
+    Heartbeat, Hello, Hi, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX, Named, NotJoined, Notice,
+    Open, Ping, Pong, Question, Reigns, STORY_MAX, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
 };
 use crate::time::Wall;
+use bytes::Bytes;
 use std::net::{Ipv6Addr, SocketAddr};
 use uuid::Uuid;
 
@@ -175,6 +176,8 @@ pub fn frames() -> Vec<Frame> {
     ];
     frames.extend(joins());
     frames.extend(elections());
+    let body = Bytes::from_static(b"three changes, as the ledger wrote them");
+    frames.push(Frame::Changes(Changes { claim: claim(7, 1), first: 12, last: 14, body }));
     frames
 }
 

@@ -1,7 +1,8 @@
 //! Which word stands for which message. The words are the format: they are never given another meaning.
 
 use super::{Unread, cut_word};
-use crate::message::{Cast, Frame};
+use crate::message::{Cast, Changes, Frame};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -11,15 +12,18 @@ const NIL: u8 = 0xc0;
 macro_rules! words {
     (
         $(#[$doc:meta])* $message:ident, $all:ident, $word:ident, $put:ident, $get:ident:
-        { $($with:ident = $with_word:literal,)* } { $($plain:ident = $plain_word:literal,)* }
+        { $($with:ident = $with_word:literal,)* }
+        { $($raw:ident = $raw_word:literal,)* }
+        { $($plain:ident = $plain_word:literal,)* }
     ) => {
         /// Every word, in the order of the table below.
-        pub const $all: &[&str] = &[$($with_word,)* $($plain_word,)*];
+        pub const $all: &[&str] = &[$($with_word,)* $($raw_word,)* $($plain_word,)*];
 
         $(#[$doc])*
         pub fn $word(message: &$message) -> &'static str {
             match message {
                 $($message::$with(_) => $with_word,)*
+                $($message::$raw(_) => $raw_word,)*
                 $($message::$plain => $plain_word,)*
             }
         }
@@ -28,16 +32,25 @@ macro_rules! words {
         pub(super) fn $put(out: &mut Vec<u8>, message: &$message) {
             match message {
                 $($message::$with(body) => put(out, body),)*
+                $($message::$raw(body) => put(out, body),)*
                 $($message::$plain => out.push(NIL),)*
             }
         }
 
-        /// Makes a message from its word and the bytes of its body, if it has any.
-        pub(super) fn $get(word: &str, body: Option<&[u8]>) -> Result<$message, Unread> {
+        /// Makes a message from its word and its parts, as far as it has them.
+        pub(super) fn $get(word: &str, body: Option<&[u8]>, raw: Option<Bytes>) -> Result<$message, Unread> {
             match word {
                 $($with_word => Ok($message::$with(get(body)?)),)*
+                $($raw_word => {
+                    let mut message = get(body)?;
+                    take_raw(&mut message, raw)?;
+                    Ok($message::$raw(message))
+                })*
                 $($plain_word => Ok($message::$plain),)*
-                _ => Err(Unread::Unknown(cut_word(word))),
+                _ => {
+                    drop(raw);
+                    Err(Unread::Unknown(cut_word(word)))
+                }
             }
         }
     };
@@ -54,7 +67,7 @@ words! {
         Goodbye = "goodbye",
         Question = "question",
         Answer = "answer",
-    } {}
+    } {} {}
 }
 
 words! {
@@ -88,9 +101,24 @@ words! {
         Via = "via",
         ViaFailed = "via_failed",
     } {
+        Changes = "changes",
+    } {
         Leaves = "leaves",
         ViaReady = "via_ready",
     }
+}
+
+/// What a frame carries as it is, if it does.
+pub(super) fn frame_raw(frame: &Frame) -> Option<&Bytes> {
+    match frame {
+        Frame::Changes(changes) => Some(&changes.body),
+        _ => None,
+    }
+}
+
+fn take_raw(changes: &mut Changes, raw: Option<Bytes>) -> Result<(), Unread> {
+    changes.body = raw.ok_or(Unread::Malformed("a part is missing"))?;
+    Ok(())
 }
 
 /// Appends a value as MessagePack with named fields.

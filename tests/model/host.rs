@@ -6,6 +6,7 @@
 mod beginnings;
 mod connections;
 mod fingerprint;
+mod performing;
 mod promises;
 
 use crate::canon::{Names, Print, canonical_beside};
@@ -359,7 +360,7 @@ impl World {
                 _ => {}
             }
         }
-        self.step(m, Input::Persisted { ticket });
+        self.step(m, Input::Persisted { through: ticket });
     }
 
     /// Time passes at one member until a timer that matters fires.
@@ -392,52 +393,16 @@ impl World {
         let member = self.member(m);
         let Some(process) = member.process.as_mut() else { return (false, false) };
         let before = process.node.status().role;
-        let outputs = process.node.step(Now { time: process.now, wall: wall(m) }, input);
+        let mut outputs = Vec::new();
+        process.node.step(Now { time: process.now, wall: wall(m) }, [input], &mut outputs);
         let changed = process.node.status().role != before;
         let sender = process.node.sender().clone();
-        let mut noticed = false;
-        for output in outputs {
-            noticed |= matches!(output, Output::Dial { .. } | Output::Send { .. } | Output::Persist { .. });
-            self.perform(m, &sender, output);
-        }
+        let noticed = |o: &Output| matches!(o, Output::Dial { .. } | Output::Send { .. } | Output::Persist { .. });
+        let noticed = outputs.iter().any(noticed);
+        let mut performing = performing::Performing { world: self, m, sender };
+        outputs.into_iter().for_each(|output| output.perform(&mut performing));
         self.judge(m);
         (changed, noticed)
-    }
-
-    fn perform(&mut self, m: M, sender: &Sender, output: Output) {
-        match output {
-            Output::Cast { cast: cast @ (Cast::Heartbeat(_) | Cast::Notice(_)), .. } => {
-                self.says_own(m, sender, &cast);
-                if self.bounds.heard {
-                    self.cast(m, sender, cast);
-                }
-            }
-            Output::Dial { conn, to } => {
-                let to = (0..N).find(|n| address(*n) == to).expect("one of the three");
-                let ends = [End { m, id: conn, open: true }, End { m: to, id: ConnId(0), open: false }];
-                let queues = [VecDeque::new(), VecDeque::new()];
-                self.conns.push(Rc::new(Conn { ends, accepted: false, queues, silent: true, dead: false }));
-            }
-            Output::Send { conn, frame } => {
-                self.says(m, sender, &frame);
-                if matches!(frame, Frame::Beat(_)) && !self.bounds.heard {
-                    return;
-                }
-                if let Some((conn, end)) = self.conn(m, conn) {
-                    conn.silent = matches!(frame, Frame::Via(_));
-                    conn.queues[1 - end].push_back(Rc::new(frame));
-                }
-            }
-            Output::Close { conn } => {
-                if let Some((conn, end)) = self.conn(m, conn) {
-                    conn.ends[end].open = false;
-                    conn.queues[end].clear();
-                }
-            }
-            Output::Persist { ticket, writes } => self.persist(m, sender, ticket, writes),
-            Output::Pipe { .. } | Output::Stopped => unreachable!("nobody goes through another, nobody stops"),
-            Output::Cast { .. } | Output::Event(_) | Output::Reply { .. } => {}
-        }
     }
 
     fn conn(&mut self, m: M, id: ConnId) -> Option<(&mut Conn, usize)> {

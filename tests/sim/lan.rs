@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use tanist::ident::{ConnId, Ticket};
 use tanist::message::Cast;
-use tanist::protocol::{Closed, Input, Output, To};
+use tanist::protocol::{Closed, Input, Output, To, Write};
 use tanist::settings::Settings;
 use tanist::store::Store;
 use tanist::wire::Wire;
@@ -190,8 +190,15 @@ impl Lan {
             }
             return;
         }
+        if let Some(input) = self.read(m, work) {
+            self.step(m, input);
+        }
+    }
+
+    /// What this is to the core; none when it is nothing to it, or was dealt with.
+    pub(crate) fn read(&mut self, m: M, work: Work) -> Option<Input> {
         match work {
-            Work::Input(input) => self.step(m, input),
+            Work::Input(input) => Some(input),
             Work::Datagram { from, packet } => {
                 let wire = &self.machines[m].wire;
                 let read = || wire.read_datagram(&packet.bytes).ok();
@@ -199,24 +206,30 @@ impl Lan {
                 let read = if own { packet.read.get_or_init(read).clone() } else { read() };
                 let Some(datagram) = read else {
                     self.tally.unread += 1;
-                    return;
+                    return None;
                 };
                 self.tally.cast(&datagram.cast);
-                self.step(m, Input::Datagram { from, datagram });
+                Some(Input::Datagram { from, datagram })
             }
             Work::Bytes { conn, bytes } => match self.machines[m].wire.read_frame(&bytes) {
                 Ok(frame) => {
                     self.tally.frame(&frame);
-                    self.step(m, Input::Frame { conn, frame });
+                    Some(Input::Frame { conn, frame })
                 }
-                Err(tanist::wire::Unread::Unknown(_)) => self.tally.unread += 1,
+                Err(tanist::wire::Unread::Unknown(_)) => {
+                    self.tally.unread += 1;
+                    None
+                }
                 Err(why) => {
                     self.say(m, || format!("   {conn:?} is closed: {why}"));
                     self.close(m, conn);
-                    self.step(m, Input::Closed { conn, how: Closed::Local });
+                    Some(Input::Closed { conn, how: Closed::Local })
                 }
             },
-            Work::Piped { conn, end, what } => self.piped(m, conn, end, what),
+            Work::Piped { conn, end, what } => {
+                self.piped(m, conn, end, what);
+                None
+            }
         }
     }
 
@@ -237,20 +250,28 @@ impl Lan {
         }
     }
 
-    /// One step of the core, its outputs, and the judgement on both.
+    /// One step of the core with one input.
     pub(crate) fn step(&mut self, m: M, input: Input) {
-        if self.transcript.is_some() && !matches!(input, Input::Tick) {
-            self.say(m, || format!("<- {}", crate::transcript::input(&input)));
+        self.step_all(m, vec![input]);
+    }
+
+    /// One step of the core, its outputs, and the judgement on both.
+    pub(crate) fn step_all(&mut self, m: M, inputs: Vec<Input>) {
+        if self.transcript.is_some() {
+            for input in inputs.iter().filter(|input| !matches!(input, Input::Tick)) {
+                self.say(m, || format!("<- {}", crate::transcript::input(input)));
+            }
         }
         let now = self.machines[m].clock.read(self.now);
         let process = self.machines[m].process.as_mut().expect("a step of a running process");
-        let life = process.life;
-        let outputs = process.node.step(now, input);
+        let (life, taken) = (process.life, inputs.len());
+        let mut outputs = Vec::new();
+        process.node.step(now, inputs, &mut outputs);
         self.tally.steps += 1;
         // Whoever changes its id hangs up on all who came, and that may be many.
         let closed = outputs.iter().filter(|o| matches!(o, Output::Close { .. })).count();
         let made = outputs.len() - closed;
-        if made > 96 + 12 * self.machines.len() || closed > tanist::protocol::limits::CONNS {
+        if made > taken * (96 + 12 * self.machines.len()) || closed > tanist::protocol::limits::CONNS {
             for output in &outputs {
                 self.say(m, || format!("!! {output:?}"));
             }
@@ -313,29 +334,10 @@ impl Lan {
             self.say(m, || format!("   -> {}", crate::transcript::output(&output)));
         }
         self.oracle.output(m, &output, &self.machines[m]);
-        match output {
-            Output::Cast { to, cast } => {
-                self.sent.cast(&cast);
-                self.cast(m, to, &cast);
-            }
-            Output::Dial { conn, to } => self.dial(m, crate::network::Owner::Core(conn), to),
-            Output::Send { conn, frame } => {
-                self.sent.frame(&frame);
-                self.send(m, conn, &frame);
-            }
-            Output::Close { conn } => self.close(m, conn),
-            Output::Pipe { conn, to } => self.pipe(m, conn, to),
-            Output::Persist { ticket, writes } => self.persist(m, ticket, &writes),
-            Output::Event(event) => {
-                self.tally.event(&event);
-                self.oracle.event(m, self.now, &event);
-            }
-            Output::Reply { request, refused } => self.oracle.replies.push((m, request, refused)),
-            Output::Stopped => self.stopped(m),
-        }
+        output.perform(&mut crate::host::At { lan: self, m });
     }
 
-    fn cast(&mut self, m: M, to: To, cast: &Cast) {
+    pub(crate) fn cast(&mut self, m: M, to: To, cast: &Cast) {
         let machine = &self.machines[m];
         let sender = machine.process.as_ref().expect("it runs").node.sender();
         let mut bytes = machine.wire.datagram(sender, cast);
@@ -409,7 +411,7 @@ impl Lan {
         ConnId(process.next_accepted - 1)
     }
 
-    fn persist(&mut self, m: M, ticket: Ticket, writes: &[tanist::protocol::Write]) {
+    pub(crate) fn persist(&mut self, m: M, ticket: Ticket, writes: &[Write]) {
         let machine = &mut self.machines[m];
         let process = machine.process.as_mut().expect("it runs");
         let done = match &mut process.store {
@@ -434,12 +436,13 @@ impl Lan {
         if self.life(m) != Some(life) || self.machines[m].disk.trouble() == Trouble::Stuck {
             return;
         }
-        loop {
-            let machine = &mut self.machines[m];
-            let Some(process) = machine.process.as_mut().filter(|p| p.life == life) else { return };
+        let mut reports = Vec::new();
+        while let Some(process) = self.machines[m].process.as_mut().filter(|p| p.life == life) {
             if process.writes.front().is_none_or(|w| w.2 > self.now) {
-                return;
+                break;
             }
+            let machine = &mut self.machines[m];
+            let process = machine.process.as_mut().expect("it runs");
             let (ticket, mark, _, done) = process.writes.pop_front().expect("looked at");
             machine.disk.complete(mark);
             if done.is_err() && process.store.is_none() && process.writes.is_empty() {
@@ -447,11 +450,17 @@ impl Lan {
                 process.store = Store::with_backend(machine.disk.open()).ok();
             }
             self.oracle.durable(m, ticket, done.is_ok());
-            let input = match done {
-                Ok(()) => Input::Persisted { ticket },
-                Err(why) => Input::NotPersisted { ticket, why },
-            };
-            self.deliver(m, Work::Input(input));
+            match (done, reports.last_mut()) {
+                // As the real disk's thread does it: one report for all that were done at once.
+                (Ok(()), Some(Input::Persisted { through })) => *through = ticket,
+                (Ok(()), _) => reports.push(Input::Persisted { through: ticket }),
+                (Err(why), _) => reports.push(Input::NotPersisted { ticket, why }),
+            }
+        }
+        for report in reports {
+            if self.life(m) == Some(life) {
+                self.deliver(m, Work::Input(report));
+            }
         }
     }
 

@@ -30,7 +30,6 @@ pub(crate) enum Event {
 }
 
 /// What a process has to do.
-#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
 pub(crate) enum Work {
     Input(Input),
     Datagram {

@@ -1,5 +1,5 @@
 //! The simulated host: real nodes, the real wire and the real store on a LAN, a disk and clocks that exist only in
-//! memory, in virtual time, from a seed (protocol §13).
+//! memory, in virtual time, from a seed.
 //!
 //! `cargo test --test sim` runs every story and a swarm of 500 seeds; `TANIST_SEEDS=N` (and `TANIST_FIRST_SEED=N`) runs
 //! more; `TANIST_SEED=N cargo test --test sim replay -- --nocapture` runs one seed of the swarm again and writes its
@@ -9,6 +9,7 @@ mod clocks;
 mod dice;
 mod disk;
 mod future;
+mod host;
 mod lan;
 mod machine;
 mod network;

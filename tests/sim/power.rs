@@ -9,6 +9,9 @@ use tanist::ident::{BootId, ConnId, Incarnation, NodeId};
 use tanist::protocol::{Input, Node, Start};
 use tanist::store::{Identity, Store};
 
+/// How much of what waited is taken in one step.
+const TOGETHER: usize = 64;
+
 impl Lan {
     /// Switches a machine on, or starts its agent again.
     pub(crate) fn boot(&mut self, m: M) {
@@ -158,13 +161,27 @@ impl Lan {
         }
     }
 
+    /// What waited is taken as the real host takes it: much of it in one step.
     fn read_what_waited(&mut self, m: M) {
         let Some(process) = self.machines[m].process.as_mut() else { return };
         let (inbox, life) = (std::mem::take(&mut process.inbox), process.life);
+        let mut together = Vec::new();
         for work in inbox {
-            if self.life(m) == Some(life) {
-                self.deliver(m, work);
+            if self.life(m) != Some(life) {
+                return;
             }
+            let process = self.machines[m].process.as_mut().expect("it runs");
+            if process.frozen || process.unread(&work) {
+                self.deliver(m, work);
+                continue;
+            }
+            together.extend(self.read(m, work));
+            if together.len() >= TOGETHER {
+                self.step_all(m, std::mem::take(&mut together));
+            }
+        }
+        if self.life(m) == Some(life) && !together.is_empty() {
+            self.step_all(m, together);
         }
     }
 

@@ -129,6 +129,7 @@ impl Tally {
             Frame::Via(_) => "Via",
             Frame::ViaReady => "ViaReady",
             Frame::ViaFailed(_) => "ViaFailed",
+            Frame::Changes(_) => "Changes",
         };
         add(&mut self.messages, word);
     }

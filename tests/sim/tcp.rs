@@ -129,7 +129,7 @@ impl Lan {
         self.passes(a, b) && at(a, conn.addresses[from]) && at(b, conn.addresses[1 - from])
     }
 
-    pub(crate) fn send(&mut self, m: M, conn: ConnId, frame: &Frame) {
+    pub(crate) fn send(&mut self, m: M, to: &[ConnId], frame: &Frame) {
         let machine = &self.machines[m];
         let mut bytes = pack(&machine.wire, frame);
         assert!(bytes.len() <= tanist::wire::FRAME_MAX, "bounds: a frame of {} bytes", bytes.len());
@@ -138,11 +138,15 @@ impl Lan {
             crate::future::more_fields(&mut more);
             bytes = Rc::from(more);
         }
-        let Some((key, end)) = machine.process.as_ref().and_then(|p| p.conns.get(&conn)).copied() else { return };
-        if machine.future && self.dice.chance(0.05) {
-            self.push(key, end, Item::Data(Rc::from(crate::future::unknown_frame(&self.machines[m].cluster))));
+        for conn in to {
+            self.sent.frame(frame);
+            let machine = &self.machines[m];
+            let Some((key, end)) = machine.process.as_ref().and_then(|p| p.conns.get(conn)).copied() else { continue };
+            if machine.future && self.dice.chance(0.05) {
+                self.push(key, end, Item::Data(Rc::from(crate::future::unknown_frame(&self.machines[m].cluster))));
+            }
+            self.push(key, end, Item::Data(bytes.clone()));
         }
-        self.push(key, end, Item::Data(bytes));
     }
 
     fn push(&mut self, key: u64, end: usize, item: Item) {

@@ -1,0 +1,107 @@
+//! The lane to the data's own thread: what it was given and has not finished. The writes of an election are in another one
+//! ([`super::writes`]), and neither waits for the other.
+
+use super::{Job, Node, Output, limits};
+use crate::event::Kind;
+use crate::ident::JobId;
+use crate::time::{Time, ms};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Jobs under way, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lane {
+    /// When each was begun. Bound: [`limits::JOBS`].
+    under_way: BTreeMap<JobId, Time>,
+    last: u64,
+    /// Users were told that the oldest job hangs.
+    told_stuck: bool,
+}
+
+impl Lane {
+    /// Whether one more may be begun.
+    fn has_room(&self) -> bool {
+        self.under_way.len() < limits::JOBS
+    }
+
+    /// Enters a job and gives its number. There is room ([`Lane::has_room`]).
+    fn begin(&mut self, now: Time) -> JobId {
+        assert!(self.has_room(), "a job is begun only where there is room for it");
+        self.last += 1;
+        self.under_way.insert(JobId(self.last), now);
+        JobId(self.last)
+    }
+
+    /// The thread has done everything up to this one.
+    fn done(&mut self, through: JobId) {
+        self.under_way = self.under_way.split_off(&JobId(through.0.saturating_add(1)));
+    }
+
+    /// The thread could not do this one.
+    fn failed(&mut self, job: JobId) {
+        self.under_way.remove(&job);
+    }
+
+    /// Nothing is under way.
+    fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// This job is done, or has failed.
+    pub(super) fn is_done(&self, job: JobId) -> bool {
+        job.0 <= self.last && !self.under_way.contains_key(&job)
+    }
+
+    /// The age of the oldest job under way.
+    fn age(&self, now: Time) -> Duration {
+        self.under_way.values().next().map_or(Duration::ZERO, |began| now.since(*began))
+    }
+
+    /// This process stood still for `gap`: the thread had no such time.
+    pub(super) fn excuse(&mut self, gap: Duration, now: Time) {
+        for began in self.under_way.values_mut() {
+            *began = (*began + gap).min(now);
+        }
+    }
+}
+
+impl Node {
+    /// Gives the data's own thread something to do. There is room for it.
+    pub(super) fn begin_job(&mut self, job: Job) -> JobId {
+        let id = self.lane.begin(self.base.now);
+        self.base.out.push(Output::Job { id, job });
+        id
+    }
+
+    /// The job with which everything that is under way now is done; none when nothing is.
+    pub(super) fn all_jobs(&mut self) -> Option<JobId> {
+        match (self.lane.is_idle(), self.lane.has_room()) {
+            (true, _) => None,
+            (false, true) => Some(self.begin_job(Job::Barrier)),
+            (false, false) => Some(JobId(self.lane.last)),
+        }
+    }
+
+    /// The data's thread has done everything up to this job.
+    pub(super) fn jobs_done(&mut self, through: JobId) {
+        self.lane.done(through);
+        self.handing_drained();
+    }
+
+    /// Once a second: whether the data's thread hangs. That makes nobody give up the role.
+    pub(super) fn look_at_the_lane(&mut self) {
+        let age = self.lane.age(self.base.now);
+        let stuck = age > self.base.settings.store_age();
+        if !std::mem::replace(&mut self.lane.told_stuck, stuck) && stuck {
+            let text = format!("the data's store has not finished a write for {}", ms(age));
+            self.base.warn(Kind::StoreTrouble, text, vec![]);
+        }
+    }
+
+    /// The data's thread could not do this job. That says nothing of the store that an election relies on.
+    pub(super) fn job_failed(&mut self, job: JobId, why: &str) {
+        self.lane.failed(job);
+        self.base.warn(Kind::StoreTrouble, format!("the data could not be written: {why}"), vec![]);
+        self.handing_drained();
+    }
+}

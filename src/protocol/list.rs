@@ -1,0 +1,133 @@
+//! The member list that a leader keeps, and sends to its followers (protocol §6).
+
+use super::directory::Entry;
+use super::notices::Fields;
+use super::role::Role;
+use super::timers::Timer;
+use super::writes::Then;
+use super::{Node, Write, limits};
+use crate::event::Kind;
+use crate::ident::{ConnId, NodeId};
+use crate::message::{Frame, Member, MemberState, Members};
+use std::time::Duration;
+
+impl Node {
+    pub(super) fn list_changed(&mut self, id: NodeId) {
+        // Many who join together are one change of the list.
+        self.list_after(id, self.base.heartbeat().min(limits::LIST));
+    }
+
+    /// A member's round trip has changed: no news that anybody waits for, and it is for all.
+    pub(super) fn list_moved(&mut self, id: NodeId) {
+        let Role::Leading(l) = &self.role else { return };
+        let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
+        self.list_after(id, limits::LIST.saturating_mul(followers).max(limits::PING));
+    }
+
+    /// The next list tells of this member: so long after the last one, or sooner when there is other news.
+    fn list_after(&mut self, id: NodeId, pause: Duration) {
+        let Role::Leading(l) = &mut self.role else { return };
+        l.changed.insert(id);
+        let due = (l.listed_at + pause).max(self.base.now);
+        self.base.timers.sooner(Timer::List, due);
+    }
+
+    pub(super) fn list_due(&mut self) {
+        let now = self.base.now;
+        let Role::Leading(l) = &mut self.role else { return };
+        let (changed, gone) = (std::mem::take(&mut l.changed), std::mem::take(&mut l.gone));
+        l.listed_at = now;
+        let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).collect();
+        let mut listed = |id: &NodeId| {
+            let entry = self.base.members.get_mut(*id)?;
+            entry.rtt_listed = entry.rtt_us;
+            Some(entry.to_member(now))
+        };
+        let changed: Vec<Member> = changed.iter().filter_map(&mut listed).collect();
+        let members = Members { changed, gone: gone.into_iter().collect() };
+        if members.changed.is_empty() && members.gone.is_empty() {
+            return;
+        }
+        self.base.send_all(conns, Frame::Members(members));
+    }
+
+    pub(super) fn take_list(&mut self, members: Vec<Member>) {
+        let now = self.base.now;
+        let listed: std::collections::BTreeSet<NodeId> = members.iter().map(|m| m.node.id).collect();
+        for entry in self.base.members.iter_mut() {
+            if !listed.contains(&entry.node.id) && entry.state == MemberState::Alive {
+                entry.turns(MemberState::Silent, now);
+            }
+        }
+        for member in members {
+            self.take_member(member, false);
+        }
+    }
+
+    pub(super) fn members_changed(&mut self, conn: ConnId, members: Members) {
+        if !self.on_session(conn) {
+            return;
+        }
+        for member in members.changed {
+            self.take_member(member, true);
+        }
+        for id in members.gone {
+            let heard = self.base.members.get(id).is_some_and(|e| e.heard_within(limits::SILENT, self.base.now));
+            if !heard && self.base.members.remove(id).is_some() && self.base.writes.has_room() {
+                self.base.persist(vec![Write::Forget(id)], Then::Nothing);
+            }
+        }
+    }
+
+    fn take_member(&mut self, m: Member, tell: bool) {
+        let now = self.base.now;
+        let counted = (std::time::Duration::from_millis(m.seniority_ms), now);
+        if m.node.id == self.base.me.node.id {
+            self.base.members.own_seniority_is(counted);
+            return;
+        }
+        let leader = matches!(&self.role, Role::Following(f) if f.claim.node.id == m.node.id);
+        let known = self.base.members.get(m.node.id).is_some();
+        if !known {
+            let entry = Entry { met: true, ..Entry::new(m.node, m.name.clone(), m.address, now) };
+            self.base.members.insert(entry);
+        }
+        let Some(entry) = self.base.members.get_mut(m.node.id) else { return };
+        entry.met = true;
+        let was = if known { entry.state } else { MemberState::Silent };
+        // Where the leader is the session knows, and it may have more than one address.
+        let relay = matches!(&self.role, Role::Following(f) if f.relay == Some(m.node.id));
+        if !leader && !relay && !entry.heard_within(limits::OWN_EARS, now) {
+            entry.node = m.node;
+            // Without its scope a link-local address leads nowhere from here.
+            if !m.address.ip().is_unspecified() && !super::address::link_local(m.address) {
+                entry.address = m.address;
+                if m.via.is_none() {
+                    entry.told_at(m.node.boot, m.address);
+                }
+            }
+        }
+
+        entry.name = m.name;
+        entry.version = m.version;
+        entry.priority = m.priority;
+        entry.turns(m.state, now);
+        entry.whole = m.whole;
+        entry.rtt_us = m.rtt_us;
+        entry.via = m.via;
+        entry.seniority = counted;
+        if tell && was != m.state && !leader {
+            self.tell_member(m.node.id, m.state);
+        }
+    }
+
+    pub(super) fn tell_member(&mut self, id: NodeId, state: MemberState) {
+        let name = self.base.name(id);
+        let fields: Fields = vec![("member", name.clone().into())];
+        match state {
+            MemberState::Alive => self.base.info(Kind::MemberJoined, format!("{name} is there"), fields),
+            MemberState::Silent => self.base.warn(Kind::MemberSilent, format!("{name} does not answer"), fields),
+            MemberState::Left => self.base.info(Kind::MemberLeft, format!("{name} has left"), fields),
+        }
+    }
+}

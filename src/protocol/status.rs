@@ -1,0 +1,132 @@
+//! What users see of the node.
+
+use super::directory::{self};
+use super::role::Role;
+use super::{MemberView, Node, RoleName, Status, Who};
+use crate::ident::{Incarnation, NodeId};
+use crate::message::{Member, MemberState};
+use crate::time::{Now, Time};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+impl Node {
+    fn who(&self, node: Incarnation) -> Who {
+        if node.id == self.base.me.node.id {
+            let address = self.base.ways.links().first().and_then(|l| l.addresses.first());
+            let address = address.map(|ip| SocketAddr::new(*ip, self.base.me.port));
+            return Who { node, name: self.base.me.name.clone(), address };
+        }
+        let entry = self.base.members.get(node.id);
+        // What its double is called, and where that is, is not the leader's.
+        let name = match &self.role {
+            Role::Following(f) if f.claim.node == node => f.name.clone(),
+            _ => entry.map_or_else(|| node.id.short(), |e| e.name.clone()),
+        };
+        Who { node, name, address: entry.filter(|e| !e.is_anothers(node.boot)).map(|e| e.home(node.boot)) }
+    }
+
+    /// The leader that users are shown.
+    fn leader(&self) -> Option<Incarnation> {
+        match &self.role {
+            Role::Leading(l) => Some(l.claim.node),
+            Role::Following(f) if f.settled => Some(f.claim.node),
+            _ => None,
+        }
+    }
+
+    fn successor(&self) -> Option<Incarnation> {
+        match &self.role {
+            Role::Leading(l) => l.naming.named(),
+            Role::Following(f) if f.settled => f.successor,
+            _ => None,
+        }
+    }
+
+    /// A snapshot for users.
+    pub fn status(&self) -> Status {
+        let via = match &self.role {
+            Role::Following(f) => f.session.as_ref().and_then(|s| s.via),
+            _ => None,
+        };
+        let via = via.and_then(|id| self.base.members.get(id)).map(|e| self.who(e.node));
+        Status {
+            node: self.base.me.node,
+            role: self.role.name(),
+            shown: self.base.promises.shown(),
+            leader: self.leader().map(|n| self.who(n)),
+            successor: self.successor().map(|n| self.who(n)),
+            via,
+            since: self.base.past.since(),
+            members: 1 + self.base.members.iter().filter(|e| e.state != MemberState::Left).count(),
+        }
+    }
+
+    /// This agent as a member.
+    pub(super) fn myself(&self) -> Member {
+        let who = self.who(self.base.me.node);
+        let address = who.address.unwrap_or((Ipv4Addr::UNSPECIFIED, self.base.me.port).into());
+        let mut entry = directory::Entry::new(self.base.me.node, who.name, address, self.base.now);
+        entry.state = MemberState::Alive;
+        entry.priority = self.base.settings.priority;
+        entry.version.clone_from(&self.base.version);
+        entry.seniority = self.base.members.own_seniority();
+        if let Role::Following(f) = &self.role
+            && let Some(session) = &f.session
+        {
+            entry.rtt_us = session.rtt_us;
+            entry.via = session.via;
+        }
+        entry.to_member(self.base.now)
+    }
+
+    /// Every member that this agent knows, itself included, in the order of succession: the leader first, then the line,
+    /// then the others.
+    pub fn members(&self, now: Now) -> Vec<MemberView> {
+        let mut all: Vec<Member> = self.base.members.iter().map(|e| e.to_member(now.time)).collect();
+        all.push(self.myself());
+        let leader = self.leader().map(|n| n.id);
+        let named = self.successor().map(|n| n.id);
+        let line = directory::line(all.iter().filter(|m| Some(m.node.id) != leader), named);
+        let places: BTreeMap<NodeId, usize> = line.iter().enumerate().map(|(i, (id, _))| (*id, i)).collect();
+        let rank = |id: NodeId| places.get(&id).copied();
+        all.sort_by_key(|m| (Some(m.node.id) != leader, rank(m.node.id).unwrap_or(usize::MAX), m.node.id));
+        all.into_iter()
+            .map(|member| {
+                let id = member.node.id;
+                let place = rank(id);
+                let own = id == self.base.me.node.id;
+                let role = if own {
+                    self.role.name()
+                } else if Some(id) == leader {
+                    RoleName::Leading
+                } else {
+                    RoleName::Following
+                };
+                let because = match place {
+                    Some(i) => line[i].1.clone(),
+                    None if Some(id) == leader => "leads".to_owned(),
+                    None if member.priority == 0 => "priority 0 never leads".to_owned(),
+                    None => match member.state {
+                        MemberState::Alive => "is catching up".to_owned(),
+                        MemberState::Silent => "is silent".to_owned(),
+                        MemberState::Left => "has left".to_owned(),
+                    },
+                };
+                let heard = if own { Some(Duration::ZERO) } else { self.last_sign(id).map(|t| now.time.since(t)) };
+                MemberView { member, role, successor: Some(id) == named, heard, place: place.map(|p| p + 1), because }
+            })
+            .collect()
+    }
+
+    /// The last sign of a member, by datagram, connection or session.
+    fn last_sign(&self, id: NodeId) -> Option<Time> {
+        let session = match &self.role {
+            // Zero stands for one that has yet to speak since the network came back.
+            Role::Leading(l) => l.sessions.get(&id).map(|s| s.spoke).filter(|t| t.0 > 0),
+            Role::Following(f) if f.claim.node.id == id && f.session.is_some() => Some(f.heard),
+            _ => None,
+        };
+        self.base.members.get(id).and_then(|e| e.heard).max(session)
+    }
+}
