@@ -12,7 +12,7 @@ use tanist::claim::Claim;
 use tanist::event::Event;
 use tanist::ident::{BootId, ConnId, Incarnation, JobId, NodeId, Ticket};
 use tanist::message::{Cast, Changes, Frame, Join, Open, Ping, Sender};
-use tanist::protocol::{Closed, Durable, Host, Input, Job, Link, Node, Output, Start, To, Write};
+use tanist::protocol::{Closed, Durable, Host, Input, Job, Link, Node, Outcome, Output, Start, To, Write};
 use tanist::settings::Settings;
 use tanist::time::{Now, Time, Wall};
 use tanist::wire::Wire;
@@ -64,6 +64,7 @@ impl Host for Sink {
     fn job(&mut self, _: JobId, _: Job) {}
     fn tell(&mut self, _: Event) {}
     fn reply(&mut self, _: u64, _: Option<String>) {}
+    fn answer(&mut self, _: u64, _: Outcome) {}
     fn stopped(&mut self) {}
 }
 
@@ -89,6 +90,7 @@ impl Office {
             peers: Vec::new(),
             seed: 7,
             durable: Durable::default(),
+            data: 0,
         };
         let node = Node::new(start, now);
         let host = Sink { wire: Wire::new("office"), me: node.sender().clone(), bytes: 0, persisted: None };

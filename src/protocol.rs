@@ -51,12 +51,14 @@ mod list;
 mod naming;
 mod node;
 mod notices;
+mod ordering;
 mod past;
 mod pinged;
 mod pings;
 mod promises;
 mod questions;
 mod reign;
+mod replication;
 mod reunion;
 mod role;
 mod session;
@@ -81,6 +83,7 @@ use crate::ident::{ConnId, Incarnation, JobId, NodeId, Ticket};
 use crate::message::{Cast, Datagram, Frame, Member};
 use crate::settings::Settings;
 use crate::time::{Time, Wall};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -104,6 +107,8 @@ pub struct Start {
     pub seed: u64,
     /// What the store held.
     pub durable: Durable,
+    /// The number of the last change of the data that this machine holds, acknowledged or not; 0 when it holds none.
+    pub data: u64,
 }
 
 /// What the core needs back from the store after a start.
@@ -261,7 +266,26 @@ pub enum Input {
         /// The last of them.
         through: JobId,
     },
-    /// A job could not be done. The reason is in plain words.
+    /// A job that begins to lead: what the data is at that moment.
+    Led {
+        /// The job.
+        job: JobId,
+        /// The number of the last change, acknowledged or not.
+        ordered: u64,
+        /// Everything up to here is known to be acknowledged.
+        committed: u64,
+    },
+    /// Some of the requests of a job were judged, in their order.
+    Ordered {
+        /// The job.
+        job: JobId,
+        /// The number of the last change that came of them; none when none did.
+        last: Option<u64>,
+        /// One for each request.
+        answers: Vec<Judged>, // bound: DATA_REQUESTS
+    },
+    /// A job could not be done: nothing of it is durable, nor of any that was begun after it. The reason is in plain
+    /// words.
     Failed {
         /// Which.
         job: JobId,
@@ -273,6 +297,13 @@ pub enum Input {
     Links(Vec<Link>),
     /// The addresses of all configured peers, when they are others than at the start.
     Peers(Vec<SocketAddr>),
+    /// A user of this agent has a request of the data.
+    Request {
+        /// Comes back in [`Output::Answer`]; a later request has a greater number.
+        request: u64,
+        /// What it asks for, as the ledger reads it.
+        body: Bytes,
+    },
     /// A user asks for a handover, to the successor or to a named member (name or id).
     Handover {
         /// Comes back in [`Output::Reply`].
@@ -333,11 +364,55 @@ impl Recipients {
     }
 }
 
-/// What the data's own thread can be asked to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What the data's own thread can be asked to do. It is done when everything that it wrote is durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Job {
     /// Nothing: it is done when everything before it is.
     Barrier,
+    /// This agent orders changes from now on, in this reign. What is pending stays. [`Input::Led`] answers at once.
+    Lead {
+        /// The reign.
+        claim: Claim,
+        /// The numbers that are given are above this one.
+        above: u64,
+    },
+    /// Judge these requests, and order the changes that come of them. [`Input::Ordered`] answers at once, and again as
+    /// often as it takes.
+    Order(Vec<Bytes>), // bound: DATA_REQUESTS
+    /// Everything up to this number is acknowledged: readers see it.
+    Commit {
+        /// The number.
+        through: u64,
+    },
+}
+
+/// What the ledger made of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// The number of the last change by which it was judged: its user is told when that is acknowledged.
+    pub by: u64,
+    /// What became of it. The core does not read it.
+    pub body: Bytes,
+}
+
+/// How a user's request ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The leader judged it, and what it was judged by is acknowledged.
+    Judged {
+        /// What the ledger made of it.
+        body: Bytes,
+        /// In how many places it is durable, at least.
+        copies: u8,
+        /// The epoch of the leader.
+        epoch: u64,
+    },
+    /// Nobody took it in time, and why. Nothing happened, or it can be sent again with its id.
+    Later(String),
+    /// Too much waits already.
+    Busy,
+    /// The disk does not take it, and there is nobody else; why.
+    NoSpace(String),
 }
 
 /// One thing to do, in order.
@@ -400,6 +475,13 @@ pub enum Output {
         request: u64,
         /// Why not.
         refused: Option<String>,
+    },
+    /// Answer a user's request of the data.
+    Answer {
+        /// The number from the input.
+        request: u64,
+        /// How it ended.
+        outcome: Outcome,
     },
     /// The node has stopped: everything that it sent may be flushed, then the process ends.
     Stopped,

@@ -13,6 +13,8 @@ pub struct Settings {
     pub lone_after: Duration,
     /// A member that was not heard for so long is forgotten.
     pub forget_after: Duration,
+    /// How long a request of the data waits for a leader.
+    pub write_timeout: Duration,
     /// How many voices win a claim; only 1 is available yet.
     pub quorum: u32,
 }
@@ -38,6 +40,7 @@ impl Default for Settings {
             priority: 100,
             lone_after: Duration::from_secs(30),
             forget_after: Duration::from_secs(7 * 24 * 3600),
+            write_timeout: Duration::from_secs(10),
             quorum: 1,
         }
     }

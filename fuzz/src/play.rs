@@ -12,7 +12,7 @@ use tanist::claim::Claim;
 use tanist::event::Event;
 use tanist::ident::{BootId, ConnId, Incarnation, JobId, NodeId, Ticket};
 use tanist::message::{Cast, Datagram, Frame, Heartbeat, Hello, Hi, Join, Joined, Named, Open, Ping, Sender, Story};
-use tanist::protocol::{Closed, Durable, Host, Input, Job, Link, Node, RoleName, Start, To, Write, limits};
+use tanist::protocol::{Closed, Durable, Host, Input, Job, Link, Node, Outcome, RoleName, Start, To, Write, limits};
 use tanist::settings::Settings;
 use tanist::time::{Now, Time, Wall};
 use tanist::wire::{ASK_SIZE, Wire, samples};
@@ -98,6 +98,7 @@ impl Player {
             peers: vec![address(200)],
             seed: 7,
             durable: Durable::default(),
+            data: 0,
         };
         Self {
             node: Node::new(start, now),
@@ -457,6 +458,10 @@ impl Host for Player {
     }
 
     fn reply(&mut self, _: u64, _: Option<String>) {}
+
+    fn answer(&mut self, _: u64, _: Outcome) {
+        unreachable!("nobody asks for data")
+    }
 
     fn stopped(&mut self) {
         self.over = true;

@@ -12,7 +12,7 @@ use super::shared::{Command, Snapshot};
 use crate::event::Event;
 use crate::ident::{ConnId, JobId, Ticket};
 use crate::message::{Cast, Frame};
-use crate::protocol::{self, Input, Job, Node, Output, Status, To, Write};
+use crate::protocol::{self, Input, Job, Node, Outcome, Output, Status, To, Write};
 use crate::time::Time;
 use crate::wire::Wire;
 use std::collections::BTreeMap;
@@ -193,11 +193,9 @@ impl protocol::Host for Host {
         self.state.inputs.extend(self.disk.persist(ticket, writes));
     }
 
-    fn job(&mut self, id: JobId, job: Job) {
-        match job {
-            // There is no thread yet that could have anything before it.
-            Job::Barrier => self.state.inputs.push(Input::Done { through: id }),
-        }
+    fn job(&mut self, id: JobId, _: Job) {
+        let why = "this version keeps no data".to_owned();
+        self.state.inputs.push(Input::Failed { job: id, why });
     }
 
     /// Tells users. Nobody has to listen.
@@ -213,6 +211,8 @@ impl protocol::Host for Host {
             let _ = reply.send(refused.map_or(Ok(()), Err));
         }
     }
+
+    fn answer(&mut self, _: u64, _: Outcome) {}
 
     fn stopped(&mut self) {
         self.state.stopped = true;

@@ -109,6 +109,7 @@ impl Ground {
             peers,
             seed: self.seed,
             durable: self.durable.clone(),
+            data: 0,
         }
     }
 

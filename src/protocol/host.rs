@@ -1,6 +1,6 @@
 //! What every host does with the outputs of a step: each goes to the function that performs it.
 
-use super::{Job, Output, To, Write};
+use super::{Job, Outcome, Output, To, Write};
 use crate::event::Event;
 use crate::ident::{ConnId, JobId, Ticket};
 use crate::message::{Cast, Frame};
@@ -27,6 +27,8 @@ pub trait Host {
     fn tell(&mut self, event: Event);
     /// [`Output::Reply`].
     fn reply(&mut self, request: u64, refused: Option<String>);
+    /// [`Output::Answer`].
+    fn answer(&mut self, request: u64, outcome: Outcome);
     /// [`Output::Stopped`].
     fn stopped(&mut self);
 }
@@ -44,6 +46,7 @@ impl Output {
             Output::Job { id, job } => host.job(id, job),
             Output::Event(event) => host.tell(event),
             Output::Reply { request, refused } => host.reply(request, refused),
+            Output::Answer { request, outcome } => host.answer(request, outcome),
             Output::Stopped => host.stopped(),
         }
     }

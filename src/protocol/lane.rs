@@ -20,7 +20,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Whether one more may be begun.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.under_way.len() < limits::JOBS
     }
 
@@ -85,6 +85,7 @@ impl Node {
     /// The data's thread has done everything up to this job.
     pub(super) fn jobs_done(&mut self, through: JobId) {
         self.lane.done(through);
+        self.data_durable(through);
         self.handing_drained();
     }
 
@@ -101,7 +102,7 @@ impl Node {
     /// The data's thread could not do this job. That says nothing of the store that an election relies on.
     pub(super) fn job_failed(&mut self, job: JobId, why: &str) {
         self.lane.failed(job);
-        self.base.warn(Kind::StoreTrouble, format!("the data could not be written: {why}"), vec![]);
+        self.data_failed(job, why);
         self.handing_drained();
     }
 }

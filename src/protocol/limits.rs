@@ -26,6 +26,10 @@ pub const AWAITED: usize = 64;
 pub const WRITES: usize = 1024;
 /// Jobs that the data's own thread has.
 pub const JOBS: usize = 1024;
+/// Requests of the data that wait for their answer.
+pub const DATA_REQUESTS: usize = 4096;
+/// The bytes of all of them.
+pub const DATA_BYTES: usize = 64 << 20;
 /// Other leaders that are kept in mind.
 pub const OTHERS: usize = 64;
 /// Of them, those that a leader dials within [`MEET`], and a follower reports within 4 intervals.

@@ -5,6 +5,7 @@ use super::campaign::Campaign;
 use super::doubles::Doubles;
 use super::greetings::Greetings;
 use super::lane::Lane;
+use super::ordering::Data;
 use super::role::{Listening, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -24,6 +25,7 @@ pub struct Node {
     pub(super) doubles: Doubles,
     /// What the data's own thread was given.
     pub(super) lane: Lane,
+    pub(super) data: Data,
     /// It was told to stop.
     pub(super) stopping: bool,
     /// It has stopped.
@@ -38,6 +40,7 @@ const DUE: usize = 256;
 impl Node {
     /// A node that has just started; it does nothing until its first [`Input::Links`].
     pub fn new(start: Start, now: Now) -> Self {
+        let data = Data::new(start.data);
         let mut base = Base::new(start, now);
         base.timers.set(Timer::House, now.time + limits::HOUSE * 5 / 4);
         Self {
@@ -47,6 +50,7 @@ impl Node {
             campaign: Campaign::new(now.time),
             doubles: Doubles::default(),
             lane: Lane::default(),
+            data,
             stopping: false,
             stopped: false,
             planned: None,
@@ -92,6 +96,8 @@ impl Node {
             let Some(timer) = self.base.timers.take_due(self.base.now) else { break };
             self.due(timer);
         }
+        // Requests that arrived together are ordered together.
+        self.give_requests();
         for then in self.base.writes.take_refused() {
             self.store_failed(&then);
         }
@@ -126,6 +132,9 @@ impl Node {
             Input::NotPersisted { ticket, why } => self.not_persisted(ticket, &why),
             Input::Done { through } => self.jobs_done(through),
             Input::Failed { job, why } => self.job_failed(job, &why),
+            Input::Led { job, ordered, committed } => self.led(job, ordered, committed),
+            Input::Ordered { job, last, answers } => self.ordered(job, last, answers),
+            Input::Request { request, body } => self.requested(request, body),
             Input::Links(links) => self.links_changed(links),
             Input::Peers(peers) => self.peers_changed(peers),
             Input::Handover { request, to } => self.handover_asked(request, to),
@@ -152,6 +161,7 @@ impl Node {
             Timer::List => self.list_due(),
             Timer::Meet => self.meet_due(),
             Timer::Handover => self.handing_due(),
+            Timer::Request => self.requests_due(),
             Timer::Check => self.check_due(),
             Timer::House => self.house_due(),
             Timer::Stop => self.stop_now(),
@@ -176,6 +186,8 @@ impl Node {
     pub(super) fn leave_role(&mut self, keep: &[ConnId]) {
         self.base.timers.clear_role();
         self.campaign.canvass = None;
+        // Whoever leads next is given them.
+        self.data.requests.take_back();
         let over: Vec<ConnId> = self
             .base
             .ways

@@ -75,6 +75,7 @@ impl Node {
         for request in requests {
             self.base.out.push(super::Output::Reply { request, refused: None });
         }
+        self.lead_data();
     }
 
     /// Why this reign begins, in words for `history`.
@@ -163,6 +164,7 @@ impl Node {
             meets: VecDeque::new(),
             yielding: None,
             handover: None,
+            data: None,
             failed: None,
             left_alone: None,
             check: None,
@@ -234,6 +236,7 @@ impl Node {
         for conn in joins {
             self.take_in(conn);
         }
+        self.lead_data();
         if !self.stopping && matches!(&self.role, Role::Leading(l) if l.hands_over()) {
             self.handing_failed("this machine leads on in a later reign");
         }

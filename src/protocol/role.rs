@@ -2,6 +2,7 @@
 
 use super::RoleName;
 use super::naming::Naming;
+use super::replication::Primary;
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{ConnId, Incarnation, JobId, NodeId};
@@ -344,6 +345,8 @@ pub(super) struct Leading {
     /// Decided against itself: to whom, and until when that holds.
     pub(super) yielding: Option<(Claim, Time)>,
     pub(super) handover: Option<Handing>,
+    /// The data, as soon as there is any.
+    pub(super) data: Option<Box<Primary>>,
     /// How the last handover failed, in words.
     pub(super) failed: Option<String>,
     /// Since when it cannot write and nobody takes over.

@@ -2,6 +2,7 @@
 
 mod attack;
 mod awaiting;
+mod data;
 mod direct;
 mod disk;
 mod doubles;

@@ -53,6 +53,8 @@ timers! {
     Meet = "a reunion goes on",
     /// The next move of a handover.
     Handover = "a handover goes on",
+    /// A request of the data has waited for too long.
+    Request = "a request has waited for too long",
     /// A stalled leader asks whether it is still followed.
     Check = "a check goes on",
     /// Look at the store and at what is remembered.
@@ -111,7 +113,7 @@ impl Timers {
     /// Clears what belongs to a role; what belongs to the agent stays.
     pub(super) fn clear_role(&mut self) {
         for timer in Timer::ALL {
-            if !matches!(timer, Timer::Hi | Timer::House | Timer::Alone | Timer::Stop) {
+            if !matches!(timer, Timer::Hi | Timer::House | Timer::Alone | Timer::Stop | Timer::Request) {
                 self.at[*timer as usize] = None;
             }
         }

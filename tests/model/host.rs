@@ -308,6 +308,7 @@ impl World {
             peers: Vec::new(),
             seed: m as u64,
             durable: member.durable.clone(),
+            data: 0,
         };
         let now = Time(100_000_000);
         let node = Node::new(start, Now { time: now, wall: wall(m) });

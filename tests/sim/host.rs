@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tanist::event::Event;
 use tanist::ident::{ConnId, JobId, Ticket};
 use tanist::message::{Cast, Frame};
-use tanist::protocol::{Host, Job, To, Write};
+use tanist::protocol::{Host, Job, Outcome, To, Write};
 
 /// The host of one machine's agent.
 pub(crate) struct At<'a> {
@@ -51,6 +51,10 @@ impl Host for At<'_> {
 
     fn reply(&mut self, request: u64, refused: Option<String>) {
         self.lan.oracle.replies.push((self.m, request, refused));
+    }
+
+    fn answer(&mut self, _: u64, _: Outcome) {
+        unreachable!("nobody asks for data")
     }
 
     fn stopped(&mut self) {

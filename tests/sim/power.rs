@@ -42,6 +42,7 @@ impl Lan {
             peers: machine.peers.clone(),
             seed,
             durable,
+            data: 0,
         };
         let _ = identity;
         let now = machine.clock.read(self.now);

@@ -35,7 +35,9 @@ pub(super) struct Hosted {
     /// What the disk has to report.
     reports: Vec<Input>,
     /// What the data's thread was given, and has not done.
-    pub(super) jobs: Vec<JobId>,
+    pub(super) jobs: Vec<(JobId, Job)>,
+    /// What users who asked for data were told.
+    pub(super) answers: Vec<(u64, Outcome)>,
     /// What hangs.
     hanging: Vec<(Ticket, Vec<Write>)>,
     pub(super) dialled: usize,
@@ -73,15 +75,15 @@ impl Hosted {
     /// It has just been switched on.
     pub(super) fn listening() -> Self {
         let now = Now { time: Time(1_000_000_000), wall: Wall(1_800_000_000_000_000) };
-        Self::started(Durable::default(), now)
+        Self::started(Durable::default(), 0, now)
     }
 
     /// It loses power, and starts again.
     pub(super) fn restarts(&self) -> Self {
-        Self::started(self.durable.clone(), self.now)
+        Self::started(self.durable.clone(), 0, self.now)
     }
 
-    fn started(durable: Durable, now: Now) -> Self {
+    fn started(durable: Durable, data: u64, now: Now) -> Self {
         let start = Start {
             node: samples::node(2),
             name: "pc-2".to_owned(),
@@ -91,6 +93,7 @@ impl Hosted {
             peers: Vec::new(),
             seed: 7,
             durable: durable.clone(),
+            data,
         };
         let mut hosted = Self {
             node: Node::new(start, now),
@@ -107,6 +110,7 @@ impl Hosted {
             disk: Disk::Works,
             reports: Vec::new(),
             jobs: Vec::new(),
+            answers: Vec::new(),
             hanging: Vec::new(),
             dialled: 0,
         };
@@ -129,7 +133,13 @@ impl Hosted {
 
     /// Nobody answered: it leads.
     pub(super) fn leading() -> Self {
-        let mut hosted = Self::listening();
+        Self::leading_with_data(0)
+    }
+
+    /// It leads, and found changes up to this number on its disk.
+    pub(super) fn leading_with_data(data: u64) -> Self {
+        let now = Now { time: Time(1_000_000_000), wall: Wall(1_800_000_000_000_000) };
+        let mut hosted = Self::started(Durable::default(), data, now);
         hosted.run(Duration::from_secs(1));
         assert_eq!(hosted.node.status().role, RoleName::Leading);
         hosted.forget();
@@ -277,8 +287,8 @@ impl Host for Hosted {
         }
     }
 
-    fn job(&mut self, id: JobId, _: Job) {
-        self.jobs.push(id);
+    fn job(&mut self, id: JobId, job: Job) {
+        self.jobs.push((id, job));
     }
 
     fn tell(&mut self, event: Event) {
@@ -286,6 +296,10 @@ impl Host for Hosted {
     }
 
     fn reply(&mut self, _: u64, _: Option<String>) {}
+
+    fn answer(&mut self, request: u64, outcome: Outcome) {
+        self.answers.push((request, outcome));
+    }
 
     fn stopped(&mut self) {}
 }

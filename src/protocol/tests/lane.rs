@@ -48,9 +48,9 @@ fn a_handover_drains_the_lane_first() {
     let (mut leader, _) = Hosted::leading_with_a_job();
     leader.step(Input::Handover { request: 1, to: None });
     assert!(!leader.asked_its_heir(), "the heir would lack what is under way");
-    let barrier = *leader.jobs.last().expect("it waits for one behind the others");
+    let barrier = leader.jobs.last().expect("it waits for one behind the others").0;
     leader.node.begin_job(Job::Barrier);
-    leader.step(Input::Done { through: leader.jobs[0] });
+    leader.step(Input::Done { through: leader.jobs[0].0 });
     assert!(!leader.asked_its_heir());
     leader.step(Input::Done { through: barrier });
     assert!(leader.asked_its_heir());
@@ -60,8 +60,8 @@ fn a_handover_drains_the_lane_first() {
 fn a_job_that_fails_holds_up_nothing() {
     let (mut leader, _) = Hosted::leading_with_a_job();
     leader.step(Input::Handover { request: 1, to: None });
-    let barrier = *leader.jobs.last().expect("it waits for one behind the others");
-    for job in [leader.jobs[0], barrier] {
+    let barrier = leader.jobs.last().expect("it waits for one behind the others").0;
+    for job in [leader.jobs[0].0, barrier] {
         leader.step(Input::Failed { job, why: "no space left".to_owned() });
     }
     assert!(leader.asked_its_heir());
@@ -79,6 +79,6 @@ fn a_lane_that_does_not_drain_ends_the_handover() {
     assert_eq!(leader.told.iter().filter(|k| **k == Kind::Handover).count(), 2, "it began and it failed");
     assert_eq!(leader.node.status().role, RoleName::Leading);
     leader.forget();
-    leader.step(Input::Done { through: *leader.jobs.last().expect("given") });
+    leader.step(Input::Done { through: leader.jobs.last().expect("given").0 });
     assert!(!leader.asked_its_heir(), "that handover is over");
 }

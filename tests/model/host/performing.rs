@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tanist::event::Event;
 use tanist::ident::{ConnId, JobId, Ticket};
 use tanist::message::{Cast, Frame, Sender};
-use tanist::protocol::{Host, Job, To, Write};
+use tanist::protocol::{Host, Job, Outcome, To, Write};
 
 /// One member, while the outputs of a step of it are performed.
 pub(super) struct Performing<'a> {
@@ -69,6 +69,10 @@ impl Host for Performing<'_> {
 
     fn job(&mut self, _: JobId, _: Job) {
         unreachable!("there is no data")
+    }
+
+    fn answer(&mut self, _: u64, _: Outcome) {
+        unreachable!("nobody asks for data")
     }
 
     fn stopped(&mut self) {

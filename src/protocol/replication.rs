@@ -1,0 +1,10 @@
+//! The data between members, as the core sees it (protocol §10): requests, the order that a leader gives them, and what is
+//! acknowledged. What requests and changes say is bytes here; only the ledger reads them.
+//!
+//! Nothing in here sees a role: it takes what happens and says what is to be done.
+
+mod primary;
+mod requests;
+
+pub(super) use primary::{Answered, Origin, Primary, Progress};
+pub(super) use requests::Requests;

@@ -1,0 +1,162 @@
+//! Requests of the data at one agent, with its ledger played by hand.
+
+use super::hosted::*;
+use super::*;
+use crate::event::Kind;
+
+fn body(n: u8) -> Bytes {
+    Bytes::from(vec![n; 8])
+}
+
+impl Hosted {
+    fn users_ask(&mut self, requests: &[u8]) {
+        let asked = requests.iter().map(|n| Input::Request { request: u64::from(*n), body: body(*n) });
+        self.step_all(asked.collect());
+    }
+
+    /// What the ledger was asked to order last, and by which job.
+    fn ordering(&self) -> (JobId, Vec<Bytes>) {
+        let order = |(id, job): &(JobId, Job)| match job {
+            Job::Order(bodies) => Some((*id, bodies.clone())),
+            _ => None,
+        };
+        self.jobs.iter().rev().find_map(order).expect("it orders")
+    }
+
+    /// The ledger makes a change of each request of that job, the last one under this number.
+    fn judges(&mut self, job: JobId, last: u64, count: u64) {
+        let judged = |by| Judged { by, body: Bytes::from(vec![by as u8]) };
+        let answers = (last + 1 - count..=last).map(judged).collect();
+        self.step(Input::Ordered { job, last: Some(last), answers });
+    }
+
+    fn reigns_of_the_ledger(&self) -> Vec<Claim> {
+        let led = |(_, job): &(JobId, Job)| if let Job::Lead { claim, .. } = job { Some(*claim) } else { None };
+        self.jobs.iter().filter_map(led).collect()
+    }
+
+    fn commits(&self) -> Vec<u64> {
+        let through = |(_, job): &(JobId, Job)| if let Job::Commit { through } = job { Some(*through) } else { None };
+        self.jobs.iter().filter_map(through).collect()
+    }
+}
+
+/// §10: what arrives together is ordered together, and each user is told when it is durable and committed, not before.
+#[test]
+fn a_lone_leader_answers_when_it_is_durable() {
+    let mut leader = Hosted::leading();
+    assert!(leader.jobs.is_empty(), "without data the data's thread has nothing to do");
+    leader.users_ask(&[1, 2]);
+    assert_eq!(leader.reigns_of_the_ledger(), [leader.node.status().shown.expect("it leads")]);
+    let (job, bodies) = leader.ordering();
+    assert_eq!(bodies, [body(1), body(2)]);
+    leader.users_ask(&[3]);
+    let (later, bodies) = leader.ordering();
+    assert_eq!(bodies, [body(3)], "each is ordered once");
+    leader.judges(job, 12, 2);
+    leader.judges(later, 13, 1);
+    assert!(leader.answers.is_empty() && leader.commits().is_empty());
+    leader.step(Input::Done { through: job });
+    let epoch = leader.node.status().shown.expect("it leads").epoch;
+    let judged = |by: u8| Outcome::Judged { body: Bytes::from(vec![by]), copies: 1, epoch };
+    assert_eq!((leader.commits(), leader.answers.clone()), (vec![12], vec![(1, judged(11)), (2, judged(12))]));
+    leader.step(Input::Done { through: later });
+    assert_eq!((leader.commits(), leader.answers.last()), (vec![12, 13], Some(&(3, judged(13)))));
+}
+
+/// A refusal changes nothing, and waits all the same for what it was judged by.
+#[test]
+fn a_refusal_waits_for_what_it_was_judged_by() {
+    let mut leader = Hosted::leading();
+    leader.users_ask(&[1]);
+    let (first, _) = leader.ordering();
+    leader.users_ask(&[2]);
+    let (second, _) = leader.ordering();
+    leader.judges(first, 5, 1);
+    let refused = Judged { by: 5, body: body(9) };
+    leader.step(Input::Ordered { job: second, last: None, answers: vec![refused] });
+    assert!(leader.answers.is_empty());
+    leader.step(Input::Done { through: second });
+    assert_eq!(leader.answers.iter().map(|(request, _)| *request).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_and_can_be_asked_again() {
+    let mut leader = Hosted::leading();
+    leader.users_ask(&[1]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 5, 1);
+    leader.step(Input::Failed { job, why: "no space left".to_owned() });
+    assert_eq!(leader.answers, [(1, Outcome::NoSpace("no space left".to_owned()))]);
+    assert_eq!(leader.told.iter().filter(|k| **k == Kind::StoreTrouble).count(), 1);
+    assert_eq!(leader.node.status().role, RoleName::Leading);
+    leader.users_ask(&[2]);
+    let (job, bodies) = leader.ordering();
+    assert_eq!(bodies, [body(2)]);
+    leader.judges(job, 7, 1);
+    leader.step(Input::Done { through: job });
+    assert!(matches!(leader.answers.last(), Some((2, Outcome::Judged { .. }))), "{:?}", leader.answers);
+    assert_eq!(leader.told.iter().filter(|k| **k == Kind::StoreTrouble).count(), 2, "it works again");
+}
+
+/// A request waits for a leader, and no longer than it may.
+#[test]
+fn a_request_waits_for_a_leader_and_is_told_when_there_is_none() {
+    let mut agent = Hosted::listening();
+    agent.users_ask(&[1]);
+    assert!(agent.jobs.is_empty() && agent.answers.is_empty());
+    agent.run(Duration::from_secs(1));
+    assert_eq!(agent.node.status().role, RoleName::Leading);
+    assert_eq!(agent.ordering().1, [body(1)], "it leads itself now");
+    let mut follower = Hosted::following();
+    follower.users_ask(&[1, 2]);
+    follower.run(Duration::from_millis(9_900));
+    assert!(follower.answers.is_empty());
+    follower.run(Duration::from_millis(200));
+    let late = |(_, outcome): &(u64, Outcome)| matches!(outcome, Outcome::Later(_));
+    assert!(follower.answers.len() == 2 && follower.answers.iter().all(late), "{:?}", follower.answers);
+}
+
+#[test]
+fn too_many_requests_are_told_to_come_back() {
+    let mut agent = Hosted::listening();
+    for n in 0..=limits::DATA_REQUESTS as u64 {
+        agent.step(Input::Request { request: n, body: Bytes::new() });
+    }
+    assert_eq!(agent.answers, [(limits::DATA_REQUESTS as u64, Outcome::Busy)]);
+}
+
+/// While the role is on its way nothing is ordered; what was is finished.
+#[test]
+fn a_leader_that_hands_over_orders_nothing_more() {
+    let mut leader = Hosted::leading();
+    let three = leader.asks_to_join(3);
+    leader.pings(three, 1, 0);
+    leader.users_ask(&[1]);
+    let (job, _) = leader.ordering();
+    leader.step(Input::Handover { request: 1, to: None });
+    leader.users_ask(&[2]);
+    assert_eq!(leader.ordering().0, job, "the second waits");
+    leader.judges(job, 4, 1);
+    leader.step(Input::Done { through: leader.jobs.last().expect("a barrier").0 });
+    assert!(matches!(leader.answers[..], [(1, Outcome::Judged { .. })]), "{:?}", leader.answers);
+    leader.run(Duration::from_secs(2));
+    leader.pings(three, 2, 0);
+    leader.run(Duration::from_secs(1));
+    assert_eq!(leader.node.status().role, RoleName::Leading, "the heir never claimed");
+    assert_eq!(leader.ordering().1, [body(2)], "it goes on in its new reign");
+    let reigns = leader.reigns_of_the_ledger();
+    assert!(reigns.len() == 2 && reigns[0] < reigns[1], "{reigns:?}");
+}
+
+/// What a start finds on its disk may have been acknowledged: it is, with the first copies of the next reign.
+#[test]
+fn what_was_pending_is_acknowledged_in_the_new_reign() {
+    let mut leader = Hosted::leading_with_data(9);
+    let lead = leader.jobs[0].clone();
+    assert!(matches!(lead.1, Job::Lead { .. }), "{:?}", leader.jobs);
+    leader.step(Input::Led { job: lead.0, ordered: 9, committed: 7 });
+    assert!(leader.commits().is_empty());
+    leader.step(Input::Done { through: lead.0 });
+    assert_eq!(leader.commits(), [9]);
+}
