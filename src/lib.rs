@@ -24,8 +24,8 @@
 //! | 5 | [`agent`]: the real host; [`client`]: the local API as Rust functions |
 //! | 4 | [`store`]: what is durable; [`wire`]: bytes and messages; [`view`]: what the API says |
 //! | 3 | [`protocol`]: the core |
-//! | 2 | the rules of the data, when there is any |
-//! | 1 | [`message`], [`claim`], [`settings`], [`event`]: plain values |
+//! | 2 | [`ledger`]: the rules of the data |
+//! | 1 | [`message`], [`data`], [`claim`], [`settings`], [`event`]: plain values |
 //! | 0 | [`ident`], [`time`] |
 //!
 //! # The words
@@ -47,8 +47,10 @@ pub mod agent;
 pub mod claim;
 pub mod cli;
 pub mod client;
+pub mod data;
 pub mod event;
 pub mod ident;
+pub mod ledger;
 pub mod message;
 pub mod protocol;
 pub mod settings;

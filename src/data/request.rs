@@ -1,0 +1,236 @@
+//! What users ask for, and what they are answered.
+
+use super::{RequestId, Revision, Tagged};
+use crate::ident::NodeId;
+use crate::time::Wall;
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A request, as the member that took it passes it to the leader.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// What makes it the same when it is sent again.
+    pub id: RequestId,
+    /// When it was taken, by the clock of the member that took it.
+    pub at: Wall,
+    /// The member that took it.
+    pub node: NodeId,
+    /// What is asked for.
+    pub ask: Ask,
+}
+
+/// What a request asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// Add a record.
+    Add {
+        /// Its topic.
+        topic: String,
+        /// Its content.
+        value: Bytes,
+    },
+    /// Give a key a value.
+    Put {
+        /// The key.
+        key: String,
+        /// The value.
+        value: Bytes,
+        /// On this condition.
+        condition: Condition,
+    },
+    /// Delete the value of a key.
+    Delete {
+        /// The key.
+        key: String,
+        /// On this condition.
+        condition: Condition,
+    },
+    /// Settle the conflicts of a key.
+    Resolve {
+        /// The key.
+        key: String,
+        /// The births of the siblings that are settled: those that the author has read.
+        births: Vec<Tagged>,
+        /// What the key is to be; none deletes.
+        value: Option<Bytes>,
+    },
+    /// Drop old records of a topic.
+    Trim {
+        /// The topic.
+        topic: String,
+        /// Which ones.
+        before: Before,
+    },
+}
+
+/// What a write demands of the present value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// Nothing.
+    None,
+    /// There is none.
+    Absent,
+    /// It was born under this revision.
+    Is(Tagged),
+}
+
+/// Which records of a topic a trim drops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    /// Those that a reader at this cursor has seen.
+    Cursor(Tagged),
+    /// All but so many of the latest births. More are kept when several were born under one number.
+    Keep(u64),
+    /// Those that were born before all that are as young as this.
+    Older(Wall),
+}
+
+impl Ask {
+    /// What tells it from another request that comes with the same id.
+    pub fn hash(&self) -> u64 {
+        let mut hash = 0;
+        let mut part = |bytes: &[u8]| hash = xxh3_64_with_seed(bytes, hash);
+        match self {
+            Ask::Add { topic, value } => [b"add", topic.as_bytes(), value].into_iter().for_each(part),
+            Ask::Put { key, value, condition } => {
+                [b"put", key.as_bytes(), value, &condition.form()].into_iter().for_each(part);
+            }
+            Ask::Delete { key, condition } => {
+                [b"delete", key.as_bytes(), &condition.form()].into_iter().for_each(part);
+            }
+            Ask::Resolve { key, births, value } => {
+                [b"resolve", key.as_bytes()].into_iter().for_each(&mut part);
+                births.iter().for_each(|birth| part(&Condition::Is(*birth).form()));
+                value.iter().for_each(|value| part(value));
+            }
+            Ask::Trim { topic, before } => {
+                [b"trim", topic.as_bytes(), &before.form()].into_iter().for_each(part);
+            }
+        }
+        hash
+    }
+}
+
+impl Before {
+    fn form(self) -> [u8; 13] {
+        let (kind, number, tag) = match self {
+            Before::Cursor(tagged) => (0, tagged.number, tagged.tag),
+            Before::Keep(number) => (1, number, 0),
+            Before::Older(at) => (2, at.0, 0),
+        };
+        form(kind, number, tag)
+    }
+}
+
+impl Condition {
+    fn form(self) -> [u8; 13] {
+        let (kind, number, tag) = match self {
+            Condition::None => (0, 0, 0),
+            Condition::Absent => (1, 0, 0),
+            Condition::Is(tagged) => (2, tagged.number, tagged.tag),
+        };
+        form(kind, number, tag)
+    }
+}
+
+fn form(kind: u8, number: u64, tag: u32) -> [u8; 13] {
+    let mut form = [0; 13];
+    form[0] = kind;
+    form[1..9].copy_from_slice(&number.to_be_bytes());
+    form[9..].copy_from_slice(&tag.to_be_bytes());
+    form
+}
+
+/// What became of a request, and when its author may be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// What became of it.
+    pub answer: Answer,
+    /// The position by which it was judged. The answer waits until this is committed, a refusal too.
+    pub by: Revision,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It is the change of this revision.
+    Done(Revision),
+    /// It was done before: the record or the value was born under this revision.
+    Known(Revision),
+    /// A trim: so many records go, and whether it must be sent again because more were due
+    /// ([`crate::ledger::limits::TRIM`]). The revision is that of the change, none when nothing was due.
+    Trimmed {
+        /// Of the change.
+        revision: Option<Revision>,
+        /// How many records go.
+        dropped: u64,
+        /// More are due.
+        more: bool,
+    },
+    /// It had no effect.
+    Refused(Refusal),
+}
+
+/// Why a request had no effect. A refusal is not remembered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Its id belongs to another request (HTTP 422).
+    Reused,
+    /// The present value is not the one that it demands, or nothing is left of what it settles: the birth of the present
+    /// value, if there is one (HTTP 412).
+    Changed(Option<Revision>),
+    /// The key that it deletes has no value (HTTP 404).
+    Missing,
+    /// The key, the topic or the value is empty where it may not be, too long, or has a NUL where it may not (HTTP 400,
+    /// 413).
+    Malformed(&'static str),
+    /// The cursor is of a reign that is not known here (HTTP 410), or of a revision not seen yet.
+    Forgotten,
+    /// There are as many trims as may be remembered (HTTP 409).
+    Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_request_makes_another_hash() {
+        let (key, value) = ("k".to_owned(), Bytes::from_static(b"v"));
+        let is = |number, tag| Condition::Is(Tagged { number, tag });
+        let put = |key: &str, value: &'static str, condition| Ask::Put {
+            key: key.to_owned(),
+            value: Bytes::from_static(value.as_bytes()),
+            condition,
+        };
+        let resolve = |births: &[u64], value: Option<&'static str>| {
+            let births = births.iter().map(|number| Tagged { number: *number, tag: 1 }).collect();
+            Ask::Resolve { key: key.clone(), births, value: value.map(|v| Bytes::from_static(v.as_bytes())) }
+        };
+        let asks = [
+            put("k", "v", Condition::None),
+            put("kv", "", Condition::None),
+            put("k", "w", Condition::None),
+            put("k", "v", Condition::Absent),
+            put("k", "v", is(1, 1)),
+            put("k", "v", is(2, 1)),
+            put("k", "v", is(1, 2)),
+            Ask::Add { topic: key.clone(), value },
+            Ask::Delete { key: key.clone(), condition: Condition::None },
+            Ask::Delete { key: key.clone(), condition: is(1, 1) },
+            resolve(&[1], Some("v")),
+            resolve(&[2], Some("v")),
+            resolve(&[1, 2], Some("v")),
+            resolve(&[1], None),
+            Ask::Trim { topic: key.clone(), before: Before::Keep(1) },
+            Ask::Trim { topic: key.clone(), before: Before::Keep(2) },
+            Ask::Trim { topic: key.clone(), before: Before::Older(Wall(1)) },
+        ];
+        for (i, a) in asks.iter().enumerate() {
+            for (j, b) in asks.iter().enumerate() {
+                assert_eq!(a.hash() == b.hash(), i == j, "{a:?} {b:?}");
+            }
+        }
+        assert_eq!(asks[0].hash(), 4_019_415_640_708_312_070, "another version must find the same");
+    }
+}
