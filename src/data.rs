@@ -10,7 +10,7 @@ mod request;
 mod revision;
 mod share;
 
-pub use bounded::{CHANGES, ITEMS, SIBLINGS};
+pub use bounded::{CHANGES, ITEMS, NUMBERS, SIBLINGS};
 pub use change::{Add, Batch, Carried, Change, JoinedKey, Merge, Part, Replaces, Trim, Write};
 pub use context::Context;
 pub use entry::{Entry, KeyEntry, Record, RequestId, Row, Sibling, Slice};

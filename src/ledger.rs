@@ -20,7 +20,9 @@
 //!   of its own is an `assert!`.
 //! - **Bounds** are in [`limits`], each with its name.
 
+mod adopt;
 mod apply;
+mod aside;
 mod codec;
 mod contexts;
 mod digest;
@@ -29,26 +31,35 @@ mod draft;
 mod for_tests;
 mod forget;
 mod head;
+mod join;
 pub mod limits;
+pub mod lists;
 mod memory;
+mod offer;
 mod order;
+mod passed;
 mod pending;
 mod records;
 mod requests;
 mod rows;
+mod scan;
 mod shares;
 mod small;
 mod storage;
 mod trims;
 mod whole;
 
-pub use codec::{Unread, read_batch};
+pub use adopt::Adopted;
+pub use codec::{Unread, read_batch, read_piece};
 pub use contexts::{Unknown, context_at, resolve};
 pub use digest::recount;
 pub use head::Facts;
 pub use memory::Memory;
+pub use offer::{Joined, Offered};
 pub use order::{Encoded, Ordered};
+pub use passed::{read_answer, read_request, write_answer, write_request};
 pub use records::Counts;
+pub use scan::{Scan, Values};
 pub use storage::{EVERYTHING, Range, Read, Storage, Table, Visit};
 
 use crate::data::{Batch, Context, Part, Revision};
@@ -56,6 +67,7 @@ use bytes::Bytes;
 use draft::Draft;
 use head::Head;
 use limits::Limits;
+use offer::Joining;
 use pending::{Making, Pending};
 use thiserror::Error;
 use whole::Whole;
@@ -80,6 +92,10 @@ pub enum Trouble<E> {
     /// copy be fetched with all values.
     #[error("a value that should be here already is not")]
     Missing,
+    /// A copy that was adopted does not have the digest that it should have. The ledger must be opened anew, and the copy
+    /// be fetched into an empty store.
+    #[error("the copy differs from the original")]
+    Differs,
 }
 
 /// Why a batch, an offer or a copy does not fit.
@@ -91,6 +107,12 @@ pub enum Unfit {
     /// Too much is pending: nobody commits.
     #[error("too much is pending")]
     Full,
+    /// The copy lacks something that is here: it was not offered yet, or what was offered is not committed yet.
+    #[error("it lacks something that is here")]
+    Lacks,
+    /// The copy is older than what readers have seen here.
+    #[error("it is older than what is shown here")]
+    Old,
 }
 
 /// What became of a batch that was appended.
@@ -98,7 +120,7 @@ pub enum Unfit {
 pub enum Appended {
     /// It is pending.
     New,
-    /// It was here already.
+    /// It was here already, or is a part of a whole that was given up.
     Known,
 }
 
@@ -113,6 +135,8 @@ pub struct Ledger {
     pending: Pending,
     /// A joined whole of which not all has come, or that is not to be held in memory.
     whole: Option<Whole>,
+    /// An offer that is being joined.
+    joining: Option<Joining>,
     /// The position of the store.
     committed: Revision,
     /// The highest number that was given or taken in here, also in a whole that was dropped.
@@ -138,6 +162,7 @@ impl Ledger {
             head,
             pending: Pending::default(),
             whole: None,
+            joining: None,
             broken: false,
         })
     }
@@ -162,10 +187,10 @@ impl Ledger {
         self.given.max(self.position().number)
     }
 
-    /// Whether requests must wait: until a joined whole is committed that is not held in memory, or because
-    /// [`limits::PENDING`] bytes are pending.
+    /// Whether requests must wait: while a joined whole is made, until one is committed that is not held in memory, or
+    /// because [`limits::PENDING`] bytes are pending.
     pub fn holds(&self) -> bool {
-        self.complete().is_some() || self.pending.is_full()
+        self.joining.is_some() || self.complete().is_some() || self.pending.is_full()
     }
 
     fn complete(&self) -> Option<&Whole> {
@@ -179,18 +204,14 @@ impl Ledger {
     pub fn append<S: Storage>(&mut self, store: &mut S, bytes: &Bytes) -> Result<Appended, Trouble<S::Error>> {
         let batch = read_batch(bytes).map_err(Trouble::Unread)?;
         self.guarded(|ledger| {
-            if ledger.context().covers(batch.last()) {
+            if ledger.context().covers(batch.last()) || ledger.is_old(&batch) {
                 return Ok(Appended::Known);
             }
             ledger.check_next(&batch)?;
+            ledger.cancel_join();
+            ledger.settle_whole(store, &batch)?;
             if batch.part != Part::Alone {
-                if ledger.complete().is_some_and(|whole| whole.end == Some(batch.after)) {
-                    ledger.commit_all(store)?;
-                }
                 return ledger.take_part(store, &batch, bytes).map(|()| Appended::New);
-            }
-            if ledger.complete().is_some() {
-                ledger.commit_all(store)?;
             }
             ledger.whole = None;
             ledger.pending.begin(batch.after);
@@ -206,6 +227,14 @@ impl Ledger {
             ledger.pending.end(last, vec![bytes.clone()]);
             Ok(Appended::New)
         })
+    }
+
+    /// Whether a batch of the log is of a reign that is forgotten since, or a part of a whole that was given up and behind
+    /// which others went on.
+    fn is_old(&self, batch: &Batch) -> bool {
+        let forgotten = self.head.facts.pruned && !self.head.seen.knows(batch.reign);
+        let part = matches!(batch.part, Part::Piece(_));
+        batch.last().number <= self.position().number && (forgotten || part)
     }
 
     fn check_next<E>(&self, batch: &Batch) -> Result<(), Trouble<E>> {
@@ -273,7 +302,8 @@ impl Ledger {
         assert!(!self.broken, "a ledger that failed is opened anew");
         self.broken = true;
         let outcome = act(self);
-        self.broken = matches!(outcome, Err(Trouble::Storage(_) | Trouble::Damaged(_) | Trouble::Missing));
+        self.broken =
+            matches!(outcome, Err(Trouble::Storage(_) | Trouble::Damaged(_) | Trouble::Missing | Trouble::Differs));
         outcome
     }
 }

@@ -11,6 +11,15 @@ pub const SIBLINGS: usize = 64;
 /// Things in a piece, rows in a share, and keys in a part of a list.
 pub const ITEMS: usize = 16_384;
 
+/// Numbers of revisions are below this.
+pub const NUMBERS: u64 = 1 << 62;
+
+/// Reads a number of a revision.
+pub(super) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(from)?;
+    if number < NUMBERS { Ok(number) } else { Err(D::Error::custom("a number out of range")) }
+}
+
 /// Reads a list of at most `MOST`.
 pub(super) fn list<'de, D, T, const MOST: usize>(from: D) -> Result<Vec<T>, D::Error>
 where

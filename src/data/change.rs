@@ -1,6 +1,6 @@
 //! What a leader orders. Each change was judged before it was ordered: whoever applies it asks nothing.
 
-use super::bounded::{CHANGES, SIBLINGS, list};
+use super::bounded::{CHANGES, SIBLINGS, list, number};
 use super::{RequestId, Revision, Share, Sibling};
 use crate::data::{Context, ReignId};
 use crate::ident::NodeId;
@@ -15,9 +15,13 @@ use serde::{Deserialize, Serialize};
 pub struct Batch {
     /// The position that it continues. For a part of a joined whole: where the whole continues.
     pub after: Revision,
+    /// The position up to which everything was acknowledged when it was ordered: so a log says by itself what readers may
+    /// see again after a restart.
+    pub committed: Revision,
     /// The reign whose leader ordered it.
     pub reign: ReignId,
     /// The number of the first change.
+    #[serde(deserialize_with = "number")]
     pub first: u64,
     /// Whether it stands alone.
     pub part: Part,
@@ -53,9 +57,10 @@ pub enum Change {
     /// Adds a record.
     #[serde(rename = "r")]
     Add(Add),
-    /// A record that both sides of a reunion have gets a new revision, and nothing else.
+    /// A record that both sides of a reunion have gets a new revision, and the births that it does not have, all of them
+    /// before its own.
     #[serde(rename = "g")]
-    Again(RequestId),
+    Again(RequestId, #[serde(deserialize_with = "list::<_, _, SIBLINGS>")] Vec<Revision>),
     /// Writes a key.
     #[serde(rename = "w")]
     Write(Write),
@@ -73,11 +78,12 @@ pub enum Change {
     Merge(Merge),
 }
 
-/// A record that a store does not have.
+/// A record that a store does not have, or has with an earlier birth.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Add {
-    /// Its birth, when it comes over from another group. A new one is born under the revision of this change.
-    pub birth: Option<Revision>,
+    /// Its births, when it comes over from another group. A new one is born under the revision of this change.
+    #[serde(deserialize_with = "list::<_, _, SIBLINGS>")]
+    pub births: Vec<Revision>,
     /// The id of the request that added it.
     pub id: RequestId,
     /// The topic.
@@ -166,6 +172,7 @@ pub struct Merge {
     /// The position of the store that was joined.
     pub with: Revision,
     /// Its rows of requests up to this number were forgotten.
+    #[serde(deserialize_with = "number")]
     pub floor: u64,
     /// It has forgotten reigns.
     pub pruned: bool,

@@ -46,8 +46,10 @@ pub enum Entry<T = String, V = Bytes> {
 /// A record: immutable, and its topic.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Record<T = String, V = Bytes> {
-    /// Under which revision it was first added.
-    pub birth: Revision,
+    /// Under which revisions it was added, in order: more than one when its request was sent in several groups. At most
+    /// [`crate::ledger::limits::SIBLINGS`]; the content is that of the last.
+    #[serde(deserialize_with = "list::<_, _, SIBLINGS>", bound(deserialize = "V: Deserialize<'de>"))]
+    pub births: Vec<Revision>,
     /// The id of the request that added it.
     pub id: RequestId,
     /// The topic, at most [`crate::ledger::limits::TOPIC`] bytes without a NUL.
@@ -58,6 +60,13 @@ pub struct Record<T = String, V = Bytes> {
     pub node: NodeId,
     /// The content, at most [`crate::ledger::limits::VALUE`] bytes.
     pub value: V,
+}
+
+impl<T, V> Record<T, V> {
+    /// The birth of its content; a record has one.
+    pub fn birth(&self) -> Revision {
+        self.births.last().copied().unwrap_or_default()
+    }
 }
 
 /// A key. Its first sibling is its value, the others are its conflicts. Without a value it is a *tombstone*, which
@@ -165,7 +174,7 @@ impl Record<&str, Slice<'_>> {
     /// A copy that owns what it holds.
     pub fn owned(&self) -> Record {
         Record {
-            birth: self.birth,
+            births: self.births.clone(),
             id: self.id,
             topic: self.topic.to_owned(),
             at: self.at,

@@ -1,13 +1,15 @@
 //! What users ask for, and what they are answered.
 
+use super::bounded::{SIBLINGS, list};
 use super::{RequestId, Revision, Tagged};
 use crate::ident::NodeId;
 use crate::time::Wall;
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A request, as the member that took it passes it to the leader.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// What makes it the same when it is sent again.
     pub id: RequestId,
@@ -20,9 +22,10 @@ pub struct Request {
 }
 
 /// What a request asks for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Ask {
     /// Add a record.
+    #[serde(rename = "a")]
     Add {
         /// Its topic.
         topic: String,
@@ -30,6 +33,7 @@ pub enum Ask {
         value: Bytes,
     },
     /// Give a key a value.
+    #[serde(rename = "p")]
     Put {
         /// The key.
         key: String,
@@ -39,6 +43,7 @@ pub enum Ask {
         condition: Condition,
     },
     /// Delete the value of a key.
+    #[serde(rename = "d")]
     Delete {
         /// The key.
         key: String,
@@ -46,15 +51,18 @@ pub enum Ask {
         condition: Condition,
     },
     /// Settle the conflicts of a key.
+    #[serde(rename = "r")]
     Resolve {
         /// The key.
         key: String,
         /// The births of the siblings that are settled: those that the author has read.
+        #[serde(deserialize_with = "list::<_, _, SIBLINGS>")]
         births: Vec<Tagged>,
         /// What the key is to be; none deletes.
         value: Option<Bytes>,
     },
     /// Drop old records of a topic.
+    #[serde(rename = "t")]
     Trim {
         /// The topic.
         topic: String,
@@ -64,24 +72,30 @@ pub enum Ask {
 }
 
 /// What a write demands of the present value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Condition {
     /// Nothing.
+    #[serde(rename = "n")]
     None,
     /// There is none.
+    #[serde(rename = "a")]
     Absent,
     /// It was born under this revision.
+    #[serde(rename = "i")]
     Is(Tagged),
 }
 
 /// Which records of a topic a trim drops.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Before {
     /// Those that a reader at this cursor has seen.
+    #[serde(rename = "c")]
     Cursor(Tagged),
     /// All but so many of the latest births. More are kept when several were born under one number.
+    #[serde(rename = "k")]
     Keep(u64),
     /// Those that were born before all that are as young as this.
+    #[serde(rename = "o")]
     Older(Wall),
 }
 
@@ -151,14 +165,17 @@ pub struct Judged {
 }
 
 /// What became of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// It is the change of this revision.
+    #[serde(rename = "d")]
     Done(Revision),
     /// It was done before: the record or the value was born under this revision.
+    #[serde(rename = "k")]
     Known(Revision),
     /// A trim: so many records go, and whether it must be sent again because more were due
     /// ([`crate::ledger::limits::TRIM`]). The revision is that of the change, none when nothing was due.
+    #[serde(rename = "t")]
     Trimmed {
         /// Of the change.
         revision: Option<Revision>,
@@ -168,26 +185,77 @@ pub enum Answer {
         more: bool,
     },
     /// It had no effect.
+    #[serde(rename = "r")]
     Refused(Refusal),
 }
 
 /// Why a request had no effect. A refusal is not remembered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Refusal {
     /// Its id belongs to another request (HTTP 422).
+    #[serde(rename = "r")]
     Reused,
     /// The present value is not the one that it demands, or nothing is left of what it settles: the birth of the present
     /// value, if there is one (HTTP 412).
+    #[serde(rename = "c")]
     Changed(Option<Revision>),
     /// The key that it deletes has no value (HTTP 404).
+    #[serde(rename = "m")]
     Missing,
     /// The key, the topic or the value is empty where it may not be, too long, or has a NUL where it may not (HTTP 400,
     /// 413).
+    #[serde(rename = "b")]
     Malformed(&'static str),
     /// The cursor is of a reign that is not known here (HTTP 410), or of a revision not seen yet.
+    #[serde(rename = "f")]
     Forgotten,
     /// There are as many trims as may be remembered (HTTP 409).
+    #[serde(rename = "x")]
     Full,
+}
+
+/// Why a request may be malformed.
+const REASONS: [&str; 6] = [
+    "the key is empty",
+    "the key is too long",
+    "the topic is empty",
+    "the topic is too long",
+    "the topic has a NUL",
+    "the value is too long",
+];
+
+/// A refusal on its way.
+#[derive(Deserialize)]
+enum Arrived {
+    #[serde(rename = "r")]
+    Reused,
+    #[serde(rename = "c")]
+    Changed(Option<Revision>),
+    #[serde(rename = "m")]
+    Missing,
+    #[serde(rename = "b")]
+    Malformed(String),
+    #[serde(rename = "f")]
+    Forgotten,
+    #[serde(rename = "x")]
+    Full,
+}
+
+impl<'de> Deserialize<'de> for Refusal {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Refusal, D::Error> {
+        Ok(match Arrived::deserialize(from)? {
+            Arrived::Reused => Refusal::Reused,
+            Arrived::Changed(present) => Refusal::Changed(present),
+            Arrived::Missing => Refusal::Missing,
+            // A later version may have another reason.
+            Arrived::Malformed(said) => {
+                let known = REASONS.into_iter().find(|reason| *reason == said);
+                Refusal::Malformed(known.unwrap_or("it is not what it should be"))
+            }
+            Arrived::Forgotten => Refusal::Forgotten,
+            Arrived::Full => Refusal::Full,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Where a change stands in the order of all changes.
 
+use super::bounded::number;
 use crate::claim::Claim;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -45,7 +46,8 @@ impl fmt::Debug for ReignId {
 /// The revision under which a value or a record was first written is its *birth* and never changes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Revision {
-    /// Grows through all reigns, from 1.
+    /// Grows through all reigns, from 1 and below [`crate::ledger::limits::NUMBERS`].
+    #[serde(deserialize_with = "number")]
     pub number: u64,
     /// The reign whose leader gave the number.
     pub reign: ReignId,

@@ -1,6 +1,6 @@
 //! What goes from one store to another when it is offered or adopted.
 
-use super::bounded::{ITEMS, list};
+use super::bounded::{ITEMS, SIBLINGS, list, number};
 use super::{JoinedKey, Record, ReignId, RequestId, Revision, Row};
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,9 @@ pub enum Item {
     /// A record, and its revision.
     #[serde(rename = "r")]
     Record(Revision, Record),
-    /// A record that the receiver has, and its new revision.
+    /// A record that the receiver has with the last of these births, all of them, and its new revision.
     #[serde(rename = "g")]
-    Again(Revision, RequestId),
+    Again(Revision, RequestId, #[serde(deserialize_with = "list::<_, _, SIBLINGS>")] Vec<Revision>),
     /// A key, and its revision.
     #[serde(rename = "k")]
     Key(Revision, JoinedKey),
@@ -65,6 +65,7 @@ pub struct Ending {
     /// The sender's position.
     pub position: Revision,
     /// Its rows of requests up to this number are forgotten.
+    #[serde(deserialize_with = "number")]
     pub floor: u64,
     /// It has forgotten reigns.
     pub pruned: bool,

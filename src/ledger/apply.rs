@@ -3,7 +3,7 @@
 use super::Trouble;
 use super::codec::encode;
 use super::draft::{Draft, KeyHere, Shape};
-use super::records::RecordHere;
+use super::records::{RecordHere, all_births};
 use super::storage::{Storage, Table, by_reign};
 use crate::data::{
     Add, Carried, Change, Entry, JoinedKey, KeyEntry, ReignId, Replaces, Revision, Sibling, Slice, Write,
@@ -24,7 +24,7 @@ impl<R: Storage> Draft<'_, R> {
     pub(super) fn apply(&mut self, revision: Revision, change: &Change) -> Result<(), Trouble<R::Error>> {
         match change {
             Change::Add(add) => self.add(revision, add),
-            Change::Again(id) => self.again(revision, *id).map(|_| ()),
+            Change::Again(id, births) => self.again(revision, *id, |known| all_births(known, births)),
             Change::Write(write) => self.write(revision, write),
             Change::Trim(trim) => self.trim(trim),
             Change::Key(key) => self.take_key(revision, key),
@@ -50,12 +50,12 @@ impl<R: Storage> Draft<'_, R> {
     }
 
     fn add(&mut self, revision: Revision, add: &Add) -> Result<(), Trouble<R::Error>> {
-        let birth = add.birth.unwrap_or(revision);
-        if add.birth.is_some() && self.is_trimmed(&add.topic, birth)? {
+        let births = if add.births.is_empty() { vec![revision] } else { add.births.clone() };
+        if !add.births.is_empty() && self.is_trimmed(&add.topic, &births)? {
             return Ok(());
         }
         let Add { id, ref topic, at, node, ref value, .. } = *add;
-        self.put_record(revision, RecordHere { birth, id, topic, at, node, value: Slice(value) })
+        self.put_record(revision, RecordHere { births, id, topic, at, node, value: Slice(value) })
     }
 
     fn write(&mut self, revision: Revision, write: &Write) -> Result<(), Trouble<R::Error>> {

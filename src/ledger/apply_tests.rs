@@ -11,17 +11,18 @@ fn sibling(birth: u64, value: Option<&'static str>) -> Sibling<Slice<'static>> {
 #[test]
 fn a_write_replaces_what_it_names_and_what_looks_the_same() {
     let births = |numbers: &[u64]| Replaces::Births(numbers.iter().map(|number| at(A, *number)).collect());
-    let four = [Some("a"), Some("b"), Some("a"), None];
-    let cases: [(&[Option<&'static str>], Replaces, &[u64], &str); 9] = [
+    type Case = (&'static [Option<&'static str>], Replaces, &'static [u64], &'static str);
+    const FOUR: &[Option<&str>] = &[Some("a"), Some("b"), Some("a"), None];
+    let cases: [Case; 9] = [
         (&[], Replaces::First, &[], "there is nothing to replace"),
         (&[Some("a")], Replaces::First, &[1], "the value"),
         (&[None], Replaces::First, &[1], "a deletion"),
         (&[Some("a"), Some("b")], Replaces::First, &[1], "a conflict stays"),
-        (&four, Replaces::First, &[1, 3], "a conflict with the same value goes too"),
+        (FOUR, Replaces::First, &[1, 3], "a conflict with the same value goes too"),
         (&[None, Some("b"), None], Replaces::First, &[1, 3], "two deletions are one"),
-        (&four, births(&[2]), &[2], "a resolution replaces what it names"),
-        (&four, births(&[3]), &[1, 3], "and what looks the same"),
-        (&four, births(&[4, 2, 9]), &[2, 4], "and passes over what is gone already"),
+        (FOUR, births(&[2]), &[2], "a resolution replaces what it names"),
+        (FOUR, births(&[3]), &[1, 3], "and what looks the same"),
+        (FOUR, births(&[4, 2, 9]), &[2, 4], "and passes over what is gone already"),
     ];
     for (values, replaces, gone, why) in cases {
         let siblings: Vec<_> = (1..).zip(values).map(|(birth, value)| sibling(birth, *value)).collect();

@@ -48,15 +48,18 @@ pub fn read_batch(bytes: &[u8]) -> Result<Batch, Unread> {
     if batch.changes.is_empty() {
         return Err(Unread::Garbage("a batch without changes"));
     }
-    if batch.first == 0 || batch.first.checked_add(batch.changes.len() as u64).is_none() {
-        return Err(Unread::Garbage("a number out of range"));
+    if batch.first == 0 {
+        return Err(Unread::Garbage("a change without a number"));
     }
     batch.changes.iter().try_for_each(check_change)?;
     Ok(batch)
 }
 
 /// Reads a piece of an offer or an adoption.
-pub(super) fn read_piece(bytes: &[u8]) -> Result<Piece, Unread> {
+///
+/// # Errors
+/// Says why it was not read, also when something in it is beyond its limit.
+pub fn read_piece(bytes: &[u8]) -> Result<Piece, Unread> {
     let piece: Piece = arriving(bytes)?;
     piece.items.iter().try_for_each(check_item)?;
     Ok(piece)
@@ -83,12 +86,13 @@ fn check_change(change: &Change) -> Result<(), Unread> {
         Change::Trim(trim) => check_topic(&trim.topic),
         Change::Key(key) => check_joined(key),
         Change::Share(share) => check_share(share),
-        Change::Again(_) | Change::Merge(_) => Ok(()),
+        Change::Again(..) | Change::Merge(_) => Ok(()),
     }
 }
 
 fn check_item(item: &Item) -> Result<(), Unread> {
     match item {
+        Item::Record(_, record) if record.births.is_empty() => Err(Unread::Garbage("a record without a birth")),
         Item::Record(_, record) => check_topic(&record.topic).and_then(|()| check_value(&record.value)),
         Item::Key(_, key) => check_joined(key),
         Item::Share(share) => check_share(share),

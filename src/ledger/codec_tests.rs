@@ -1,5 +1,5 @@
 use super::super::for_tests::{A, B, NODE, at};
-use super::super::limits::{CHANGES, ITEMS, SIBLINGS};
+use super::super::limits::{CHANGES, ITEMS, NUMBERS, SIBLINGS};
 use super::*;
 use crate::data::{Context, Ending, Entry, KeyEntry, Merge, Part, Record, RequestId, Row, Sibling, Slice, Trim};
 use crate::time::Wall;
@@ -15,11 +15,11 @@ fn write(key: String, value: Option<Bytes>, replaces: Replaces) -> Change {
 }
 
 fn add(topic: String, value: Bytes) -> Change {
-    Change::Add(Add { birth: None, id: RequestId(1), topic, at: Wall(9), node: NODE, value })
+    Change::Add(Add { births: Vec::new(), id: RequestId(1), topic, at: Wall(9), node: NODE, value })
 }
 
 fn batch(changes: Vec<Change>) -> Batch {
-    Batch { after: at(B, 3), reign: A, first: 4, part: Part::Alone, changes }
+    Batch { after: at(B, 3), committed: at(B, 2), reign: A, first: 4, part: Part::Alone, changes }
 }
 
 fn every_change() -> Vec<Change> {
@@ -35,7 +35,7 @@ fn every_change() -> Vec<Change> {
     ];
     let mut changes = vec![
         add("t".to_owned(), Bytes::from_static(b"\xff\0")),
-        Change::Again(RequestId(3)),
+        Change::Again(RequestId(3), vec![at(A, 1)]),
         write("k".to_owned(), Some(Bytes::new()), Replaces::First),
         write("k".to_owned(), None, Replaces::Births(vec![at(A, 2)])),
         Change::Trim(Trim { topic: "t".to_owned(), context }),
@@ -60,11 +60,12 @@ fn every_item() -> Vec<Item> {
         _ => None,
     });
     let value = Bytes::from_static(b"v");
-    let record = Record { birth: at(B, 1), id: RequestId(1), topic: "t".to_owned(), at: Wall(1), node: NODE, value };
+    let record =
+        Record { births: vec![at(B, 1)], id: RequestId(1), topic: "t".to_owned(), at: Wall(1), node: NODE, value };
     let end = Ending { position: at(A, 3), floor: 1, pruned: false, listed: true, digest: u128::MAX - 1 };
     let others = [
         Item::Record(at(A, 1), record),
-        Item::Again(at(A, 2), RequestId(2)),
+        Item::Again(at(A, 2), RequestId(2), vec![at(B, 1)]),
         Item::Listed(vec!["k".to_owned()]),
         Item::End(end),
     ];
@@ -94,7 +95,7 @@ fn an_entry_is_read_in_place() {
 fn the_bytes_stay_the_same() {
     let bytes = encode(&batch(vec![write("k".to_owned(), Some(Bytes::from_static(b"v")), Replaces::First)]));
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let head = "01959203cf0000000b00000000cf0000000a0000000004a161";
+    let head = "01969203cf0000000b000000009202cf0000000b00000000cf0000000a0000000004a161";
     let change = "9181a17797a16bc40176c410000000000000000000000000000000050609c41000000000000000000000000000000007a166";
     assert_eq!(hex, [head, change].concat(), "other versions, and stored digests, rely on it");
 }
@@ -154,10 +155,53 @@ fn what_is_beyond_a_limit_is_refused() {
     for change in over {
         assert!(matches!(read_batch(&encode(&batch(vec![change.clone()]))), Err(Unread::Garbage(_))), "{change:?}");
     }
-    let again = |count| vec![Change::Again(RequestId(1)); count];
+    let again = |count| vec![Change::Again(RequestId(1), Vec::new()); count];
     assert!(read_batch(&encode(&batch(again(CHANGES)))).is_ok());
     for broken in [batch(again(CHANGES + 1)), batch(Vec::new()), Batch { first: 0, ..batch(again(1)) }] {
         assert!(read_batch(&encode(&broken)).is_err());
     }
-    assert!(read_batch(&encode(&Batch { first: u64::MAX, ..batch(again(2)) })).is_err());
+    assert!(read_batch(&encode(&Batch { first: NUMBERS, ..batch(again(1)) })).is_err());
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn revision() -> impl Strategy<Value = crate::data::Revision> {
+        (any::<u64>(), 0..NUMBERS).prop_map(|(reign, number)| at(crate::data::ReignId(reign), number))
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
+        let births = || proptest::collection::vec(revision(), 1..4);
+        let replaces = prop_oneof![Just(Replaces::First), births().prop_map(Replaces::Births)];
+        let write = ("\\PC{1,40}", proptest::option::of(bytes()), any::<u128>(), any::<u64>(), replaces);
+        prop_oneof![
+            write.prop_map(|(key, value, id, number, replaces)| {
+                let (request, at) = (RequestId(id), Wall(number));
+                Change::Write(Write { key, value, request, hash: number, at, node: NODE, replaces })
+            }),
+            ("[^\0]{1,40}", bytes(), births(), any::<u128>()).prop_map(|(topic, value, births, id)| {
+                Change::Add(Add { births, id: RequestId(id), topic, at: Wall(1), node: NODE, value })
+            }),
+            (any::<u128>(), births()).prop_map(|(id, births)| Change::Again(RequestId(id), births)),
+            births().prop_map(|seen| Change::Share(Share::Seen(seen))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_can_be_read_back(after in revision(), first in 1..NUMBERS, changes in proptest::collection::vec(change(), 1..9)) {
+            let batch = Batch { after, first, ..batch(changes) };
+            let bytes = encode(&batch);
+            prop_assert_eq!(read_batch(&bytes), Ok(batch));
+            prop_assert!(read_batch(&bytes[..bytes.len() - 1]).is_err());
+        }
+
+        #[test]
+        fn noise_is_read_without_a_panic(noise in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let bytes = [&[VERSION], &noise[..]].concat();
+            let _ = (read_batch(&bytes), read_piece(&bytes), decode::<Entry<&str, Slice<'_>>>(&bytes));
+        }
+    }
 }

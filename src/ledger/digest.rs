@@ -5,7 +5,7 @@
 //! other rows (indexes, counts) does not count. It finds mistakes; it is no defence against malice.
 
 use super::head::Facts;
-use super::storage::{EVERYTHING, Read, Table};
+use super::storage::{EVERYTHING, Read, Table, by_number};
 use std::ops::ControlFlow;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
@@ -25,7 +25,9 @@ pub(super) fn of_row(table: Table, key: &[u8], value: &[u8]) -> u128 {
 
 /// The digest of a store with these facts.
 pub(super) fn of_facts(facts: &Facts) -> u128 {
-    facts.sum.wrapping_add(of_row(Table::Facts, &facts.floor.to_be_bytes(), &[u8::from(facts.pruned)]))
+    let floor = facts.floor.to_be_bytes();
+    let rest = [&floor[..], &[u8::from(facts.pruned)]].concat();
+    facts.sum.wrapping_add(of_row(Table::Facts, &by_number(facts.position), &rest))
 }
 
 /// The sum over all rows, made from scratch.

@@ -1,9 +1,9 @@
 //! A state while changes are applied to it: every row that counts goes through here, so the digest and the counts follow.
 
-use super::codec::{Unread, decode, encode};
+use super::codec::{Unread, decode};
 use super::head::Head;
 use super::limits::Limits;
-use super::storage::{Storage, Table, by_reign, number_of, reign_first, reign_of};
+use super::storage::{Storage, Table, by_number, by_reign, number_first, number_of, reign_first};
 use super::{Trouble, digest, rows};
 use crate::data::{Entry, KeyEntry, Revision, Slice};
 
@@ -146,18 +146,7 @@ impl<R: Storage> Draft<'_, R> {
         shown.ok_or(Trouble::Damaged(Table::Keys))
     }
 
-    /// Puts a key's entry under a revision, in the place of the one that is there.
-    pub(super) fn put_key(
-        &mut self,
-        revision: Revision,
-        present: Option<Present>,
-        entry: KeyHere<'_>,
-    ) -> Result<(), Trouble<R::Error>> {
-        let (key, shape) = (entry.key, Shape::from(&entry));
-        self.put_entry(revision, key, present, shape, &encode(&Entry::Key(entry)))
-    }
-
-    /// The same with an entry that is encoded already.
+    /// Puts a key's entry, which is encoded already, under a revision, in the place of the one that is there.
     pub(super) fn put_entry(
         &mut self,
         revision: Revision,
@@ -171,14 +160,12 @@ impl<R: Storage> Draft<'_, R> {
             self.leave(present);
         }
         if let Some(tombstone) = present.filter(|present| present.shape.tombstone) {
-            self.remove(Table::Tombstones, &tombstone.revision.number.to_be_bytes())?;
+            self.remove(Table::Tombstones, &by_number(tombstone.revision))?;
         }
         self.put_counted(Table::Entries, &by_reign(revision), None, row)?;
         self.put(Table::Keys, key.as_bytes(), &by_reign(revision))?;
         if shape.tombstone {
-            let mut order = revision.reign.0.to_be_bytes().to_vec();
-            order.extend_from_slice(key.as_bytes());
-            self.put(Table::Tombstones, &revision.number.to_be_bytes(), &order)?;
+            self.put(Table::Tombstones, &by_number(revision), key.as_bytes())?;
         }
         let before = present.is_some_and(|present| present.shape.conflict);
         match (before, shape.conflict) {
@@ -197,7 +184,7 @@ impl<R: Storage> Draft<'_, R> {
         self.remove_counted(Table::Entries, &by_reign(present.revision), present.sum)?;
         self.remove(Table::Keys, key.as_bytes())?;
         if present.shape.tombstone {
-            self.remove(Table::Tombstones, &present.revision.number.to_be_bytes())?;
+            self.remove(Table::Tombstones, &by_number(present.revision))?;
         }
         if present.shape.conflict {
             self.remove(Table::Conflicts, key.as_bytes())?;
@@ -213,9 +200,7 @@ impl<R: Storage> Draft<'_, R> {
     }
 }
 
-/// A tombstone in order: the reign and the key.
-pub(super) fn tombstone(number: &[u8], row: &[u8]) -> Option<(Revision, String)> {
-    let (reign, key) = row.split_at_checked(8)?;
-    let revision = Revision::new(reign_of(reign)?, number_of(number)?);
-    Some((revision, std::str::from_utf8(key).ok()?.to_owned()))
+/// A tombstone in order.
+pub(super) fn tombstone(revision: &[u8], key: &[u8]) -> Option<(Revision, String)> {
+    Some((number_first(revision)?, std::str::from_utf8(key).ok()?.to_owned()))
 }

@@ -2,7 +2,7 @@
 //! the same change.
 
 use super::draft::{Draft, tombstone};
-use super::storage::{EVERYTHING, Storage, Table, by_reign, from, reign_first};
+use super::storage::{EVERYTHING, Storage, Table, by_number, by_reign, from, reign_first};
 use super::{Trouble, rows};
 use crate::data::{Context, ReignId, Revision};
 use std::ops::{Bound, ControlFlow};
@@ -11,11 +11,11 @@ impl<R: Storage> Draft<'_, R> {
     /// Forgets what is beyond the limits.
     pub(super) fn limit(&mut self) -> Result<(), Trouble<R::Error>> {
         while self.head.facts.tombstones > self.limits.tombstones {
-            let lowest = self.head.tombstones_from.to_be_bytes();
+            let lowest = by_number(self.head.tombstones_from);
             let oldest = rows::first(&*self.rows, Table::Tombstones, from(&lowest), tombstone)?;
             let (revision, key) = oldest.ok_or(Trouble::Damaged(Table::Tombstones))?;
             self.drop_tombstone(&key)?;
-            self.head.tombstones_from = revision.number;
+            self.head.tombstones_from = revision;
             self.forget_tombstone(revision)?;
         }
         self.limit_requests()?;
@@ -48,8 +48,8 @@ impl<R: Storage> Draft<'_, R> {
     /// Forgets the tombstones that another store has forgotten.
     pub(super) fn forget_tombstones_of(&mut self, forgotten: &Context) -> Result<(), Trouble<R::Error>> {
         let mut gone = Vec::new();
-        rows::each(&*self.rows, Table::Tombstones, EVERYTHING, |number, row| {
-            let (revision, key) = tombstone(number, row).ok_or(Trouble::Damaged(Table::Tombstones))?;
+        rows::each(&*self.rows, Table::Tombstones, EVERYTHING, |revision, key| {
+            let (revision, key) = tombstone(revision, key).ok_or(Trouble::Damaged(Table::Tombstones))?;
             if forgotten.covers(revision) {
                 gone.push(key);
             }

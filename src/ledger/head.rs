@@ -56,8 +56,8 @@ pub(super) struct Head {
     pub seen: Context,
     /// For each reign the highest revision of a tombstone that was forgotten; no reign that the context has not.
     pub forgotten: Context,
-    /// No tombstone stands under a lower number.
-    pub tombstones_from: u64,
+    /// No tombstone stands under a lower revision.
+    pub tombstones_from: Revision,
 }
 
 impl Head {
@@ -65,7 +65,7 @@ impl Head {
     pub(super) fn load<R: Read>(rows: &R) -> Result<Head, Trouble<R::Error>> {
         let facts = Facts::read(rows)?;
         let (seen, forgotten) = (context(rows, Table::Seen)?, context(rows, Table::Forgotten)?);
-        Ok(Head { facts, seen, forgotten, tombstones_from: 0 })
+        Ok(Head { facts, seen, forgotten, tombstones_from: Revision::ZERO })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bounds of the data, by name (protocol §11).
 
-pub use crate::data::{CHANGES, ITEMS, SIBLINGS};
+pub use crate::data::{CHANGES, ITEMS, NUMBERS, SIBLINGS};
 
 /// Bytes of a key, at least one.
 pub const KEY: usize = 1024;
@@ -31,6 +31,9 @@ pub const REIGNS: usize = 65_536;
 /// Bytes of a joined whole up to which it is held in memory until it is committed. A longer one lies aside, and the
 /// leader orders nothing meanwhile.
 pub const UNFOLD: usize = 4 << 20;
+
+/// Keys that a member keeps aside because a leader refused them.
+pub const KEPT: usize = 10_000;
 
 /// How much is remembered. All members of a cluster must have the same, for all forget the same thing at the same change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -14,7 +14,7 @@ type Rows = BTreeMap<Box<[u8]>, Arc<[u8]>>;
 #[derive(Clone, Default, Debug)]
 pub struct Memory {
     tables: [Arc<Rows>; Table::ALL.len()],
-    /// As many as there are rows of requests.
+    /// As many as there are rows of requests: REQUESTS at the most.
     fingerprints: Arc<BTreeSet<(u32, Revision)>>,
 }
 

@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 pub struct Ordered {
     /// The changes, when there are any.
     pub batch: Option<Encoded>,
-    /// One answer for each request that was taken, in their order.
+    /// One answer for each request that was taken, in their order: at most CHANGES.
     pub answers: Vec<Judged>,
 }
 
@@ -77,7 +77,7 @@ impl Ledger {
                     Verdict::Say(answer) => answer,
                 };
                 answers.push(Judged { answer, by: making.position() });
-                if making.is_full() {
+                if making.is_full() || answers.len() == CHANGES {
                     break;
                 }
             }
@@ -103,7 +103,8 @@ impl Ledger {
             ledger.pending.begin(after);
             let mut rows = Making { store, pending: &mut ledger.pending };
             let draft = Draft { rows: &mut rows, head: &mut ledger.head, limits: &ledger.limits };
-            let batch = Batch { after, reign, first, part: Part::Alone, changes: Vec::new() };
+            let (committed, part) = (ledger.committed, Part::Alone);
+            let batch = Batch { after, committed, reign, first, part, changes: Vec::new() };
             let mut making = Batching { draft, batch, bytes: 0 };
             fill(&mut making, &mut with)?;
             let Batching { mut draft, batch, .. } = making;
@@ -197,9 +198,9 @@ fn well_formed(ask: &Ask) -> Result<(), &'static str> {
 fn judge_add<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -> Result<Verdict, Trouble<S::Error>> {
     let Request { id, at, node, ask: Ask::Add { topic, value } } = request else { unreachable!("it adds") };
     let Some(known) = records::find(&*draft.rows, id)? else {
-        return Ok(Verdict::Do(Change::Add(Add { birth: None, id, topic, at, node, value })));
+        return Ok(Verdict::Do(Change::Add(Add { births: Vec::new(), id, topic, at, node, value })));
     };
-    let same = |record: records::RecordHere<'_>| (record.topic == topic && record.value.0 == value, record.birth);
+    let same = |record: records::RecordHere<'_>| (record.topic == topic && record.value.0 == value, record.birth());
     let (same, birth) = records::with(&*draft.rows, known, same)?;
     Ok(Verdict::Say(if same { Answer::Known(birth) } else { Answer::Refused(Refusal::Reused) }))
 }

@@ -27,7 +27,7 @@ pub(super) struct Held {
     pub parts: Vec<Bytes>,
     /// What it writes: as much as its parts bring about, which are bounded by `PENDING`.
     writes: Vec<Written>,
-    /// The values of those, one behind the other.
+    /// The values of those, one behind the other: bounded by `PENDING` too.
     values: Vec<u8>,
 }
 
@@ -133,11 +133,6 @@ impl Pending {
             self.before += 1;
         }
         Ok(last)
-    }
-
-    /// Drops everything.
-    pub(super) fn clear(&mut self) {
-        *self = Pending::default();
     }
 
     fn find(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {

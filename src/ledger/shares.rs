@@ -81,7 +81,7 @@ pub(super) fn trim_key(topic: &str, upto: Revision) -> Vec<u8> {
 /// The topic, the reign and the number of a row of trims.
 pub(super) fn trim_of(key: &[u8], value: &[u8]) -> Option<(String, Revision)> {
     let (topic, reign) = split_topic(key)?;
-    Some((topic.to_owned(), Revision::new(crate::data::ReignId(reign), number_of(value)?)))
+    Some((topic.to_owned(), Revision::new(reign_of(reign)?, number_of(value)?)))
 }
 
 impl<R: Storage> Draft<'_, R> {

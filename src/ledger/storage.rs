@@ -15,7 +15,7 @@ pub enum Table {
     Entries,
     /// Id of a record to its revision.
     Ids,
-    /// (topic, number) to the reign: the records of a topic in order.
+    /// (topic, number, reign): the records of a topic in order. The rows are empty.
     Topics,
     /// Topic to its counts.
     Counts,
@@ -23,7 +23,7 @@ pub enum Table {
     Keys,
     /// The keys that have more than one sibling; the rows are empty.
     Conflicts,
-    /// Number to reign and key: the tombstones in order.
+    /// (number, reign) to the key: the tombstones in order.
     Tombstones,
     /// (number, reign) of a birth to the execution of a request. A row begins with the id of the request, 16 bytes.
     Requests,
@@ -139,6 +139,19 @@ pub trait Storage: Read {
 /// The whole table.
 pub const EVERYTHING: Range<'static> = (Bound::Unbounded, Bound::Unbounded);
 
+/// The rows whose keys begin so.
+pub(super) fn beginning<'a>(prefix: &'a [u8], end: &'a Option<Vec<u8>>) -> Range<'a> {
+    (Bound::Included(prefix), end.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
+}
+
+/// The first key behind all that begin so; none when there is none.
+pub(super) fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
 /// From this key on.
 pub(super) fn from(key: &[u8]) -> Range<'_> {
     (Bound::Included(key), Bound::Unbounded)
@@ -166,25 +179,25 @@ fn pair(first: u64, second: u64) -> [u8; 16] {
     key
 }
 
-/// A topic and a number.
-pub(super) fn in_topic(topic: &str, number: u64) -> Vec<u8> {
+/// A topic and a revision, by number and then reign.
+pub(super) fn in_topic(topic: &str, revision: Revision) -> Vec<u8> {
     let mut key = topic_prefix(topic);
-    key.extend_from_slice(&number.to_be_bytes());
+    key.extend_from_slice(&by_number(revision));
     key
 }
 
 /// What the rows of a topic begin with. A topic has no NUL, so no topic is the beginning of another's.
 pub(super) fn topic_prefix(topic: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(topic.len() + 9);
+    let mut key = Vec::with_capacity(topic.len() + 17);
     key.extend_from_slice(topic.as_bytes());
     key.push(0);
     key
 }
 
-/// Takes (topic, number) apart.
-pub(super) fn split_topic(key: &[u8]) -> Option<(&str, u64)> {
-    let (topic, number) = key.split_at_checked(key.len().checked_sub(8)?)?;
-    Some((std::str::from_utf8(topic.strip_suffix(b"\0")?).ok()?, number_of(number)?))
+/// Takes a topic from the front.
+pub(super) fn split_topic(key: &[u8]) -> Option<(&str, &[u8])> {
+    let (topic, rest) = key.split_at_checked(key.iter().position(|byte| *byte == 0)?)?;
+    Some((std::str::from_utf8(topic).ok()?, &rest[1..]))
 }
 
 /// Takes (reign, number) apart.
@@ -230,7 +243,8 @@ mod tests {
         let r = |reign, number| Revision::new(ReignId(reign), number);
         assert!(by_reign(r(1, 256)) < by_reign(r(2, 1)) && by_reign(r(1, 255)) < by_reign(r(1, 256)));
         assert!(by_number(r(2, 1)) < by_number(r(1, 256)) && by_number(r(1, 1)) < by_number(r(2, 1)));
-        assert!(in_topic("a", u64::MAX) < in_topic("ab", 0) && in_topic("a", 1) < in_topic("a", 256));
+        assert!(in_topic("a", r(1, u64::MAX)) < in_topic("ab", r(1, 0)));
+        assert!(in_topic("a", r(2, 1)) < in_topic("a", r(1, 256)) && in_topic("a", r(1, 1)) < in_topic("a", r(2, 1)));
     }
 
     #[test]
@@ -238,9 +252,9 @@ mod tests {
         let revision = Revision::new(ReignId(7), 9);
         assert_eq!(reign_first(&by_reign(revision)), Some(revision));
         assert_eq!(number_first(&by_number(revision)), Some(revision));
-        assert_eq!(split_topic(&in_topic("a/b", 0)), Some(("a/b", 0)));
-        for broken in [&b""[..], b"1234567", b"12345678", b"a12345678", b"\xff\x0012345678"] {
-            assert_eq!(split_topic(broken), None, "{broken:?}");
+        assert_eq!(split_topic(&in_topic("a/b", revision)), Some(("a/b", &by_number(revision)[..])));
+        assert_eq!((split_topic(b"topic"), split_topic(b"\xff\x00")), (None, None));
+        for broken in [&b""[..], b"1234567", b"12345678", b"123456789012345678"] {
             assert_eq!(reign_first(broken), None, "{broken:?}");
             assert_eq!(number_first(broken), None, "{broken:?}");
         }

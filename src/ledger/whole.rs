@@ -1,10 +1,10 @@
 //! A joined whole that is longer than a batch: its parts lie aside until the last has come (rule 5 of a reunion).
 //!
 //! A short whole then becomes pending like any batch. A long one stays aside until it is committed, and is written to
-//! the store from there, so memory never holds it. Nobody orders anything behind it before that, so a batch that
-//! continues it proves that it is committed.
+//! the store from there, so memory need not hold it: a leader orders nothing behind it before that, and the next batch
+//! says that it is committed. It is taken into memory after all when somebody orders behind it who held it there.
 
-use super::codec::read_batch;
+use super::codec::{Unread, read_batch};
 use super::draft::Draft;
 use super::limits::ITEMS;
 use super::pending::Making;
@@ -91,6 +91,11 @@ impl Ledger {
         if !Whole::fits(self.whole.as_ref(), batch, number) {
             return Err(Trouble::Unfit(Unfit::NotNext));
         }
+        let known = self.whole.as_ref().filter(|_| number > 0).map_or(&self.head.seen, |whole| &whole.seen);
+        let seen = batch.changes.iter().flat_map(seen_of).copied().collect::<Context>();
+        if is_last && known.highest().max(seen.highest()) >= batch.last().number {
+            return Err(Trouble::Unread(Unread::Garbage("the number of a join is above all that it joins")));
+        }
         if number == 0 {
             self.whole = None;
             clear(store, Some(PARTS))?;
@@ -105,25 +110,27 @@ impl Ledger {
             seen: self.head.seen.clone(),
         });
         store.put(Table::Aside, &part_key(number), bytes).map_err(Trouble::Storage)?;
-        for change in &batch.changes {
-            if let Change::Share(Share::Seen(seen)) = change {
-                seen.iter().for_each(|revision| {
-                    whole.seen.raise(*revision);
-                });
-            }
-        }
+        whole.seen.union(&seen);
         whole.parts += 1;
         whole.next = batch.last().number + 1;
         whole.bytes += bytes.len();
         self.given = self.given.max(batch.last().number);
         if is_last {
-            assert!(whole.seen.highest() < batch.last().number, "the number of a join is above all that it joins");
             whole.seen.raise(batch.last());
             whole.end = Some(batch.last());
         }
         let short = is_last && whole.bytes <= self.limits.unfold;
         self.whole = Some(whole);
         if short { self.unfold(store) } else { Ok(()) }
+    }
+
+    /// Before a batch that continues a complete whole: it is committed, when the batch says so, or pending in memory.
+    pub(super) fn settle_whole<S: Storage>(&mut self, store: &mut S, next: &Batch) -> Result<(), Trouble<S::Error>> {
+        match self.complete().and_then(|whole| whole.end) {
+            Some(end) if next.committed.number >= end.number => self.commit_through(store, end.number),
+            Some(_) => self.unfold(store),
+            None => Ok(()),
+        }
     }
 
     /// Makes a complete whole pending like a batch, in memory.
@@ -165,6 +172,14 @@ impl Ledger {
     /// The parts of a whole that lies aside.
     pub(super) fn parts<S: Storage>(&self, store: &S, whole: &Whole) -> Result<Vec<Bytes>, Trouble<S::Error>> {
         (0..whole.parts).map(|number| part(store, number)?.ok_or(Trouble::Damaged(Table::Aside))).collect()
+    }
+}
+
+/// What a change says was seen by the store that is joined.
+fn seen_of(change: &Change) -> &[Revision] {
+    match change {
+        Change::Share(Share::Seen(seen)) => seen,
+        _ => &[],
     }
 }
 
