@@ -5,14 +5,17 @@
 //! was durable. A store that is damaged is never repaired by guessing, for it might then forget a promise: it is set
 //! aside and a new one begun, and with it a new identity.
 
+pub mod data;
 mod error;
 mod files;
 mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use error::{OpenError, StoreError};
+pub use worker::Worker;
 
 use crate::ident::NodeId;
 use crate::protocol::{Durable, Reign, ReunionReport, Write};

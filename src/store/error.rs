@@ -93,6 +93,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Sorts an error of a file.
+    pub(super) fn io(error: io::Error) -> StoreError {
+        StoreError::of(redb::Error::Io(error))
+    }
+
     /// Sorts an error of the database.
     fn of(error: redb::Error) -> StoreError {
         match error {
@@ -104,6 +109,8 @@ impl StoreError {
             }
             redb::Error::Io(error) => StoreError::Io(error),
             redb::Error::PreviousIo => StoreError::Io(io::Error::other("an earlier attempt failed")),
+            // It is being opened anew, while somebody still reads.
+            redb::Error::DatabaseClosed => StoreError::Io(io::Error::other("it was closed")),
             redb::Error::DatabaseAlreadyOpen => StoreError::Io(io::Error::other("another process has it open")),
             other => StoreError::Damaged(other.to_string()),
         }

@@ -35,7 +35,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     if !dir.exists() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| OpenError::io(dir, error))?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_dir(parent)?;
+            sync_dir(parent).map_err(|error| OpenError::io(parent, error))?;
         }
     }
     let path = dir.join("lock");
@@ -83,7 +83,7 @@ pub(super) fn checked(mut database: Database) -> Result<Database, StoreError> {
 }
 
 /// Takes a panic for damage, without a word on standard error. Whatever the work was made of is gone with the panic.
-fn judge(work: impl FnOnce() -> Result<Database, StoreError>) -> Result<Database, StoreError> {
+pub(super) fn judge<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let aloud = panic::take_hook();
@@ -93,9 +93,9 @@ fn judge(work: impl FnOnce() -> Result<Database, StoreError>) -> Result<Database
             }
         }));
     });
-    JUDGING.set(true);
+    let outer = JUDGING.replace(true);
     let judged = catch_unwind(AssertUnwindSafe(work));
-    JUDGING.set(false);
+    JUDGING.set(outer);
     judged.unwrap_or_else(|_| Err(StoreError::Damaged("its parts contradict one another".to_owned())))
 }
 
@@ -112,58 +112,85 @@ pub(super) fn create(dir: &Path) -> Result<Database, OpenError> {
     let database = database.and_then(|database| tables::prepare(&database).map(|()| database));
     let database = database.map_err(|error| OpenError::store(&unfinished, error))?;
     fs::rename(&unfinished, &path).map_err(|error| OpenError::io(&path, error))?;
-    sync_dir(dir)?;
+    sync_dir(dir).map_err(|error| OpenError::io(dir, error))?;
     Ok(database)
 }
 
-/// How the name of a damaged store begins.
-const DAMAGED: &str = "tanist.redb.damaged-";
-
-/// Moves a damaged store away: its name then tells when it was last written to. Of those that were moved away before, the
-/// newest are kept, [`DAMAGED_MAX`] in all.
+/// Moves a damaged store away. Of those that were moved away before, the newest are kept, [`DAMAGED_MAX`] in all.
 pub(super) fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
     let path = store_path(dir);
-    let written = fs::symlink_metadata(&path).map_err(|error| OpenError::io(&path, error))?.mtime();
-    let name = format!("{DAMAGED}{written}");
+    move_aside(&path, DAMAGED_MAX, Aside::Files).map_err(|error| OpenError::io(&path, error))
+}
+
+/// What may be removed of the things that were moved away before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aside {
+    /// Files only.
+    Files,
+    /// Folders only, and all that is in them.
+    Folders,
+}
+
+/// Moves something damaged away: its name then tells when it was last written to. Of those that were moved away before,
+/// the newest are kept, `most` in all.
+pub(super) fn move_aside(path: &Path, most: usize, what: Aside) -> io::Result<PathBuf> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let begins = format!("{name}.damaged-");
+    let name = format!("{begins}{}", written(path)?);
     let mut aside = dir.join(&name);
     let mut copy = 1_u32;
     while fs::symlink_metadata(&aside).is_ok() {
         copy += 1;
         aside = dir.join(format!("{name}-{copy}"));
     }
-    fs::rename(&path, &aside).map_err(|error| OpenError::io(&path, error))?;
+    fs::rename(path, &aside)?;
     sync_dir(dir)?;
-    forget_damaged(dir, &aside);
+    forget_damaged(dir, &begins, &aside, most, what);
     Ok(aside)
 }
 
+/// When a file, or the newest in a folder, was last written to, in seconds.
+fn written(path: &Path) -> io::Result<i64> {
+    let own = fs::symlink_metadata(path)?;
+    let inside = if own.is_dir() { fs::read_dir(path).ok() } else { None };
+    let inside = inside.into_iter().flatten().flatten().filter_map(|entry| Some(entry.metadata().ok()?.mtime()));
+    Ok(inside.max().unwrap_or_else(|| own.mtime()))
+}
+
 /// Removes the oldest damaged stores beyond the limit, never the one that was just set aside. What cannot be removed, or
-/// is no file, stays: that is no reason not to start.
-fn forget_damaged(dir: &Path, newest: &Path) {
+/// is not of its kind, stays: that is no reason not to start.
+fn forget_damaged(dir: &Path, begins: &str, newest: &Path, most: usize, what: Aside) {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut others: Vec<_> = entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(DAMAGED)))
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(begins)))
         .filter(|entry| entry.path() != newest)
         .filter_map(|entry| {
             // Its status changed last when it was moved.
-            let facts = fs::symlink_metadata(entry.path()).ok().filter(|facts| !facts.is_dir())?;
-            Some((facts.ctime(), facts.ctime_nsec(), entry.path()))
+            let facts = fs::symlink_metadata(entry.path()).ok()?;
+            let may = facts.is_dir() == (what == Aside::Folders);
+            may.then(|| (facts.ctime(), facts.ctime_nsec(), entry.path()))
         })
         .collect();
     others.sort_unstable();
-    let beyond = (others.len() + 1).saturating_sub(DAMAGED_MAX);
+    let beyond = (others.len() + 1).saturating_sub(most);
     for (_, _, path) in others.into_iter().take(beyond) {
-        let _ = fs::remove_file(path);
+        let _ = match what {
+            Aside::Files => fs::remove_file(path),
+            Aside::Folders => fs::remove_dir_all(path),
+        };
     }
 }
 
-fn options() -> OpenOptions {
+/// How a file of the store is opened: by its owner alone.
+pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
 }
 
 /// Makes a name in a directory as durable as the file.
-fn sync_dir(dir: &Path) -> Result<(), OpenError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| OpenError::io(dir, error))
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all())
 }

@@ -1,0 +1,289 @@
+//! The tables: a redb file, made with the first write, and the snapshots that readers take of it.
+
+use super::super::StoreError;
+use super::super::files::judge;
+use super::files::{Files, ForTables, OpenFile};
+use super::requests::Requests;
+use super::snapshot::Snapshot;
+use super::writing::Writing;
+use crate::ledger::{Table, Trouble};
+use redb::{
+    Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction,
+};
+use std::cell::{Cell, OnceCell};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The name of the file.
+const NAME: &str = "data.redb";
+/// Its name until it is whole.
+const UNFINISHED: &str = "data.redb.new";
+/// The memory that the database may use as a cache, in bytes.
+pub const CACHE: usize = 8 << 20;
+
+/// The format of the tables. It grows only when an older program could not read what a newer one wrote.
+const SCHEMA: u64 = 1;
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// A table as it is opened.
+pub(super) type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// How a table is opened.
+pub(super) fn definition(table: Table) -> Rows {
+    TableDefinition::new(table.name())
+}
+
+/// What the tables say of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Marks {
+    /// This generation was begun before the tables were made durable.
+    pub needed: u64,
+    /// Generations up to this one do not count: the tables took the place of all that was in them.
+    pub void: u64,
+}
+
+impl Marks {
+    const NAMES: [&str; 2] = ["log-needed", "log-void"];
+}
+
+/// The file, if it is there.
+#[derive(Debug, Default)]
+enum State {
+    /// It was closed, because something failed. It is to be opened anew.
+    #[default]
+    Closed,
+    /// Nothing was ever written.
+    Missing,
+    Open(Arc<Database>),
+}
+
+/// The tables, as their owner has them.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    shared: Arc<Shared>,
+    /// Something was committed that is not durable.
+    ahead: Cell<bool>,
+}
+
+/// What the owner has in common with the readers.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    state: State,
+    /// The present one, when somebody has asked for it: what nobody reads is not kept.
+    snapshot: Option<Snapshot>,
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is committed.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let mut held = self.held();
+        if let Some(snapshot) = &held.snapshot {
+            return Ok(snapshot.clone());
+        }
+        let snapshot = match &held.state {
+            State::Closed => return Err(closed()),
+            State::Missing => Snapshot::empty(),
+            State::Open(database) => Snapshot::of(judge(|| Ok(database.begin_read()?))?),
+        };
+        held.snapshot = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+}
+
+impl Tables {
+    /// Another way to the snapshots.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.shared.snapshot()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.shared.held().state, State::Closed)
+    }
+
+    /// Whether something was committed that is not durable.
+    pub(super) fn are_ahead(&self) -> bool {
+        self.ahead.get()
+    }
+
+    /// The database, when there is one.
+    fn database(&self) -> Option<Arc<Database>> {
+        match &self.shared.held().state {
+            State::Open(database) => Some(database.clone()),
+            State::Closed | State::Missing => None,
+        }
+    }
+
+    /// Opens the file, if there is one, and says what it knows of the log.
+    pub(super) fn open(&self, files: &mut dyn Files) -> Result<Marks, StoreError> {
+        assert!(self.is_closed(), "two of one file cannot be open");
+        self.ahead.set(false);
+        let Some(file) = files.open(NAME).map_err(StoreError::io)? else {
+            self.shared.held().state = State::Missing;
+            return Ok(Marks::default());
+        };
+        if file.len().map_err(StoreError::io)? == 0 {
+            return Err(StoreError::Damaged("the file of the tables is empty".to_owned()));
+        }
+        let (database, marks) = judge(|| {
+            let database = database(file)?;
+            let marks = marks(&database.begin_read()?)?;
+            Ok((database, marks))
+        })?;
+        self.shared.held().state = State::Open(Arc::new(database));
+        Ok(marks)
+    }
+
+    /// Makes the file, if there is none. It gets its name only when it is whole, so an interruption leaves no damaged one.
+    pub(super) fn make(&self, files: &mut dyn Files) -> Result<(), StoreError> {
+        match &self.shared.held().state {
+            State::Open(_) => return Ok(()),
+            State::Closed => return Err(closed()),
+            State::Missing => {}
+        }
+        let file = files.create(UNFINISHED).map_err(StoreError::io)?;
+        let made = judge(|| {
+            let database = database(file)?;
+            let write = lasting(&database)?;
+            write.open_table(META)?.insert("schema", SCHEMA)?;
+            for table in Table::ALL {
+                write.open_table(definition(table))?;
+            }
+            write.commit()?;
+            Ok(database)
+        })?;
+        files.rename(UNFINISHED, NAME).map_err(StoreError::io)?;
+        *self.shared.held() = Held { state: State::Open(Arc::new(made)), snapshot: None };
+        Ok(())
+    }
+
+    /// Does what one call writes, as one transaction. With `marks` it is durable, and they are part of it.
+    ///
+    /// After trouble that leaves the ledger broken nothing is written; the requests may then differ from their rows.
+    pub(super) fn transact<T>(
+        &self,
+        requests: &mut Requests,
+        marks: Option<Marks>,
+        act: impl FnOnce(&mut Writing<'_>) -> Result<T, Trouble<StoreError>>,
+    ) -> Result<T, Trouble<StoreError>> {
+        let database = self.database();
+        let transaction = OnceCell::new();
+        if let (Some(_), Some(database)) = (marks, &database) {
+            let begun = judge(|| lasting(database)).map_err(Trouble::Storage)?;
+            assert!(transaction.set(begun).is_ok(), "there was none");
+        }
+        let before = self.snapshot().map_err(Trouble::Storage)?;
+        let mut writing = Writing::new(before, database.as_deref(), &transaction, requests);
+        let done = act(&mut writing);
+        quietly(writing).map_err(Trouble::Storage)?;
+        let Some(write) = transaction.into_inner() else { return done };
+        if matches!(done, Err(Trouble::Storage(_) | Trouble::Damaged(_) | Trouble::Missing)) {
+            quietly(write).map_err(Trouble::Storage)?;
+            return done;
+        }
+        // What nobody reads any more can be used again at once.
+        self.publish();
+        let committed = judge(|| {
+            marks.filter(|_| done.is_ok()).map_or(Ok(()), |marks| mark(&write, marks))?;
+            Ok(write.commit()?)
+        });
+        committed.map_err(Trouble::Storage)?;
+        self.publish();
+        self.ahead.set(marks.is_none());
+        done
+    }
+
+    /// What is committed now is what the next snapshot shows.
+    fn publish(&self) {
+        self.shared.held().snapshot = None;
+    }
+
+    /// Closes the file. What was committed since the last time that it was made durable is kept as long as that works.
+    pub(super) fn close(&self) {
+        let held = std::mem::take(&mut *self.shared.held());
+        let _ = quietly(held);
+    }
+
+    /// Makes durable all that is committed, and with it what is to be known of the log.
+    pub(super) fn make_durable(&self, marks: Marks) -> Result<(), StoreError> {
+        let Some(database) = self.database() else { return Ok(()) };
+        judge(|| {
+            let write = lasting(&database)?;
+            mark(&write, marks)?;
+            write.commit()?;
+            Ok(())
+        })?;
+        self.ahead.set(false);
+        Ok(())
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Drops what belongs to the database: even that may find damage.
+fn quietly<T>(of_database: T) -> Result<(), StoreError> {
+    judge(|| {
+        drop(of_database);
+        Ok(())
+    })
+}
+
+fn closed() -> StoreError {
+    StoreError::Io(std::io::Error::other("an earlier attempt failed"))
+}
+
+fn database(file: OpenFile) -> Result<Database, StoreError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    Ok(builder.create_with_backend(ForTables(file))?)
+}
+
+/// Begins a transaction that is durable when it is committed, and after which a crash needs no repair: that would read
+/// the whole file.
+fn lasting(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut write = database.begin_write()?;
+    write.set_durability(Durability::Immediate).expect("no savepoints are used");
+    write.set_quick_repair(true);
+    Ok(write)
+}
+
+/// Writes what is to be known of the log.
+fn mark(write: &WriteTransaction, marks: Marks) -> Result<(), StoreError> {
+    let mut meta = write.open_table(META)?;
+    for (name, number) in Marks::NAMES.into_iter().zip([marks.needed, marks.void]) {
+        meta.insert(name, number)?;
+    }
+    Ok(())
+}
+
+fn marks(read: &ReadTransaction) -> Result<Marks, StoreError> {
+    let names: Vec<String> = read.list_tables()?.map(|table| table.name().to_owned()).collect();
+    if !names.iter().any(|name| name == META.name()) {
+        return Err(StoreError::Damaged("the tables are those of another program".to_owned()));
+    }
+    let meta = read.open_table(META)?;
+    let number = |name| Ok::<_, StoreError>(meta.get(name)?.map(|number| number.value()));
+    match number("schema")? {
+        Some(SCHEMA) => {}
+        Some(later) if later > SCHEMA => return Err(StoreError::Later(later)),
+        _ => return Err(StoreError::Damaged("the format of the tables is unknown".to_owned())),
+    }
+    for table in Table::ALL {
+        read.open_table(definition(table))?;
+    }
+    let [needed, void] = Marks::NAMES;
+    Ok(Marks { needed: number(needed)?.unwrap_or(0), void: number(void)?.unwrap_or(0) })
+}
