@@ -43,6 +43,10 @@
 #![deny(missing_docs, unreachable_pub)]
 #![forbid(unsafe_code)]
 
+// What unit tests and the tests of the client share names this crate as any other does.
+#[cfg(test)]
+extern crate self as tanist;
+
 pub mod agent;
 pub mod claim;
 pub mod cli;

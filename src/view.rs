@@ -3,6 +3,7 @@
 //! Times are RFC 3339 in UTC; durations are numbers with the unit in the name. Ids, claims and addresses that are not
 //! known are `null`, never left out. [`Event`] lives in a file of its own.
 
+pub mod data;
 mod event;
 mod stamp;
 

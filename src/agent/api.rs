@@ -4,15 +4,18 @@
 //! one client does never costs another: connections, watchers and waiting are bounded, and a client that neither speaks
 //! nor reads is cut off.
 
+mod data;
 mod events;
 mod handover;
 mod history;
 mod leader;
+mod lines;
 mod members;
 mod patience;
 mod problem;
 mod status;
 
+use super::data::Data;
 use super::shared::Shared;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -64,6 +67,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 struct Api {
     shared: Shared,
+    /// The data, when this agent serves it.
+    data: Option<Arc<data::Access>>,
     /// Bounds streams and waiting requests to [`WATCHERS`].
     watchers: Arc<Semaphore>,
     stop: CancellationToken,
@@ -82,8 +87,8 @@ impl Api {
 }
 
 /// Serves the API until `stop` is cancelled; returns once every connection has ended.
-pub async fn serve(listener: UnixListener, shared: Shared, stop: CancellationToken) {
-    let router = router(shared, stop.clone());
+pub async fn serve(listener: UnixListener, shared: Shared, data: Option<Data>, stop: CancellationToken) {
+    let router = with_data(shared, data, stop.clone());
     let busy = Router::new().fallback(turned_away);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let beyond = Arc::new(Semaphore::new(TURNED_AWAY));
@@ -112,8 +117,14 @@ pub async fn serve(listener: UnixListener, shared: Shared, stop: CancellationTok
     tasks.wait().await;
 }
 
-/// The calls of the API.
+/// The calls of the API, of an agent that does not serve the data.
 pub fn router(shared: Shared, stop: CancellationToken) -> Router {
+    with_data(shared, None, stop)
+}
+
+/// The calls of the API.
+pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) -> Router {
+    let data = data.map(|data| Arc::new(data::Access::new(data)));
     Router::new()
         .route("/v1/status", get(status::get))
         .route("/v1/is-leader", get(leader::is_leader))
@@ -123,10 +134,11 @@ pub fn router(shared: Shared, stop: CancellationToken) -> Router {
         .route("/v1/handover", post(handover::post))
         .route_layer(from_fn(without_parameters))
         .route("/v1/leader", get(leader::get))
+        .merge(data::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Api { shared, watchers: Arc::new(Semaphore::new(WATCHERS)), stop })
+        .with_state(Api { shared, data, watchers: Arc::new(Semaphore::new(WATCHERS)), stop })
 }
 
 async fn connection(stream: UnixStream, router: Router, place: OwnedSemaphorePermit, stop: CancellationToken) {

@@ -3,14 +3,17 @@
 
 use super::clock;
 use super::connections::Connections;
+use super::data::{self, Asked};
 use super::datagrams::Datagrams;
 use super::disk::Disk;
 use super::inbox::{Happened, Inbox};
 use super::journal::{Journal, Level};
+use super::replica::Replica;
 use super::service::Service;
 use super::shared::{Command, Snapshot};
 use crate::event::Event;
 use crate::ident::{ConnId, JobId, Ticket};
+use crate::ledger::write_request;
 use crate::message::{Cast, Frame};
 use crate::protocol::{self, Input, Job, Node, Outcome, Output, Status, To, Write};
 use crate::time::Time;
@@ -36,6 +39,7 @@ pub(super) struct Host {
     pub(super) wire: Arc<Wire>,
     pub(super) inbox: Inbox,
     pub(super) disk: Disk,
+    pub(super) replica: Replica,
     pub(super) connections: Connections,
     pub(super) datagrams: Datagrams,
     pub(super) journal: Journal,
@@ -57,6 +61,8 @@ pub(super) struct State {
     /// Users that wait for the end of a handover, at most [`HANDOVERS`].
     asked: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
     requests: u64,
+    /// Users that wait for what became of a request of the data; bounded by the core's DATA_REQUESTS.
+    asks: BTreeMap<u64, oneshot::Sender<data::Outcome>>,
     /// Something happened that users may see.
     changed: bool,
     published: Time,
@@ -106,6 +112,7 @@ impl Host {
             }
             Happened::Peers(peers) => self.state.inputs.push(Input::Peers(peers)),
             Happened::Command(command) => self.command(command),
+            Happened::Asked(asked) => self.asked(asked),
             Happened::Stop => {
                 self.service.stopping();
                 self.state.inputs.push(Input::Stop);
@@ -126,6 +133,14 @@ impl Host {
             output.perform(self);
         }
         self.state.outputs = outputs;
+    }
+
+    /// A request of the data is on its way from here.
+    fn asked(&mut self, asked: Asked) {
+        self.state.requests += 1;
+        self.state.asks.insert(self.state.requests, asked.reply);
+        let body = write_request(&asked.request);
+        self.state.inputs.push(Input::Request { request: self.state.requests, body });
     }
 
     fn command(&mut self, command: Command) {
@@ -193,9 +208,8 @@ impl protocol::Host for Host {
         self.state.inputs.extend(self.disk.persist(ticket, writes));
     }
 
-    fn job(&mut self, id: JobId, _: Job) {
-        let why = "this version keeps no data".to_owned();
-        self.state.inputs.push(Input::Failed { job: id, why });
+    fn job(&mut self, id: JobId, job: Job) {
+        self.state.inputs.extend(self.replica.begin(id, job));
     }
 
     /// Tells users. Nobody has to listen.
@@ -212,7 +226,12 @@ impl protocol::Host for Host {
         }
     }
 
-    fn answer(&mut self, _: u64, _: Outcome) {}
+    fn answer(&mut self, request: u64, outcome: Outcome) {
+        if let Some(reply) = self.state.asks.remove(&request) {
+            // A user that went away needs no answer.
+            let _ = reply.send(data::Outcome::from(outcome));
+        }
+    }
 
     fn stopped(&mut self) {
         self.state.stopped = true;

@@ -2,6 +2,7 @@
 
 use super::clock::Alarm;
 use super::connections::Report;
+use super::data::Asked;
 use super::links::Eligible;
 use super::shared::Command;
 use crate::message::Datagram;
@@ -21,6 +22,8 @@ pub(super) enum Happened {
     Session(Report),
     /// A user asks.
     Command(Command),
+    /// A user has a request of the data.
+    Asked(Asked),
     /// The interfaces changed.
     Links(Vec<Eligible>),
     /// Names of configured peers stand for other addresses now.
@@ -37,7 +40,9 @@ pub(super) struct Inbox {
     pub(super) stop: Receiver<()>,                          // bound: SIGNALS
     pub(super) disk: Receiver<Input>,                       // bound: disk::REPORTS
     pub(super) sessions: Receiver<Report>,                  // bound: connections::REPORTS
+    pub(super) replica: Receiver<Input>,                    // bound: replica::REPORTS
     pub(super) commands: Receiver<Command>,                 // bound: COMMANDS
+    pub(super) asks: Receiver<Asked>,                       // bound: ASKS
     pub(super) links: Receiver<Vec<Eligible>>,              // bound: links::CHANGES
     pub(super) peers: Receiver<Vec<SocketAddr>>,            // bound: peers::CHANGES
     pub(super) datagrams: Receiver<(SocketAddr, Datagram)>, // bound: DATAGRAMS
@@ -52,7 +57,9 @@ impl Inbox {
             Some(()) = self.stop.recv() => Happened::Stop,
             Some(input) = self.disk.recv() => Happened::Disk(input),
             Some(report) = self.sessions.recv() => Happened::Session(report),
+            Some(input) = self.replica.recv() => Happened::Disk(input),
             Some(command) = self.commands.recv() => Happened::Command(command),
+            Some(asked) = self.asks.recv() => Happened::Asked(asked),
             Some(links) = self.links.recv() => Happened::Links(links),
             Some(peers) = self.peers.recv() => Happened::Peers(peers),
             Some((from, datagram)) = self.datagrams.recv() => Happened::Datagram(from, datagram),
@@ -67,7 +74,9 @@ impl Inbox {
             .map(|()| Happened::Stop)
             .or_else(|_| self.disk.try_recv().map(Happened::Disk))
             .or_else(|_| self.sessions.try_recv().map(Happened::Session))
+            .or_else(|_| self.replica.try_recv().map(Happened::Disk))
             .or_else(|_| self.commands.try_recv().map(Happened::Command))
+            .or_else(|_| self.asks.try_recv().map(Happened::Asked))
             .or_else(|_| self.links.try_recv().map(Happened::Links))
             .or_else(|_| self.peers.try_recv().map(Happened::Peers))
             .or_else(|_| self.datagrams.try_recv().map(|(from, datagram)| Happened::Datagram(from, datagram)))

@@ -3,6 +3,7 @@
 use super::clock::{self, Alarm, within};
 use super::config::Config;
 use super::connections::{self, Connections, Dialer};
+use super::data::{ASKS, Data, Snapshot};
 use super::datagrams::{Datagrams, Setup};
 use super::failure::Failure;
 use super::host::{Host, State};
@@ -12,9 +13,10 @@ use super::journal::{self, Counts, Journal, Level};
 use super::peers::Peers;
 use super::service::Service;
 use super::shared::{COMMANDS, EVENTS, Facts, Shared};
-use super::{api, disk, door, links, signals};
+use super::{api, disk, door, links, replica, signals};
 use crate::event::{self, Event, Kind, Value};
 use crate::protocol::{self, Durable, Node, Start};
+use crate::store::data::{DataStore, SetAside};
 use crate::store::{Opened, Store};
 use crate::wire::Wire;
 use std::net::SocketAddr;
@@ -33,6 +35,8 @@ pub(super) struct Ground {
     pub(super) journal: Journal,
     store: Store,
     set_aside: Option<PathBuf>,
+    data: DataStore,
+    data_aside: Option<SetAside>,
     found: Found,
     durable: Durable,
     seed: u64,
@@ -44,8 +48,10 @@ impl Ground {
         let Opened { mut store, set_aside } = Store::open(&config.state_dir)?;
         let found = identity::find(&mut store, &config.state_dir)?;
         let durable = store.durable().map_err(|e| Failure::store(&config.state_dir, &e))?;
+        let opened = DataStore::open(&config.state_dir.join("data")).map_err(Failure::from)?;
+        let (data, data_aside) = (opened.store, opened.set_aside);
         let seed = identity::random()? as u64;
-        Ok(Ground { config, journal, store, set_aside, found, durable, seed })
+        Ok(Ground { config, journal, store, set_aside, data, data_aside, found, durable, seed })
     }
 
     /// What users are told first.
@@ -64,6 +70,18 @@ impl Ground {
                 path.display()
             ),
             fields: vec![("set_aside", Value::Text(path.display().to_string()))],
+        }));
+        events.extend(self.data_aside.as_ref().map(|aside| {
+            let path = aside.path.as_ref().map_or_else(String::new, |path| format!(", and kept as {}", path.display()));
+            Event {
+                kind: Kind::StoreTrouble,
+                level: event::Level::Warn,
+                at,
+                epoch,
+                cause: None,
+                text: format!("the data was damaged ({}): it is set aside{path}", aside.what),
+                fields: vec![("set_aside", Value::Text(path))],
+            }
         }));
         events.extend(self.found.event(at, epoch));
         events
@@ -109,7 +127,7 @@ impl Ground {
             peers,
             seed: self.seed,
             durable: self.durable.clone(),
-            data: 0,
+            data: self.data.position().number,
         }
     }
 
@@ -144,6 +162,11 @@ impl Ground {
 
         let (events, facts) = (self.events(), self.facts());
         let node = Node::new(self.node(peers.addresses()), clock::now());
+        let replica::Started { replica, reports: replicated, reader, visible } =
+            replica::start(self.data).map_err(|e| threads(&e))?;
+        let (asks, to_ask) = mpsc::channel(ASKS);
+        let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
+        let data = Data { asks, source, visible, write_timeout: self.config.write_timeout };
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
         let (connections, reports) = Connections::new(listener, wire.clone(), Dialer { from: bind }, counts.clone());
         let (status, shown) = watch::channel(Arc::new(node.status()));
@@ -160,12 +183,15 @@ impl Ground {
                 stop,
                 disk: done,
                 sessions: reports,
+                replica: replicated,
                 commands: asked,
+                asks: to_ask,
                 links: found,
                 peers: peers.follow(self.journal.clone()),
                 datagrams: heard,
             },
             disk,
+            replica,
             connections,
             datagrams,
             journal: self.journal,
@@ -179,7 +205,7 @@ impl Ground {
         let _libraries = journal::listen(&host.journal);
         events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
         let end = CancellationToken::new();
-        let api = tokio::spawn(api::serve(unix, shared, end.clone()));
+        let api = tokio::spawn(api::serve(unix, shared, Some(data), end.clone()));
         host.publish();
         host.service.ready();
         let host = host.run().await;
@@ -191,12 +217,13 @@ impl Ground {
 
 /// Gives everything that was begun a moment to finish.
 async fn finish(host: Host, api: tokio::task::JoinHandle<()>, end: &CancellationToken, counts: &Counts) {
-    let Host { mut inbox, disk, connections, journal, .. } = host;
+    let Host { mut inbox, disk, replica, connections, journal, .. } = host;
     end.cancel();
     let _ = within(LAST_WORDS, connections.end()).await;
     let _ = within(LAST_WORDS, api).await;
-    drop(disk);
+    drop((disk, replica));
     let _ = within(LAST_WORDS, async { while inbox.disk.recv().await.is_some() {} }).await;
+    let _ = within(LAST_WORDS, async { while inbox.replica.recv().await.is_some() {} }).await;
     let ignored = counts.all().filter(|c| c.1 > 0).map(|(name, n)| (name, Value::Number(n))).collect();
     journal.line(Level::Debug, "stopped; what was ignored is counted", ignored);
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
+mod data;
 mod site;
 
 use nix::sys::signal::Signal;

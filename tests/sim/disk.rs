@@ -1,14 +1,17 @@
 //! A disk that keeps what was synced apart from what was written.
 //!
-//! The store runs on it for real, at once; *when* its operations count is decided by virtual time: a list of operations
+//! It has several files, and one order for everything that is done to them. The stores run on it for real, at once; *when* its operations count is decided by virtual time: a list of operations
 //! (writes, changes of length, syncs) is kept, and a write of the core counts as done when its `Persisted` is delivered.
 //! A crash before that leaves the operations up to some point in the middle; a power cut leaves, for each 512-byte piece
 //! that was written after the last sync, the old, the new or a torn content.
 
 use crate::dice::Dice;
 use redb::StorageBackend;
+use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tanist::store::data::{Files, OpenFile};
 
 const PAGE: usize = 4096;
 /// What a disk writes at once.
@@ -64,20 +67,42 @@ impl Image {
     }
 }
 
+/// A file, by number.
+type File = usize;
+
 #[derive(Clone)]
 enum Op {
-    Write(u64, Arc<[u8]>),
-    Len(u64),
-    Sync,
+    Write(File, u64, Arc<[u8]>),
+    Len(File, u64),
+    Sync(File),
 }
 
 impl Op {
-    fn apply(&self, image: &mut Image) {
+    fn file(&self) -> File {
         match self {
-            Op::Write(at, data) => image.write(*at, data),
-            Op::Len(len) => image.set_len(*len),
-            Op::Sync => {}
+            Op::Write(file, ..) | Op::Len(file, _) | Op::Sync(file) => *file,
         }
+    }
+
+    fn apply(&self, images: &mut Images) {
+        match self {
+            Op::Write(file, at, data) => images.of(*file).write(*at, data),
+            Op::Len(file, len) => images.of(*file).set_len(*len),
+            Op::Sync(_) => {}
+        }
+    }
+}
+
+/// What the files have in them.
+#[derive(Clone, Default)]
+struct Images(Vec<Image>);
+
+impl Images {
+    fn of(&mut self, file: File) -> &mut Image {
+        if self.0.len() <= file {
+            self.0.resize(file + 1, Image::default());
+        }
+        &mut self.0[file]
     }
 }
 
@@ -96,28 +121,50 @@ pub(crate) enum Trouble {
 
 #[derive(Default)]
 struct Inner {
-    synced: Image,
+    synced: Images,
     /// Everything since, in order; the first `done` of them are known to have been carried out.
     ops: Vec<Op>,
     done: usize,
     /// How many operations came before these.
     settled: u64,
-    current: Image,
+    current: Images,
+    /// Which name stands for which file: as durable as it is on return.
+    names: BTreeMap<String, File>,
+    files: File,
     /// Grows each time the disk is opened: what an earlier process does through its old handle counts no more.
     opened: u64,
+    /// Grows each time a process ends: the same for the files of the data.
+    ended: u64,
     trouble: Trouble,
     skip_sync: bool,
 }
 
 impl Inner {
-    /// Everything up to the last sync within the first `upto` operations is on the disk for good.
+    /// What is done to a file before a sync of it, within the first `upto` operations, is on the disk for good.
     fn settle(&mut self, upto: usize) {
-        let synced = self.ops[..upto].iter().rposition(|op| matches!(op, Op::Sync)).map_or(0, |i| i + 1);
-        for op in self.ops.drain(..synced) {
-            op.apply(&mut self.synced);
+        let mut last: BTreeMap<File, usize> = BTreeMap::new();
+        for (i, op) in self.ops[..upto].iter().enumerate() {
+            if let Op::Sync(file) = op {
+                last.insert(*file, i);
+            }
         }
-        self.done = self.done.max(upto).saturating_sub(synced);
-        self.settled += synced as u64;
+        if last.is_empty() {
+            self.done = self.done.max(upto);
+            return;
+        }
+        let (before, done) = (self.ops.len(), self.done.max(upto));
+        let mut kept = Vec::with_capacity(before);
+        let mut done_kept = 0;
+        for (i, op) in std::mem::take(&mut self.ops).into_iter().enumerate() {
+            if last.get(&op.file()).is_some_and(|sync| i <= *sync) {
+                op.apply(&mut self.synced);
+            } else {
+                done_kept += usize::from(i < done);
+                kept.push(op);
+            }
+        }
+        self.settled += (before - kept.len()) as u64;
+        (self.ops, self.done) = (kept, done_kept);
     }
 
     fn cut_short(&mut self, dice: &mut Dice) {
@@ -126,6 +173,7 @@ impl Inner {
         self.ops.truncate(upto);
         self.settle(upto);
         self.opened += 1;
+        self.ended += 1;
     }
 }
 
@@ -146,7 +194,12 @@ impl Disk {
     pub(crate) fn open(&self) -> Handle {
         let mut inner = self.lock();
         inner.opened += 1;
-        Handle { disk: self.clone(), opened: inner.opened }
+        Handle { disk: self.clone(), opened: inner.opened, file: 0 }
+    }
+
+    /// The files of the data.
+    pub(crate) fn folder(&self) -> Folder {
+        Folder { disk: self.clone(), below: String::new() }
     }
 
     /// The point up to which the disk was asked for something so far.
@@ -182,8 +235,8 @@ impl Disk {
         inner.done = 0;
         for op in ops {
             match op {
-                Op::Len(_) if dice.chance(0.5) => {}
-                Op::Write(at, data) => tear(&mut inner.synced, at, &data, dice),
+                Op::Len(..) if dice.chance(0.5) => {}
+                Op::Write(file, at, data) => tear(inner.synced.of(file), at, &data, dice),
                 other => other.apply(&mut inner.synced),
             }
         }
@@ -205,8 +258,9 @@ impl Disk {
 
     /// Another disk with the same content, as an image that was copied while the machine ran.
     pub(crate) fn copy(&self) -> Disk {
-        let synced = self.lock().synced.clone();
-        Disk(Arc::new(Mutex::new(Inner { current: synced.clone(), synced, ..Inner::default() })))
+        let inner = self.lock();
+        let (synced, names, files) = (inner.synced.clone(), inner.names.clone(), inner.files);
+        Disk(Arc::new(Mutex::new(Inner { current: synced.clone(), synced, names, files, ..Inner::default() })))
     }
 }
 
@@ -231,6 +285,7 @@ fn tear(image: &mut Image, at: u64, data: &[u8], dice: &mut Dice) {
 pub(crate) struct Handle {
     disk: Disk,
     opened: u64,
+    file: File,
 }
 
 impl std::fmt::Debug for Handle {
@@ -242,7 +297,8 @@ impl std::fmt::Debug for Handle {
 impl Handle {
     fn with<T>(&self, f: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
         let mut inner = self.disk.lock();
-        if inner.opened != self.opened {
+        let opened = if self.file == 0 { inner.opened } else { inner.ended };
+        if opened != self.opened {
             return Err(io::Error::other("the process that opened this disk is dead"));
         }
         f(&mut inner)
@@ -251,26 +307,27 @@ impl Handle {
 
 impl StorageBackend for Handle {
     fn len(&self) -> io::Result<u64> {
-        self.with(|inner| Ok(inner.current.len))
+        self.with(|inner| Ok(inner.current.of(self.file).len))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.with(|inner| {
-            if offset + out.len() as u64 > inner.current.len {
+            let image = inner.current.of(self.file);
+            if offset + out.len() as u64 > image.len {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
-            inner.current.read(offset, out);
+            image.read(offset, out);
             Ok(())
         })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.with(|inner| {
-            if inner.trouble == Trouble::Full && len > inner.current.len {
+            if inner.trouble == Trouble::Full && len > inner.current.of(self.file).len {
                 return Err(io::Error::from(io::ErrorKind::StorageFull));
             }
-            inner.current.set_len(len);
-            inner.ops.push(Op::Len(len));
+            inner.current.of(self.file).set_len(len);
+            inner.ops.push(Op::Len(self.file, len));
             Ok(())
         })
     }
@@ -281,7 +338,7 @@ impl StorageBackend for Handle {
                 return Err(io::Error::other("input/output error"));
             }
             if !inner.skip_sync {
-                inner.ops.push(Op::Sync);
+                inner.ops.push(Op::Sync(self.file));
             }
             Ok(())
         })
@@ -292,9 +349,81 @@ impl StorageBackend for Handle {
             if inner.trouble == Trouble::Full {
                 return Err(io::Error::from(io::ErrorKind::StorageFull));
             }
-            inner.current.write(offset, data);
-            inner.ops.push(Op::Write(offset, data.into()));
+            inner.current.of(self.file).write(offset, data);
+            inner.ops.push(Op::Write(self.file, offset, data.into()));
             Ok(())
         })
+    }
+}
+
+/// The files of a disk by their names, those that begin so.
+#[derive(Clone)]
+pub(crate) struct Folder {
+    disk: Disk,
+    below: String,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a simulated folder {}", self.below)
+    }
+}
+
+impl Folder {
+    fn all(&self) -> Vec<String> {
+        self.disk.lock().names.keys().filter(|name| name.starts_with(&self.below)).cloned().collect()
+    }
+}
+
+impl Files for Folder {
+    fn open(&mut self, name: &str) -> io::Result<Option<OpenFile>> {
+        let inner = self.disk.lock();
+        let file = inner.names.get(&format!("{}{name}", self.below)).copied();
+        let handle = |file| Handle { disk: self.disk.clone(), opened: inner.ended, file };
+        Ok(file.map(|file| -> OpenFile { Box::new(handle(file)) }))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<OpenFile> {
+        let mut inner = self.disk.lock();
+        if inner.trouble == Trouble::Full {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        inner.files += 1;
+        let file = inner.files;
+        inner.names.insert(format!("{}{name}", self.below), file);
+        Ok(Box::new(Handle { disk: self.disk.clone(), opened: inner.ended, file }))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let mut inner = self.disk.lock();
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let file = inner.names.remove(&format!("{}{from}", self.below)).ok_or_else(gone)?;
+        inner.names.insert(format!("{}{to}", self.below), file);
+        Ok(())
+    }
+
+    fn set_aside(&mut self) -> io::Result<Option<PathBuf>> {
+        let all = self.all();
+        let mut inner = self.disk.lock();
+        inner.names.retain(|name, _| !all.contains(name));
+        Ok((!all.is_empty()).then(|| PathBuf::from("aside")))
+    }
+
+    fn beside(&self) -> io::Result<Box<dyn Files>> {
+        let mut beside = Folder { below: format!("new/{}", self.below), ..self.clone() };
+        beside.set_aside()?;
+        Ok(Box::new(beside))
+    }
+
+    fn replace(&mut self) -> io::Result<()> {
+        self.set_aside()?;
+        let beside = format!("new/{}", self.below);
+        let mut inner = self.disk.lock();
+        let names: Vec<String> = inner.names.keys().filter(|name| name.starts_with(&beside)).cloned().collect();
+        for name in names {
+            let file = inner.names.remove(&name).expect("listed");
+            inner.names.insert(name["new/".len()..].to_owned(), file);
+        }
+        Ok(())
     }
 }

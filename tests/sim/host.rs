@@ -40,8 +40,8 @@ impl Host for At<'_> {
         self.lan.persist(self.m, ticket, &writes);
     }
 
-    fn job(&mut self, _: JobId, _: Job) {
-        unreachable!("there is no data")
+    fn job(&mut self, id: JobId, job: Job) {
+        self.lan.data_job(self.m, id, job);
     }
 
     fn tell(&mut self, event: Event) {
@@ -53,8 +53,8 @@ impl Host for At<'_> {
         self.lan.oracle.replies.push((self.m, request, refused));
     }
 
-    fn answer(&mut self, _: u64, _: Outcome) {
-        unreachable!("nobody asks for data")
+    fn answer(&mut self, request: u64, outcome: Outcome) {
+        self.lan.data_answer(self.m, request, outcome);
     }
 
     fn stopped(&mut self) {

@@ -37,6 +37,8 @@ pub(crate) struct Lan {
     pub(crate) machines: Vec<Machine>,
     pub(crate) net: Network,
     pub(crate) oracle: Oracle,
+    /// Those who ask for data.
+    pub(crate) users: crate::data::Users,
     /// What arrived.
     pub(crate) tally: Tally,
     /// What was sent: a broadcast counts once.
@@ -55,6 +57,7 @@ impl Lan {
             machines: Vec::new(),
             net: Network::new(),
             oracle: Oracle::default(),
+            users: crate::data::Users::default(),
             tally: Tally::default(),
             sent: Tally::default(),
             transcript: crate::transcript::wanted().then(Vec::new),
@@ -151,6 +154,7 @@ impl Lan {
             Event::Thaw { m } => self.thaw(m),
             Event::Awake { m } => self.awake(m),
             Event::Disk { m, life } => self.disk_done(m, life),
+            Event::Data { m, life } => self.data_done(m, life),
             Event::Syn { conn } => self.syn(conn),
             Event::SynAck { conn } => self.syn_ack(conn),
             Event::GiveUp { conn } => self.give_up(conn),
@@ -436,6 +440,8 @@ impl Lan {
         if self.life(m) != Some(life) || self.machines[m].disk.trouble() == Trouble::Stuck {
             return;
         }
+        // A disk that hung is asked again for everything.
+        self.data_done(m, life);
         let mut reports = Vec::new();
         while let Some(process) = self.machines[m].process.as_mut().filter(|p| p.life == life) {
             if process.writes.front().is_none_or(|w| w.2 > self.now) {

@@ -20,6 +20,7 @@ pub(crate) enum Event {
     Thaw { m: M },
     Awake { m: M },
     Disk { m: M, life: u64 },
+    Data { m: M, life: u64 },
     Syn { conn: u64 },
     SynAck { conn: u64 },
     GiveUp { conn: u64 },
@@ -83,6 +84,8 @@ pub(crate) struct Process {
     pub(crate) wake: Option<u64>,
     /// Writes under way, each with the disk's mark and when it is done. bound: the core's own
     pub(crate) writes: VecDeque<(Ticket, u64, u64, Result<(), String>)>,
+    /// The data, and what its thread is at.
+    pub(crate) data: crate::data::Data,
     pub(crate) illness: Illness,
     /// It dies after so many more outputs.
     pub(crate) dies_after: Option<u32>,

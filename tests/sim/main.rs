@@ -6,6 +6,7 @@
 //! transcript, and with a story's name in place of `replay` one seed of that story.
 
 mod clocks;
+mod data;
 mod dice;
 mod disk;
 mod future;

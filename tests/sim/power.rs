@@ -32,6 +32,7 @@ impl Lan {
         let durable = store.durable().expect("a store that opened can be read");
         self.oracle.opened(m, &durable);
         let seed = self.dice.bits();
+        let data = self.open_data(m);
         let machine = &self.machines[m];
         let start = Start {
             node: Incarnation { id: node, boot },
@@ -42,7 +43,7 @@ impl Lan {
             peers: machine.peers.clone(),
             seed,
             durable,
-            data: 0,
+            data: data.position(),
         };
         let _ = identity;
         let now = machine.clock.read(self.now);
@@ -57,6 +58,7 @@ impl Lan {
             frozen: false,
             wake: None,
             writes: VecDeque::new(),
+            data,
             illness: Illness::None,
             dies_after: None,
             shown: None,

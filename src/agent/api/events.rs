@@ -1,34 +1,16 @@
 //! `GET /v1/events`: what happens, one line of JSON each, until the client hangs up or the agent stops.
 
-use super::Api;
+use super::{Api, lines as stream};
 use crate::view::{Event, Line};
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
-use hyper::body::Frame;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 /// Lines that are ready for one watcher and not yet taken by its connection. Behind it is the ring of the broadcast
 /// channel, which tells a watcher that lags how much it missed.
 const READY: usize = 16;
-
-/// The receiving end, as a body.
-struct Lines(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
-    }
-}
 
 pub(super) async fn get(State(api): State<Api>) -> Response {
     let place = match api.watcher() {
@@ -61,7 +43,7 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
             }
         }
     });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(Lines(body))).into_response()
+    stream::answer(body)
 }
 
 fn encode(line: &Line) -> Bytes {

@@ -59,7 +59,7 @@ impl Stage {
         let (asks, commands) = mpsc::channel(4);
         let stop = CancellationToken::new();
         let shared = shared(watched, events.clone(), asks, dir.path());
-        let served = tokio::spawn(serve(listener, shared, stop.clone()));
+        let served = tokio::spawn(serve(listener, shared, None, stop.clone()));
         let client = Client::at(&dir.path().join("sock"));
         Self { client, status, events, commands, stop, served, dir }
     }

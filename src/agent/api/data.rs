@@ -1,0 +1,93 @@
+//! The data: records, keys, topics, and the stream of their changes.
+//!
+//! Writes go to the loop, which passes them to the leader. Reads come from snapshots and ask nobody. A snapshot is read
+//! on a thread that may block, for as long as one piece takes, and is never held while a client reads.
+
+mod ask;
+mod heads;
+mod keys;
+mod path;
+mod read;
+mod records;
+mod scan;
+mod tables;
+mod topics;
+mod watch;
+
+use super::{Api, problem::later};
+use crate::agent::clock;
+use crate::agent::data::Data;
+use crate::data::RequestId;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// Threads that read snapshots at one time. Reading takes the processor and now and then the disk, and an agent shares
+/// both with the programs that it serves.
+const READERS: usize = 4;
+
+/// Bytes of values that clients are sending, or that wait for the leader (design: 64 MiB in flight).
+const IN_FLIGHT: usize = 64 << 20;
+
+/// What the handlers of the data share.
+pub(super) struct Access {
+    data: Data,
+    /// Orders the ids that are made within one millisecond.
+    ids: Mutex<ContextV7>,
+    /// Bounds reading to [`READERS`].
+    readers: Arc<Semaphore>,
+    /// Bounds the values on their way to [`IN_FLIGHT`].
+    in_flight: Arc<Semaphore>,
+}
+
+impl Access {
+    pub(super) fn new(data: Data) -> Self {
+        Self {
+            data,
+            ids: Mutex::new(ContextV7::new()),
+            readers: Arc::new(Semaphore::new(READERS)),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+        }
+    }
+
+    /// An id for a request that came without one. Later ones are greater, so rows of neighbours lie side by side.
+    fn new_id(&self) -> RequestId {
+        let micros = clock::now().wall.0;
+        let (seconds, nanos) = (micros / 1_000_000, (micros % 1_000_000) as u32 * 1000);
+        let order = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        RequestId(Uuid::new_v7(Timestamp::from_unix(&*order, seconds, nanos)).as_u128())
+    }
+}
+
+impl Api {
+    /// The way to the data, or the answer that there is none.
+    fn access(&self) -> Result<&Arc<Access>, Box<Response>> {
+        self.data.as_ref().ok_or_else(|| {
+            Box::new(later(StatusCode::SERVICE_UNAVAILABLE, "this agent does not serve the data now: try again"))
+        })
+    }
+}
+
+/// The calls.
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/v1/records/", get(path::no_topic).post(path::no_topic))
+        .route("/v1/records/{topic}", get(records::list).post(records::add))
+        .route("/v1/records/{topic}/{id}", get(records::one))
+        .route("/v1/topics", get(topics::list))
+        .route("/v1/keys", get(keys::list))
+        .route("/v1/keys/", get(path::no_key).put(path::no_key).delete(path::no_key))
+        .route("/v1/keys/{*key}", get(keys::get).put(keys::put).delete(keys::delete))
+        .route("/v1/watch", get(watch::get))
+}
+
+#[cfg(test)]
+pub(super) mod for_tests;
+#[cfg(test)]
+mod scan_tests;
+#[cfg(test)]
+mod tests;

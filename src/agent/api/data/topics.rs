@@ -1,0 +1,53 @@
+//! `GET /v1/topics`.
+
+use super::super::Api;
+use super::path::{self, Parameters, Takes};
+use super::{read, tables};
+use crate::ledger::lists;
+use crate::view::Stamp;
+use crate::view::data::{Topic, Topics};
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use std::ops::ControlFlow;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
+    at_least: Option<String>,
+}
+
+impl Takes for Page {
+    const TAKES: &'static str = "after (a next), limit (a number) and at_least (a cursor)";
+}
+
+pub(super) async fn list(State(api): State<Api>, Parameters(page): Parameters<Page>) -> Response {
+    let listed = async {
+        let access = api.access()?;
+        let limit = path::limit(page.limit)?;
+        read::at_least(&api, access, page.at_least.as_deref()).await?;
+        read::page(access, move |snapshot| {
+            let (mut topics, mut next) = (Vec::<Topic>::new(), None);
+            lists::topics(snapshot, page.after.as_deref(), &mut |topic, view| {
+                if topics.len() == limit {
+                    next = topics.last().map(|last| last.topic.clone());
+                    return ControlFlow::Break(());
+                }
+                topics.push(Topic {
+                    topic: topic.to_owned(),
+                    records: view.counts.records,
+                    bytes: view.counts.bytes,
+                    oldest: Stamp(view.oldest),
+                    newest: Stamp(view.counts.newest),
+                });
+                ControlFlow::Continue(())
+            })?;
+            let cursor = tables::position(snapshot)?.into();
+            Ok((cursor, Topics { topics, cursor, next }))
+        })
+        .await
+    };
+    listed.await.unwrap_or_else(|response| *response)
+}
