@@ -2,10 +2,14 @@
 
 mod check;
 mod demo;
+mod input;
+mod keys;
 mod leash;
 mod out;
+mod records;
 mod role;
 mod shell;
+mod show;
 mod table;
 mod watch;
 mod who;
@@ -22,9 +26,9 @@ use std::process::ExitCode;
 /// Let the machines of a LAN agree on one leader, with a successor named in advance.
 ///
 /// Start `tanist agent` on every machine; nothing needs to be configured. To see it work on one machine, type
-/// `tanist demo`.
+/// `tanist demo`. What is written with `tanist put` and `tanist add` is on every machine.
 ///
-/// Exit status: 0 done; 1 no, with the reason; 2 wrong usage; 69 no agent answers; 75 try later; 77 not allowed; 78
+/// Exit status: 0 done; 1 no, with the reason (a key without a value, a refused condition); 2 wrong usage; 69 no agent answers; 75 try later; 77 not allowed; 78
 /// wrong configuration.
 #[derive(Parser)]
 #[command(name = "tanist", version, max_term_width = 100)]
@@ -50,10 +54,29 @@ enum Command {
     Members(Asking),
     /// List past reigns, and why each began
     History(Asking),
-    /// Print events as they happen, one line each
-    Watch(Asking),
+    /// Print events, or the changes of keys, as they happen, one line each
+    Watch(watch::Options),
     /// Move the role to the successor, or to a named machine
     Handover(role::HandoverOptions),
+    /// Add a record to a topic, and print its id
+    Add(records::AddOptions),
+    /// List the records of a topic, in the order in which they were added
+    Records(records::ListOptions),
+    /// List the topics: how many records, how large, how old
+    Topics(Asking),
+    /// Write a key, and print the version of its new value
+    Put(keys::PutOptions),
+    /// Print the value of a key, byte for byte
+    Get(keys::GetOptions),
+    /// Delete the value of a key
+    Delete(keys::DeleteOptions),
+    /// List the keys
+    Keys(keys::ListOptions),
+    /// Pass the value of a key through a command, and write back what comes out
+    ///
+    /// When somebody else has written the key in between, it begins anew, at most 10 times and with growing pauses.
+    /// Nothing is written when the command fails.
+    Update(keys::UpdateOptions),
     /// Validate a configuration file
     Check(check::Options),
     /// Print a completion script for a shell
@@ -119,7 +142,7 @@ impl Fail {
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
         let code = match &error {
-            Error::NoAgent { .. } | Error::Strange { .. } => NO_AGENT,
+            Error::NoAgent { .. } | Error::Broken { .. } | Error::Strange { .. } => NO_AGENT,
             Error::NotAllowed { .. } => NOT_ALLOWED,
             Error::Later { .. } => LATER,
             Error::Refused { .. } => NO,
@@ -173,6 +196,14 @@ async fn ask(command: Command) -> Result<(), Fail> {
         Command::IsLeader(options) => role::is_leader(&options).await,
         Command::Handover(options) => role::handover(&options, out).await,
         Command::Watch(options) => watch::run(&options, out).await,
+        Command::Add(options) => records::add(options, out).await,
+        Command::Records(options) => records::list(&options, out).await,
+        Command::Topics(options) => records::topics(&options, out).await,
+        Command::Put(options) => keys::put(options, out).await,
+        Command::Get(options) => keys::get(options, out).await,
+        Command::Delete(options) => keys::delete(&options, out).await,
+        Command::Keys(options) => keys::list(&options, out).await,
+        Command::Update(options) => keys::update(&options, out).await,
         Command::Agent(_) | Command::Demo(_) | Command::Check(_) | Command::Completions(_) | Command::Man(_) => {
             unreachable!("done without a client")
         }
@@ -224,9 +255,4 @@ fn command() -> clap::Command {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn the_command_line_is_consistent() {
-        super::command().debug_assert();
-    }
-}
+mod tests;

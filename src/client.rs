@@ -13,12 +13,34 @@
 //! # }
 //! ```
 //!
+//! The data is read and written in the same way: [`Client::put`], [`Client::get`], [`Client::update`], [`Client::add`],
+//! [`Client::records`], [`Client::watch_data`].
+//!
+//! ```no_run
+//! # async fn example(client: tanist::client::Client) -> Result<(), tanist::client::Error> {
+//! use tanist::client::{Condition, Error, Reading};
+//! client.put("greeting", "hello", Condition::None).await?;
+//! let value = client.get("greeting", Reading::default()).await?;
+//! assert_eq!(value.expect("it was written").value, "hello");
+//! let counted = client.update("counter", async |value| {
+//!     let count: u64 = value.and_then(|v| std::str::from_utf8(&v).ok()?.parse().ok()).unwrap_or(0);
+//!     Ok::<_, Error>((count + 1).to_string().into())
+//! });
+//! println!("counted, as version {}", counted.await?.version);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Every call is one connection. Calls need a tokio runtime with time and I/O.
 
+mod data;
 mod error;
 mod events;
+mod lines;
 mod transport;
 
+pub use crate::data::Condition;
+pub use data::{Changes, PATIENCE, Reading, UPDATES, Value, Watch};
 pub use error::{Error, Tried};
 pub use events::Events;
 

@@ -143,6 +143,14 @@ fn completions_and_manual_pages_cover_every_command() {
         "history",
         "watch",
         "handover",
+        "add",
+        "records",
+        "topics",
+        "put",
+        "get",
+        "delete",
+        "keys",
+        "update",
         "check",
         "completions",
         "man",
@@ -182,7 +190,9 @@ fn every_flag_is_completed_and_in_the_manual() {
     let (bash, zsh, fish) = (script("bash"), script("zsh"), script("fish"));
     let dir = tempfile::tempdir().expect("a directory");
     assert_eq!(status(&run(tanist().arg("man").arg(dir.path()))), 0);
-    for command in ["agent", "demo", "status", "leader", "members", "history", "watch", "handover", "check"] {
+    let asking = ["status", "leader", "members", "history", "watch", "handover"];
+    let data = ["add", "records", "topics", "put", "get", "delete", "keys", "update"];
+    for command in ["agent", "demo", "check"].into_iter().chain(asking).chain(data) {
         let page = std::fs::read_to_string(dir.path().join(format!("tanist-{command}.1"))).expect(command);
         // A manual writes its hyphens with a backslash.
         let page = page.replace("\\-", "-");

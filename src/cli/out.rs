@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 #[derive(Clone, Copy)]
 pub(super) struct Out {
     colour: bool,
+    terminal: bool,
 }
 
 /// How a word stands out.
@@ -28,7 +29,13 @@ impl Out {
     pub(super) fn new() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colour: std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
+        let terminal = std::io::stdout().is_terminal();
+        Self { colour: terminal && !set("NO_COLOR") && !dumb, terminal }
+    }
+
+    /// Whether somebody looks.
+    pub(super) fn terminal(self) -> bool {
+        self.terminal
     }
 
     /// The text, with its colour where there are colours.

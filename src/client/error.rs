@@ -47,6 +47,11 @@ pub enum Error {
         /// Too much is asked at once (429); otherwise what was asked for is not there now (503).
         busy: bool,
     },
+    /// The connection broke before the answer was complete: what was asked may have been done, or not.
+    Broken {
+        /// What broke, and what to do.
+        why: String,
+    },
     /// The agent says no: any other error of the API.
     Refused {
         /// What it said.
@@ -69,7 +74,9 @@ impl fmt::Display for Error {
                 }
                 f.write_str("): start one with `tanist agent`, or name its socket with --socket")
             }
-            Error::NotAllowed { why } | Error::Later { why, .. } | Error::Strange { why } => f.write_str(why),
+            Error::NotAllowed { why } | Error::Later { why, .. } | Error::Broken { why } | Error::Strange { why } => {
+                f.write_str(why)
+            }
             Error::Refused { problem } => f.write_str(&problem.detail),
         }
     }

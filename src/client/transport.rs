@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,95 +33,134 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) body: Incoming,
+    pub(super) heads: HeaderMap,
     /// When the body must have come, for those that are read as a whole.
     limit: Duration,
     _connection: Connection,
 }
 
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    /// A few.
+    heads: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, heads: Vec::new(), body: Bytes::new() }
+    }
+
+    /// With a header.
+    pub(super) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.heads.push((name, value.to_string()));
+        self
+    }
+
+    /// With these bytes.
+    pub(super) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+/// Why there is no answer.
+enum Lost {
+    /// Nobody took the connection, or nobody answered in time.
+    Unanswered(io::Error),
+    /// Somebody took the connection, and closed it again.
+    HungUp,
+    /// It broke.
+    Broken(hyper::Error),
+}
+
 pub(super) async fn get(sockets: &[PathBuf], path: &str, limit: Duration) -> Result<Answer, Error> {
-    call(sockets, &Method::GET, path, Bytes::new(), limit).await
+    call(sockets, &Call::new(Method::GET, path), limit).await
 }
 
 pub(super) async fn post(sockets: &[PathBuf], path: &str, body: String, limit: Duration) -> Result<Answer, Error> {
-    call(sockets, &Method::POST, path, body.into(), limit).await
+    let post = Call::new(Method::POST, path).with(header::CONTENT_TYPE.as_str(), "application/json");
+    call(sockets, &post.body(body.into()), limit).await
 }
 
 /// The answer's body, which is one JSON value.
 pub(super) async fn json<T: DeserializeOwned>(answer: Answer) -> Result<T, Error> {
-    let whole = whole(answer).await?;
-    serde_json::from_slice(&whole).map_err(|error| Error::Strange {
+    parsed(&whole(answer).await?)
+}
+
+/// A body that is one JSON value.
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| Error::Strange {
         why: format!("the agent's answer is not what this version expects ({error}): are both of one version?"),
     })
 }
 
-async fn whole(answer: Answer) -> Result<Bytes, Error> {
+/// The answer's body.
+pub(super) async fn whole(answer: Answer) -> Result<Bytes, Error> {
     let read = Limited::new(answer.body, ANSWER_MAX).collect();
     match tokio::time::timeout(answer.limit, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) => Err(Error::Strange { why: format!("the agent's answer broke off: {error}") }),
-        Err(_) => Err(Error::Strange { why: "the agent's answer did not come to an end".to_owned() }),
+        Ok(Err(error)) => Err(Error::Broken { why: format!("the agent's answer broke off ({error}): try again") }),
+        Err(_) => Err(Error::Broken { why: "the agent's answer did not come to an end: try again".to_owned() }),
     }
 }
 
 /// Asks at each socket in turn until one is answered.
-async fn call(sockets: &[PathBuf], method: &Method, path: &str, body: Bytes, limit: Duration) -> Result<Answer, Error> {
+pub(super) async fn call(sockets: &[PathBuf], call: &Call<'_>, limit: Duration) -> Result<Answer, Error> {
     let mut tried = Vec::new();
     for socket in sockets {
-        match one(socket, method, path, body.clone(), limit).await {
+        match one(socket, call, limit).await {
             Ok((response, connection)) => return judge(response, connection, limit).await,
-            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Lost::Unanswered(why)) if why.kind() == io::ErrorKind::PermissionDenied => {
                 let why = format!("not allowed to use {}: run this as a user who may, or with sudo", socket.display());
                 return Err(Error::NotAllowed { why });
             }
-            // Somebody took the connection, and closed it again.
-            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(Lost::HungUp) => {
                 let why =
                     format!("{} hung up without an answer: it is ending, or has too many clients", socket.display());
                 return Err(Error::Later { why, busy: true });
             }
-            Err(why) => tried.push(Tried { path: socket.clone(), why }),
+            Err(Lost::Broken(error)) => {
+                let why = format!("the connection to {} broke ({error}): try again", socket.display());
+                return Err(Error::Broken { why });
+            }
+            Err(Lost::Unanswered(why)) => tried.push(Tried { path: socket.clone(), why }),
         }
     }
     Err(Error::NoAgent { tried })
 }
 
-async fn one(
-    socket: &Path,
-    method: &Method,
-    path: &str,
-    body: Bytes,
-    limit: Duration,
-) -> io::Result<(Response<Incoming>, Connection)> {
+async fn one(socket: &Path, call: &Call<'_>, limit: Duration) -> Result<(Response<Incoming>, Connection), Lost> {
     let asked = async {
-        let stream = UnixStream::connect(socket).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let stream = UnixStream::connect(socket).await.map_err(Lost::Unanswered)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Lost::Broken)?;
         let connection = Connection(tokio::spawn(async move {
             // Its failure shows itself where the answer is read.
             let _ = connection.await;
         }));
-        let request = Request::builder()
-            .method(method.clone())
-            .uri(path)
-            .header(header::HOST, "tanist")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(io::Error::other)?;
+        let mut request = Request::builder().method(call.method.clone()).uri(call.path).header(header::HOST, "tanist");
+        for (name, value) in &call.heads {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(call.body.clone()));
+        let request = request.map_err(|error| Lost::Unanswered(io::Error::other(error)))?;
         let response = sender.send_request(request).await.map_err(|error| {
-            if error.is_incomplete_message() || error.is_canceled() {
-                io::Error::from(io::ErrorKind::UnexpectedEof)
-            } else {
-                io::Error::other(error)
-            }
+            if error.is_incomplete_message() || error.is_canceled() { Lost::HungUp } else { Lost::Broken(error) }
         })?;
         Ok((response, connection))
     };
-    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let in_time = tokio::time::timeout(limit, asked).await;
+    in_time.unwrap_or_else(|_| Err(Lost::Unanswered(io::ErrorKind::TimedOut.into())))
 }
 
 /// A good answer is given on; any other becomes its error.
 async fn judge(response: Response<Incoming>, connection: Connection, limit: Duration) -> Result<Answer, Error> {
     let status = response.status();
-    let answer = Answer { body: response.into_body(), limit, _connection: connection };
+    let heads = response.headers().clone();
+    let answer = Answer { body: response.into_body(), heads, limit, _connection: connection };
     if status.is_success() {
         return Ok(answer);
     }
