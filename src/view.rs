@@ -89,9 +89,9 @@ pub struct Status {
     pub successor: Option<Machine>,
     /// The member that the leader is reached through, or null when it is reached directly.
     pub via: Option<Machine>,
-    /// The revision that it holds; 0 until there is data.
+    /// The number of the last change that its readers see; 0 until there is data.
     pub revision: u64,
-    /// The digest of its state, 32 hexadecimal digits; 0 until there is data.
+    /// The digest of its state, 32 hexadecimal digits; 0 until machines have copies to compare.
     pub digest: String,
     /// How many items a reunion refused.
     pub kept_aside: u64,
@@ -206,9 +206,9 @@ pub struct Member {
     pub state: MemberState,
     /// How long ago it was heard; null when this agent never heard it itself.
     pub last_heard_ms: Option<u64>,
-    /// The revision that it holds; 0 until there is data.
+    /// The number of the last change that its readers see; 0 until there is data, and for other members.
     pub revision: u64,
-    /// How many revisions it is behind what this agent holds; 0 until there is data.
+    /// How many revisions it is behind what this agent holds; 0 until machines have copies.
     pub lag: u64,
     /// The round trip on its session with the leader.
     pub rtt_us: Option<u64>,

@@ -116,7 +116,11 @@ fn what_was_acknowledged_outlives_kill_9_at_any_instant() {
         assert_eq!(here.len(), found.len(), "each is there once");
         assert_eq!(here, *done.records.lock().expect("whole"), "what is there is what was acknowledged");
         let count = client.get("count", Reading::default()).await.expect("it reads").expect("it was counted");
-        let counted = done.counted.load(Ordering::Relaxed).to_string();
-        assert_eq!(String::from_utf8_lossy(&count.value), counted, "each step counted once");
+        let counted = done.counted.load(Ordering::Relaxed);
+        assert_eq!(String::from_utf8_lossy(&count.value), counted.to_string(), "each step counted once");
+        let status = client.status().await.expect("it answers");
+        assert_eq!(status.revision, (here.len() + counted) as u64, "each change has one number");
+        let members = client.members().await.expect("it answers").members;
+        assert_eq!(members.first().map(|own| own.revision), Some(status.revision));
     });
 }

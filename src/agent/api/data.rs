@@ -64,6 +64,11 @@ impl Access {
 }
 
 impl Api {
+    /// The number of the last change that readers of this agent see; 0 when there is none.
+    pub(super) fn revision(&self) -> u64 {
+        self.data.as_ref().map_or(0, |access| access.data.visible.borrow().number)
+    }
+
     /// The way to the data, or the answer that there is none.
     fn access(&self) -> Result<&Arc<Access>, Box<Response>> {
         self.data.as_ref().ok_or_else(|| {

@@ -14,7 +14,13 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
         return problem::no_answer();
     }
     match tokio::time::timeout(LOOP, answer).await {
-        Ok(Ok(snapshot)) => Json(Members::new(&snapshot.status, &snapshot.members)).into_response(),
+        Ok(Ok(snapshot)) => {
+            let mut members = Members::new(&snapshot.status, &snapshot.members);
+            for own in members.members.iter_mut().filter(|member| member.own) {
+                own.revision = api.revision();
+            }
+            Json(members).into_response()
+        }
         _ => problem::no_answer(),
     }
 }

@@ -15,5 +15,5 @@ pub(super) async fn get(State(api): State<Api>) -> Json<Status> {
         keyed: facts.keyed,
     };
     let status = api.shared.status.borrow().clone();
-    Json(Status::new(&status, standing))
+    Json(Status { revision: api.revision(), ..Status::new(&status, standing) })
 }

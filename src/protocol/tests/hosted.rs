@@ -1,6 +1,8 @@
 //! An agent without a simulated LAN, for tests that play every other one by hand.
 
 use super::*;
+use crate::event::Cause;
+use crate::ident::NodeId;
 use crate::message::{Heartbeat, Hi, Join, Joined, Known, Open, Ping, Sender, Story};
 use crate::time::Now;
 use crate::wire::samples;

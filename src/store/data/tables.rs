@@ -186,7 +186,7 @@ impl Tables {
         let done = act(&mut writing);
         quietly(writing).map_err(Trouble::Storage)?;
         let Some(write) = transaction.into_inner() else { return done };
-        if matches!(done, Err(Trouble::Storage(_) | Trouble::Damaged(_) | Trouble::Missing)) {
+        if matches!(done, Err(Trouble::Storage(_) | Trouble::Damaged(_) | Trouble::Missing | Trouble::Differs)) {
             quietly(write).map_err(Trouble::Storage)?;
             return done;
         }
