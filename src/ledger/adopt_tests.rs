@@ -92,3 +92,18 @@ fn a_value_that_should_be_here_and_is_not_is_noticed() {
     }
     assert_eq!(other.ledger.adopt(&mut other.store), Err(Trouble::Missing));
 }
+
+#[test]
+fn a_copy_has_no_tombstone_that_the_leader_has_forgotten() {
+    let few = || Member::new(Limits { tombstones: 1, ..Limits::default() });
+    let (mut leader, mut follower) = (few(), few());
+    leader.order(A, vec![request(1, put("k", "a")), request(2, delete("k")), request(3, put("l", "b"))]);
+    leader.commit();
+    follower.copy(&leader, Values::All).expect("it fits");
+    leader.order(A, vec![request(4, delete("l"))]);
+    leader.commit();
+    let context = follower.ledger.context();
+    assert_eq!(super::super::lists::forgot(&leader.store, context), Ok(false), "the list of all keys is not compared");
+    follower.copy(&leader, Values::Lacking).expect("it fits");
+    assert_eq!(follower.store, leader.store);
+}

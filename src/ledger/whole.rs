@@ -169,6 +169,14 @@ impl Ledger {
         clear(store, Some(PARTS))
     }
 
+    /// The parts of a whole that has not come to its end, as they came.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn begun_parts<S: Storage>(&self, store: &S) -> Result<Vec<Bytes>, Trouble<S::Error>> {
+        self.whole.as_ref().filter(|whole| whole.end.is_none()).map_or(Ok(Vec::new()), |whole| self.parts(store, whole))
+    }
+
     /// The parts of a whole that lies aside.
     pub(super) fn parts<S: Storage>(&self, store: &S, whole: &Whole) -> Result<Vec<Bytes>, Trouble<S::Error>> {
         (0..whole.parts).map(|number| part(store, number)?.ok_or(Trouble::Damaged(Table::Aside))).collect()

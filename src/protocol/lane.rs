@@ -11,8 +11,8 @@ use std::time::Duration;
 /// Jobs under way, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lane {
-    /// When each was begun. Bound: [`limits::JOBS`].
-    under_way: BTreeMap<JobId, Time>,
+    /// When each was begun, and whether it writes. Bound: [`limits::JOBS`].
+    under_way: BTreeMap<JobId, (Time, bool)>,
     last: u64,
     /// Users were told that the oldest job hangs.
     told_stuck: bool,
@@ -25,16 +25,18 @@ impl Lane {
     }
 
     /// Enters a job and gives its number. There is room ([`Lane::has_room`]).
-    fn begin(&mut self, now: Time) -> JobId {
+    fn begin(&mut self, now: Time, writes: bool) -> JobId {
         assert!(self.has_room(), "a job is begun only where there is room for it");
         self.last += 1;
-        self.under_way.insert(JobId(self.last), now);
+        self.under_way.insert(JobId(self.last), (now, writes));
         JobId(self.last)
     }
 
-    /// The thread has done everything up to this one.
-    fn done(&mut self, through: JobId) {
-        self.under_way = self.under_way.split_off(&JobId(through.0.saturating_add(1)));
+    /// The thread has done everything up to this one. Says whether something was written by that.
+    fn done(&mut self, through: JobId) -> bool {
+        let rest = self.under_way.split_off(&JobId(through.0.saturating_add(1)));
+        let done = std::mem::replace(&mut self.under_way, rest);
+        done.into_values().any(|(_, writes)| writes)
     }
 
     /// The thread could not do this one.
@@ -54,12 +56,12 @@ impl Lane {
 
     /// The age of the oldest job under way.
     fn age(&self, now: Time) -> Duration {
-        self.under_way.values().next().map_or(Duration::ZERO, |began| now.since(*began))
+        self.under_way.values().next().map_or(Duration::ZERO, |(began, _)| now.since(*began))
     }
 
     /// This process stood still for `gap`: the thread had no such time.
     pub(super) fn excuse(&mut self, gap: Duration, now: Time) {
-        for began in self.under_way.values_mut() {
+        for (began, _) in self.under_way.values_mut() {
             *began = (*began + gap).min(now);
         }
     }
@@ -68,7 +70,7 @@ impl Lane {
 impl Node {
     /// Gives the data's own thread something to do. There is room for it.
     pub(super) fn begin_job(&mut self, job: Job) -> JobId {
-        let id = self.lane.begin(self.base.now);
+        let id = self.lane.begin(self.base.now, matches!(job, Job::Order(_)));
         self.base.out.push(Output::Job { id, job });
         id
     }
@@ -84,8 +86,8 @@ impl Node {
 
     /// The data's thread has done everything up to this job.
     pub(super) fn jobs_done(&mut self, through: JobId) {
-        self.lane.done(through);
-        self.data_durable(through);
+        let written = self.lane.done(through);
+        self.data_durable(through, written);
         self.handing_drained();
     }
 

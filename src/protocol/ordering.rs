@@ -116,9 +116,9 @@ impl Node {
         self.acknowledge();
     }
 
-    /// Jobs of the data's thread are done.
-    pub(super) fn data_durable(&mut self, through: JobId) {
-        if std::mem::take(&mut self.data.told_failing) {
+    /// Jobs of the data's thread are done, and something was written by that, or nothing.
+    pub(super) fn data_durable(&mut self, through: JobId, written: bool) {
+        if written && std::mem::take(&mut self.data.told_failing) {
             self.base.info(Kind::StoreTrouble, "the data can be written again".to_owned(), vec![]);
         }
         if let Role::Leading(Leading { data: Some(primary), .. }) = &mut self.role {

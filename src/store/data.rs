@@ -18,6 +18,7 @@
 mod error;
 mod files;
 mod log;
+mod overflow;
 mod record;
 mod recovery;
 mod requests;
@@ -30,6 +31,7 @@ mod writing;
 pub use error::{DataError, SetAside};
 pub use files::{DAMAGED_MAX, Files, Folder, OpenFile};
 pub use log::SEGMENT;
+pub use overflow::HELD;
 pub use snapshot::{Reader, Snapshot};
 pub use tables::CACHE;
 pub use writing::Writing;

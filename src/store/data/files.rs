@@ -6,7 +6,6 @@ use redb::backends::FileBackend;
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -158,39 +157,5 @@ impl Files for Folder {
         }
         sync_dir(self.parent())?;
         remove(&old)
-    }
-}
-
-/// A file as redb gets it. No other process has it, for the state directory has a lock: redb need not lock it again.
-#[derive(Debug)]
-pub(super) struct ForTables(pub OpenFile);
-
-impl StorageBackend for ForTables {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-
-    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, redb::BackendError> {
-        Ok(true)
-    }
-
-    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), redb::BackendError> {
-        Ok(())
     }
 }

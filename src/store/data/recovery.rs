@@ -158,6 +158,7 @@ impl DataStore {
         self.parts = parts;
         self.given = self.given.max(ledger.highest());
         self.ledger = Some(ledger);
+        self.tables.show();
         Ok(())
     }
 
@@ -166,21 +167,21 @@ impl DataStore {
         let log = self.log.as_mut().expect("it was found");
         let marks = Marks { needed: log.generation().max(self.marks.needed), ..self.marks };
         if self.tables.are_ahead() {
+            self.tables.flush().map_err(|error| self.fail(error, Failed::Log))?;
             self.tables.make_durable(marks).map_err(|error| self.fail(error, Failed::Tables))?;
             self.marks = marks;
         }
         let committed = self.committed;
-        let pending = self.run(None, |ledger, tables| ledger.pending_after(&*tables, committed))?;
-        let pending = pending.expect("what is committed ends with a batch");
+        let pending = self.run(None, |ledger, tables| {
+            let pending = ledger.pending_after(&*tables, committed)?;
+            let mut pending = pending.expect("what is committed ends with a batch");
+            pending.extend(ledger.begun_parts(&*tables)?);
+            Ok(pending)
+        })?;
         let log = self.log.as_mut().expect("it was found");
         log.begin(&mut *self.files, committed, &pending).map_err(|error| self.fail(error, Failed::Log))?;
         self.now_durable();
         self.noted = committed;
-        if self.parts {
-            // The file has all of a whole that is complete, and nothing of one that is not: that must be forgotten, too.
-            self.drop_unsynced(Failed::Log);
-            self.ready()?;
-        }
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use super::super::StoreError;
 use super::super::files::judge;
-use super::files::{Files, ForTables, OpenFile};
+use super::files::Files;
+use super::overflow::Overflow;
 use super::requests::Requests;
 use super::snapshot::Snapshot;
 use super::writing::Writing;
@@ -53,7 +54,20 @@ enum State {
     Closed,
     /// Nothing was ever written.
     Missing,
-    Open(Arc<Database>),
+    Open(Open),
+}
+
+/// An open file.
+#[derive(Clone, Debug)]
+struct Open {
+    database: Arc<Database>,
+    file: Overflow,
+}
+
+impl Open {
+    fn new(database: Database, file: Overflow) -> Open {
+        Open { database: Arc::new(database), file }
+    }
 }
 
 /// The tables, as their owner has them.
@@ -73,6 +87,8 @@ struct Held {
     state: State,
     /// The present one, when somebody has asked for it: what nobody reads is not kept.
     snapshot: Option<Snapshot>,
+    /// The file was opened, and what the log has beyond it is not in the tables again yet.
+    behind: bool,
 }
 
 impl Shared {
@@ -80,16 +96,20 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is committed.
+    /// What is committed. Readers never see less than they have seen.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let mut held = self.held();
+        let held = self.held();
+        if held.behind { Err(closed()) } else { Shared::take(held) }
+    }
+
+    fn take(mut held: MutexGuard<'_, Held>) -> Result<Snapshot, StoreError> {
         if let Some(snapshot) = &held.snapshot {
             return Ok(snapshot.clone());
         }
         let snapshot = match &held.state {
             State::Closed => return Err(closed()),
             State::Missing => Snapshot::empty(),
-            State::Open(database) => Snapshot::of(judge(|| Ok(database.begin_read()?))?),
+            State::Open(open) => Snapshot::of(judge(|| Ok(open.database.begin_read()?))?),
         };
         held.snapshot = Some(snapshot.clone());
         Ok(snapshot)
@@ -102,8 +122,14 @@ impl Tables {
         self.shared.clone()
     }
 
+    /// What is committed, for the owner, also while the log is read again.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.shared.snapshot()
+        Shared::take(self.shared.held())
+    }
+
+    /// The log has been read again: readers see the tables.
+    pub(super) fn show(&self) {
+        self.shared.held().behind = false;
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -115,31 +141,32 @@ impl Tables {
         self.ahead.get()
     }
 
-    /// The database, when there is one.
-    fn database(&self) -> Option<Arc<Database>> {
+    /// The file, when it is open.
+    fn opened(&self) -> Option<Open> {
         match &self.shared.held().state {
-            State::Open(database) => Some(database.clone()),
+            State::Open(open) => Some(open.clone()),
             State::Closed | State::Missing => None,
         }
     }
 
-    /// Opens the file, if there is one, and says what it knows of the log.
+    /// Opens the file, if there is one, and says what it knows of the log. Readers see it from [`Tables::show`] on.
     pub(super) fn open(&self, files: &mut dyn Files) -> Result<Marks, StoreError> {
         assert!(self.is_closed(), "two of one file cannot be open");
         self.ahead.set(false);
         let Some(file) = files.open(NAME).map_err(StoreError::io)? else {
-            self.shared.held().state = State::Missing;
+            *self.shared.held() = Held { state: State::Missing, snapshot: None, behind: true };
             return Ok(Marks::default());
         };
         if file.len().map_err(StoreError::io)? == 0 {
             return Err(StoreError::Damaged("the file of the tables is empty".to_owned()));
         }
+        let file = Overflow::new(file);
         let (database, marks) = judge(|| {
-            let database = database(file)?;
+            let database = database(&file)?;
             let marks = marks(&database.begin_read()?)?;
             Ok((database, marks))
         })?;
-        self.shared.held().state = State::Open(Arc::new(database));
+        *self.shared.held() = Held { state: State::Open(Open::new(database, file)), snapshot: None, behind: true };
         Ok(marks)
     }
 
@@ -150,9 +177,9 @@ impl Tables {
             State::Closed => return Err(closed()),
             State::Missing => {}
         }
-        let file = files.create(UNFINISHED).map_err(StoreError::io)?;
+        let file = Overflow::new(files.create(UNFINISHED).map_err(StoreError::io)?);
         let made = judge(|| {
-            let database = database(file)?;
+            let database = database(&file)?;
             let write = lasting(&database)?;
             write.open_table(META)?.insert("schema", SCHEMA)?;
             for table in Table::ALL {
@@ -162,7 +189,8 @@ impl Tables {
             Ok(database)
         })?;
         files.rename(UNFINISHED, NAME).map_err(StoreError::io)?;
-        *self.shared.held() = Held { state: State::Open(Arc::new(made)), snapshot: None };
+        let mut held = self.shared.held();
+        (held.state, held.snapshot) = (State::Open(Open::new(made, file)), None);
         Ok(())
     }
 
@@ -175,7 +203,7 @@ impl Tables {
         marks: Option<Marks>,
         act: impl FnOnce(&mut Writing<'_>) -> Result<T, Trouble<StoreError>>,
     ) -> Result<T, Trouble<StoreError>> {
-        let database = self.database();
+        let database = self.opened().map(|open| open.database);
         let transaction = OnceCell::new();
         if let (Some(_), Some(database)) = (marks, &database) {
             let begun = judge(|| lasting(database)).map_err(Trouble::Storage)?;
@@ -213,9 +241,14 @@ impl Tables {
         let _ = quietly(held);
     }
 
+    /// Gives the disk what it did not take when it was full. As long as it does not, the tables are as they were.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.opened().map_or(Ok(()), |open| open.file.flush().map_err(StoreError::io))
+    }
+
     /// Makes durable all that is committed, and with it what is to be known of the log.
     pub(super) fn make_durable(&self, marks: Marks) -> Result<(), StoreError> {
-        let Some(database) = self.database() else { return Ok(()) };
+        let Some(Open { database, .. }) = self.opened() else { return Ok(()) };
         judge(|| {
             let write = lasting(&database)?;
             mark(&write, marks)?;
@@ -242,13 +275,13 @@ fn quietly<T>(of_database: T) -> Result<(), StoreError> {
 }
 
 fn closed() -> StoreError {
-    StoreError::Io(std::io::Error::other("an earlier attempt failed"))
+    StoreError::Io(std::io::Error::other("it is opened anew after a failure"))
 }
 
-fn database(file: OpenFile) -> Result<Database, StoreError> {
+fn database(file: &Overflow) -> Result<Database, StoreError> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE);
-    Ok(builder.create_with_backend(ForTables(file))?)
+    Ok(builder.create_with_backend(file.clone())?)
 }
 
 /// Begins a transaction that is durable when it is committed, and after which a crash needs no repair: that would read

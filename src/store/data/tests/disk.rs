@@ -50,6 +50,11 @@ impl Image {
         self.length = length;
     }
 
+    /// Whether all of this is on the disk already.
+    fn has(&self, at: usize, length: usize) -> bool {
+        (at / PAGE..(at + length).div_ceil(PAGE)).all(|page| self.pages.get(page).is_some_and(Option::is_some))
+    }
+
     fn read(&self, mut at: usize, mut out: &mut [u8]) {
         while !out.is_empty() {
             let (here, rest) = out.split_at_mut((PAGE - at % PAGE).min(out.len()));
@@ -127,6 +132,8 @@ fn tear(image: &mut Image, mut at: usize, mut data: &[u8], dice: &mut Dice, kept
 pub(in crate::store::data) enum Wrong {
     /// Nothing can be written.
     Full,
+    /// What is there can be written over; there is room for nothing more.
+    NoRoom,
     /// Syncs fail, and then nobody knows what was written.
     Syncs,
     /// Everything fails.
@@ -265,7 +272,7 @@ impl Inner {
         match &self.wrong {
             Some((when, wrong)) if when.contains(&self.done) => match wrong {
                 Wrong::Full if !sync => Err(io::ErrorKind::StorageFull.into()),
-                Wrong::Full => Ok(last),
+                Wrong::Full | Wrong::NoRoom => Ok(last),
                 Wrong::Syncs if !sync => Ok(last),
                 Wrong::Syncs | Wrong::All => Err(io::Error::other("input/output error")),
             },
@@ -384,6 +391,15 @@ impl Handle {
     fn change(&self, op: Op) -> io::Result<()> {
         let mut inner = self.disk.lock();
         let last = inner.step(self.process, false)?;
+        let full =
+            inner.wrong.as_ref().is_some_and(|(when, wrong)| *wrong == Wrong::NoRoom && when.contains(&inner.done));
+        let file = &mut inner.files[self.file];
+        if let Op::Write(at, data) = &op
+            && full
+            && !file.now.has(*at, data.len())
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         inner.writes += 1;
         let file = &mut inner.files[self.file];
         match &op {

@@ -35,6 +35,10 @@ fn work(disk: &Disk, model: &mut Model, dice: &mut Dice, rounds: u64) -> (DataSt
             }
             Err(other) => panic!("{other}"),
         }
+        if let Ok(shown) = store.reader().snapshot() {
+            let shown = shown.facts().expect("it can be read").position;
+            assert_eq!(shown, store.committed(), "readers see what is committed, or an error, in round {round}");
+        }
         if store.ledger.is_some() {
             assert!(model.between(store.committed(), store.position()).is_some());
         }
@@ -104,4 +108,41 @@ fn an_append_that_does_not_fit_changes_nothing() {
     assert_eq!(store.append(&first).expect("it is here"), Appended::Known);
     assert_eq!(store.sync().expect("durable"), last);
     model.check(&mut store);
+}
+
+#[test]
+fn who_reads_on_a_full_disk_sees_all_that_is_committed() {
+    let value = Bytes::from(vec![7; 200 << 10]);
+    let mut counts = BTreeMap::new();
+    for room in (8..120).step_by(16) {
+        let disk = Disk::default();
+        let opened = DataStore::with_files(disk.files(), limits(), super::super::SEGMENT).expect("it opens");
+        let mut store = opened.store;
+        let first = put(&mut store, ReignId(1), 1, "first", b"v");
+        store.sync().expect("there is room");
+        store.commit(first).expect("there is room");
+        disk.go_wrong(disk.done() + room..u64::MAX, Wrong::NoRoom);
+        let mut stored = 0;
+        for n in 2..40_u64 {
+            let mut queue =
+                VecDeque::from([request(u128::from(n), Ask::Add { topic: "t".to_owned(), value: value.clone() })]);
+            let mut through = |store: &mut DataStore| {
+                store.order(ReignId(1), 0, &mut queue)?;
+                let durable = store.sync()?;
+                store.commit(durable)
+            };
+            let done = through(&mut store);
+            let shown = store.reader().snapshot().expect("a full disk can be read").facts().expect("it can be read");
+            assert_eq!(shown.position, store.committed(), "room {room}, record {n}");
+            stored += u32::from(done.is_ok());
+            let _ = store.checkpoint();
+        }
+        *counts.entry(stored).or_insert(0) += 1;
+        disk.go_wrong(0..0, Wrong::NoRoom);
+        let committed = store.committed();
+        store.checkpoint().expect("there is room");
+        store.close().expect("closed");
+        assert_eq!(DataStore::with_files(disk.files(), limits(), 4096).expect("it opens").store.committed(), committed);
+    }
+    assert!(counts.len() > 2, "the room ended at several places: {counts:?}");
 }

@@ -139,3 +139,26 @@ fn what_came_of_a_whole_before_a_failure_does_not_count() {
     let store = open(&disk);
     assert_eq!((store.position(), store.holds()), (last, true));
 }
+
+#[test]
+fn a_whole_that_comes_first_after_a_start_goes_on() {
+    let disk = Disk::default();
+    let mut store = open(&disk);
+    let first = put(&mut store, ReignId(1), 1, "k", b"v");
+    store.sync().expect("durable");
+    store.commit(first).expect("committed");
+    drop(store);
+    // A file of the log of an earlier process takes nothing more: the first sync begins the other one, with the part.
+    let mut store = open(&disk);
+    let parts = parts(first, ReignId(2), 4, 300);
+    for (number, part) in parts.iter().enumerate() {
+        assert_eq!(store.append(part).expect("it fits"), Appended::New, "part {number}");
+        store.sync().expect("durable");
+    }
+    let last = Revision::new(ReignId(2), 5);
+    assert_eq!(store.position(), last);
+    disk.crash(true, &mut Dice::new(1));
+    drop(store);
+    let mut store = open(&disk);
+    assert_eq!((store.position(), store.commit(last).expect("committed")), (last, last));
+}
