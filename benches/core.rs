@@ -41,6 +41,8 @@ struct Sink {
     me: Sender,
     bytes: u64,
     persisted: Option<Ticket>,
+    /// What the data's thread says: it has no data.
+    reports: Vec<Input>,
 }
 
 impl Host for Sink {
@@ -61,7 +63,10 @@ impl Host for Sink {
     fn dial(&mut self, _: ConnId, _: SocketAddr) {}
     fn close(&mut self, _: ConnId) {}
     fn pipe(&mut self, _: ConnId, _: SocketAddr) {}
-    fn job(&mut self, _: JobId, _: Job) {}
+    fn job(&mut self, id: JobId, job: Job) {
+        self.reports.extend(job.without_data().map(|report| Input::Report { job: id, report }));
+        self.reports.push(Input::Done { through: id });
+    }
     fn tell(&mut self, _: Event) {}
     fn reply(&mut self, _: u64, _: Option<String>) {}
     fn answer(&mut self, _: u64, _: Outcome) {}
@@ -93,7 +98,13 @@ impl Office {
             data: 0,
         };
         let node = Node::new(start, now);
-        let host = Sink { wire: Wire::new("office"), me: node.sender().clone(), bytes: 0, persisted: None };
+        let host = Sink {
+            wire: Wire::new("office"),
+            me: node.sender().clone(),
+            bytes: 0,
+            persisted: None,
+            reports: Vec::new(),
+        };
         let (accepted, conns) = (ConnId::FIRST_ACCEPTED, Vec::new());
         let mut office = Office { node, host, now, accepted, conns, seq: 0, outputs: Vec::new() };
         office.step(vec![Input::Links(vec![Link { name: "eth0".to_owned(), addresses: vec![address(1).ip()] }])]);
@@ -110,6 +121,10 @@ impl Office {
         }
         if let Some(through) = self.host.persisted.take() {
             self.step([Input::Persisted { through }]);
+        }
+        if !self.host.reports.is_empty() {
+            let reports = std::mem::take(&mut self.host.reports);
+            self.step(reports);
         }
     }
 
@@ -215,9 +230,9 @@ fn row(name: &str, each: f64, best: f64, allocations: f64, bytes: f64) {
 fn fanned_out(followers: u64) {
     let wire = Wire::new("office");
     let claim = Claim { epoch: 7, at: Wall(1), node: sender(1).node };
-    let frame = Frame::Changes(Changes { claim, first: 1, last: 64, body: vec![7; 1 << 20].into() });
+    let frame = Frame::Changes(Changes { claim, last: 64, committed: 0, body: vec![7; 1 << 20].into() });
     let to: Vec<ConnId> = (0..followers).map(ConnId).collect();
-    let mut sink = Sink { wire, me: sender(1), bytes: 0, persisted: None };
+    let mut sink = Sink { wire, me: sender(1), bytes: 0, persisted: None, reports: Vec::new() };
     let (mut took, mut info) = (Vec::new(), None);
     for _ in 0..50 {
         let frame = frame.clone();

@@ -57,7 +57,7 @@ pub use head::Facts;
 pub use memory::Memory;
 pub use offer::{Joined, Offered};
 pub use order::{Encoded, Ordered};
-pub use passed::{read_answer, read_request, write_answer, write_request};
+pub use passed::{read_answer, read_context, read_request, write_answer, write_context, write_request};
 pub use records::Counts;
 pub use scan::{Scan, Values};
 pub use storage::{EVERYTHING, Range, Read, Storage, Table, Visit};
@@ -71,6 +71,14 @@ use offer::Joining;
 use pending::{Making, Pending};
 use thiserror::Error;
 use whole::Whole;
+
+/// What a store has seen.
+///
+/// # Errors
+/// Those of the store, and when a row cannot be read.
+pub fn seen_by<R: Read>(store: &R) -> Result<Context, Trouble<R::Error>> {
+    head::context(store, Table::Seen)
+}
 
 /// Why the ledger did not do what it was asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]

@@ -24,10 +24,12 @@
 mod address;
 mod announcements;
 mod awaiting;
+mod backups;
 mod base;
 mod campaign;
 mod canvass;
 mod chance;
+mod copying;
 mod datagrams;
 mod direct;
 mod directory;
@@ -37,11 +39,13 @@ mod doubles;
 mod durable;
 mod election;
 mod following;
+mod forwarding;
 mod frames;
 mod greetings;
 mod handover;
 mod host;
 mod housekeeping;
+mod jobs;
 mod joining;
 mod kept;
 mod lane;
@@ -76,6 +80,7 @@ mod ways;
 mod writes;
 
 pub use host::Host;
+pub use jobs::{Compared, Job, Judged, Outcome, Report, Stretch};
 pub use kept::{Durable, Promise, Reign, Remembered, ReunionReport, Write};
 pub use node::Node;
 
@@ -169,23 +174,12 @@ pub enum Input {
         /// The last of them.
         through: JobId,
     },
-    /// A job that begins to lead: what the data is at that moment.
-    Led {
-        /// The job.
+    /// What a job has to say before it is done, as soon as it can be said.
+    Report {
+        /// Which.
         job: JobId,
-        /// The number of the last change, acknowledged or not.
-        ordered: u64,
-        /// Everything up to here is known to be acknowledged.
-        committed: u64,
-    },
-    /// Some of the requests of a job were judged, in their order.
-    Ordered {
-        /// The job.
-        job: JobId,
-        /// The number of the last change that came of them; none when none did.
-        last: Option<u64>,
-        /// One for each request.
-        answers: Vec<Judged>, // bound: DATA_REQUESTS
+        /// What.
+        report: Report,
     },
     /// A job could not be done: nothing of it is durable, nor of any that was begun after it. The reason is in plain
     /// words.
@@ -265,57 +259,6 @@ impl Recipients {
             Recipients::Many(conns) => conns,
         }
     }
-}
-
-/// What the data's own thread can be asked to do. It is done when everything that it wrote is durable.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Job {
-    /// Nothing: it is done when everything before it is.
-    Barrier,
-    /// This agent orders changes from now on, in this reign. What is pending stays. [`Input::Led`] answers at once.
-    Lead {
-        /// The reign.
-        claim: Claim,
-        /// The numbers that are given are above this one.
-        above: u64,
-    },
-    /// Judge these requests, and order the changes that come of them. [`Input::Ordered`] answers at once, and again as
-    /// often as it takes.
-    Order(Vec<Bytes>), // bound: DATA_REQUESTS
-    /// Everything up to this number is acknowledged: readers see it.
-    Commit {
-        /// The number.
-        through: u64,
-    },
-}
-
-/// What the ledger made of a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Judged {
-    /// The number of the last change by which it was judged: its user is told when that is acknowledged.
-    pub by: u64,
-    /// What became of it. The core does not read it.
-    pub body: Bytes,
-}
-
-/// How a user's request ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// The leader judged it, and what it was judged by is acknowledged.
-    Judged {
-        /// What the ledger made of it.
-        body: Bytes,
-        /// In how many places it is durable, at least.
-        copies: u8,
-        /// The epoch of the leader.
-        epoch: u64,
-    },
-    /// Nobody took it in time, and why. Nothing happened, or it can be sent again with its id.
-    Later(String),
-    /// Too much waits already.
-    Busy,
-    /// The disk does not take it, and there is nobody else; why.
-    NoSpace(String),
 }
 
 /// One thing to do, in order.

@@ -27,7 +27,7 @@ use thiserror::Error;
 /// The longest datagram, in bytes.
 pub const DATAGRAM_MAX: usize = 1200;
 /// The longest frame without its length prefix, in bytes.
-pub const FRAME_MAX: usize = 4 * 1024 * 1024;
+pub const FRAME_MAX: usize = 10 * 1024 * 1024 + 64 * 1024;
 /// The exact size of a datagram that asks (Hello, Question), and the least that one is believed with, in bytes. Hi,
 /// Welcome and Answer are never longer.
 pub const ASK_SIZE: usize = 768;

@@ -3,12 +3,14 @@
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use tanist::claim::Claim;
+use tanist::data::{ReignId, Revision};
 use tanist::event::Cause;
 use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{
-    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone,
-    Heartbeat, Hello, Hi, Join, Joined, Known, Meet, Member, MemberState, Members, Named, NotJoined, Notice, Open,
-    Ping, Pong, Question, Reigns, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
+    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Ended, Frame, Goodbye, Handover,
+    HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState, Members, Named,
+    NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, Says, Sender, Standing, Stored,
+    Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
 use tanist::time::Wall;
 use tanist::wire::samples;
@@ -261,13 +263,38 @@ impl Maker<'_, '_> {
             12 => Frame::Yields(self.known()),
             13 => Frame::Report(self.known()),
             14 => Frame::Leaves,
-            15 => Frame::Changes(Changes {
-                claim: self.own_claim(from),
-                first: self.number(),
-                last: self.number(),
-                body: vec![self.byte(); usize::from(self.byte())].into(),
-            }),
+            15 => self.frame_of_data(from),
             _ => self.frame_of_elections(from),
+        }
+    }
+
+    fn frame_of_data(&mut self, from: Incarnation) -> Frame {
+        let body = vec![self.byte(); usize::from(self.byte() % 64)];
+        let length = u32::try_from(body.len()).expect("short");
+        let position = Revision::new(ReignId(self.number()), self.number());
+        match self.byte() % 11 {
+            0 => Frame::Requests(Requests { requests: vec![(self.number(), length)], body: body.into() }),
+            1 => {
+                let ended = [Ended::Judged(2), Ended::Busy, Ended::NoSpace][usize::from(self.byte() % 3)];
+                Frame::Outcomes(Outcomes {
+                    epoch: self.number(),
+                    outcomes: vec![(self.number(), ended, length)],
+                    body: body.into(),
+                })
+            }
+            2 => Frame::Holds(Holds { position, all: self.bool(), body: body.into() }),
+            3 => Frame::Wanted(Wanted { body: body.into() }),
+            4 => Frame::Piece(Piece { number: u64::from(self.byte()), last: self.bool(), body: body.into() }),
+            5 => Frame::Taken,
+            6 => Frame::Committed(Committed { claim: self.own_claim(from), number: self.number() }),
+            7 => Frame::Stored(Stored { number: self.number() }),
+            8 => Frame::Anew,
+            _ => Frame::Changes(Changes {
+                claim: self.own_claim(from),
+                last: self.number(),
+                committed: self.number(),
+                body: body.into(),
+            }),
         }
     }
 

@@ -47,7 +47,7 @@ const LARGE: usize = 16;
 const FRAMES: usize = 1024;
 
 /// How many bytes wait to be sent on one connection; one that is further behind is cut off.
-const BYTES: usize = 8 * 1024 * 1024;
+const BYTES: usize = 32 * 1024 * 1024;
 
 /// How many reports of all connections wait for the loop.
 const REPORTS: usize = 1024;

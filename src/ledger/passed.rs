@@ -1,7 +1,7 @@
 //! Requests and answers as bytes, between the member that took a request and the leader that judges it.
 
 use super::codec::{Unread, decode, encode};
-use crate::data::{Answer, Request};
+use crate::data::{Answer, Context, Request};
 use bytes::Bytes;
 
 /// A request, for the leader.
@@ -28,6 +28,19 @@ pub fn write_answer(answer: &Answer) -> Bytes {
 /// Says why it was not read.
 pub fn read_answer(bytes: &[u8]) -> Result<Answer, Unread> {
     decode(bytes)
+}
+
+/// What a store has seen, for another one.
+pub fn write_context(context: &Context) -> Bytes {
+    encode(context).into()
+}
+
+/// What another store has seen.
+///
+/// # Errors
+/// Says why it was not read.
+pub fn read_context(bytes: &[u8]) -> Result<Context, Unread> {
+    if bytes.is_empty() { Ok(Context::new()) } else { decode(bytes) }
 }
 
 #[cfg(test)]

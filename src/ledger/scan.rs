@@ -117,6 +117,11 @@ impl Scan {
         Ok(Some(encode(&Piece { items: filling.items }).into()))
     }
 
+    /// Whether all was said.
+    pub fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
     fn look<R: Read>(&self, store: &R) -> Result<Own, Trouble<R::Error>> {
         let facts = Facts::read(store)?;
         let listed = facts.pruned || !context(store, Table::Forgotten)?.below(&self.other);

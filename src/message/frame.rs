@@ -1,6 +1,9 @@
 //! Frames: everything that must be heard (protocol §6 to §9).
 
-use super::{Answer, Changes, Heartbeat, Known, Question, Sender, Standing};
+use super::{
+    Answer, Changes, Committed, Heartbeat, Holds, Known, Outcomes, Piece, Question, Requests, Sender, Standing, Stored,
+    Wanted,
+};
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{Incarnation, NodeId};
@@ -63,8 +66,27 @@ pub enum Frame {
     Handover(Handover),
     /// How that ended.
     HandoverDone(HandoverDone),
-    /// Changes of the data, from the leader to its followers (§10).
+    /// Requests of a member's users (§10).
+    Requests(Requests),
+    /// What became of them.
+    Outcomes(Outcomes),
+    /// What a follower has of the data.
+    Holds(Holds),
+    /// The leader lacks something of that.
+    Wanted(Wanted),
+    /// A piece of a copy, or of an offer.
+    Piece(Piece),
+    /// A piece was taken in: another may come.
+    Taken,
+    /// Changes of the data, from the leader to its followers.
     Changes(Changes),
+    /// What is acknowledged.
+    Committed(Committed),
+    /// What is durable at a follower.
+    Stored(Stored),
+    /// What was sent of the data on this session is not taken in any more: the follower says later what it has, or, from
+    /// the leader, it is to say so again.
+    Anew,
     /// "Connect me to that member": bytes are copied from then on (§6).
     Via(Via),
     /// The pipe stands.

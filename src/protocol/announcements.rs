@@ -138,6 +138,7 @@ impl Node {
             l.changed.insert(node.id);
             if let Some(served) = l.sessions.remove(&node.id) {
                 self.base.close(served.conn);
+                self.end_copy(served.conn);
             }
             self.base.timers.sooner(Timer::List, self.base.now);
             self.name_successor();

@@ -76,7 +76,7 @@ impl Node {
         self.base.cast(To::Everyone, Cast::Notice(Notice { claim }));
         let dead = replaces.map(|c| c.node.id);
         for (id, awaited) in self.electorate(dead, answered) {
-            self.ask_voice(id, awaited, Canvass { claim, replaces, whole: true, abdicate });
+            self.ask_voice(id, awaited, Canvass { claim, replaces, whole: self.whole(), abdicate });
         }
         // The own claim and voice are one durable write, made while the questions travel.
         self.base.promise(Promise::of(claim), Then::OwnVoice(claim));

@@ -112,7 +112,7 @@ impl Node {
             shown: None,
             priority: self.base.settings.priority,
             version: self.base.version.clone(),
-            whole: true,
+            whole: self.whole(),
             via: None,
         };
         for route in routes {

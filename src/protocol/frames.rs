@@ -95,8 +95,19 @@ impl Node {
             Frame::Checked(checked) => self.checked(conn, checked.standing, from),
             Frame::Handover(handover) => self.member_asks_handover(conn, handover),
             Frame::HandoverDone(done) => self.member_handover_done(conn, done),
-            // There is nothing yet that would take it.
-            Frame::Changes(_) => {}
+            Frame::Requests(requests) => self.member_asks(conn, requests),
+            Frame::Outcomes(outcomes) => self.requests_ended(conn, outcomes),
+            Frame::Holds(holds) => self.member_holds(conn, holds),
+            Frame::Wanted(wanted) => self.leader_wants(conn, wanted),
+            Frame::Piece(piece) if purpose == Purpose::Session => self.copy_piece(conn, piece),
+            Frame::Piece(piece) => self.member_offers(conn, piece),
+            Frame::Taken if purpose == Purpose::Session => self.leader_took(conn),
+            Frame::Taken => self.member_took(conn),
+            Frame::Changes(changes) => self.changes(conn, changes),
+            Frame::Committed(committed) => self.leader_commits(conn, &committed),
+            Frame::Stored(stored) => self.member_stored(conn, stored.number),
+            Frame::Anew if purpose == Purpose::Session => self.leader_asks_anew(conn),
+            Frame::Anew => self.member_breaks(conn),
             Frame::Open(_) | Frame::Via(_) | Frame::ViaReady | Frame::ViaFailed(_) => {}
         }
     }

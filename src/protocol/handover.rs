@@ -141,7 +141,7 @@ impl Node {
             _ if entry.priority == 0 => Err(format!("{to} has priority 0, so it never leads")),
             None => Err(format!("{to} is not connected to the leader")),
             Some(s) if s.silent => Err(format!("{to} does not answer")),
-            Some(_) if !entry.whole => Err(format!("{to} is still catching up")),
+            Some(s) if !entry.whole || l.copies.durable(s.conn).is_none() => Err(format!("{to} is still catching up")),
             Some(s) => Ok(Some(s.node)),
         }
     }
@@ -151,8 +151,15 @@ impl Node {
     /// Asks `to` to take over: it is named first.
     pub(super) fn hand_over(&mut self, to: Incarnation, cause: Cause, stopping: bool) {
         let now = self.base.now;
+        let named = match &self.role {
+            Role::Leading(l) => l.naming.named(),
+            _ => return,
+        };
         self.choose_successor(Some(to));
-        let phase = Drain::Drains { until: self.all_jobs() };
+        self.successor_changed(named);
+        // What a disk that fails has not done by now it does not do.
+        let until = if cause == Cause::Store { None } else { self.all_writes() };
+        let phase = Drain::Drains { until };
         let name = self.base.name(to.id);
         let Role::Leading(l) = &mut self.role else { return };
         if !l.sessions.contains_key(&to.id) {
@@ -185,13 +192,19 @@ impl Node {
         self.handing_drained();
     }
 
-    /// Asks the heir, as soon as everything is done that was under way when the handover began.
+    /// Asks the heir, as soon as everything is done that was under way when the handover began, and the heir has all of
+    /// it.
     pub(super) fn handing_drained(&mut self) {
         let Role::Leading(l) = &mut self.role else { return };
         let drained = |h: &&mut Handing| match h.phase {
             Drain::Drains { until } => until.is_none_or(|job| self.lane.is_done(job)),
             Drain::Asked => false,
         };
+        let ordered = l.data.as_ref().map_or(0, |primary| primary.position());
+        let all = |to: Incarnation| ordered == 0 || l.durable_at(to).is_some_and(|stored| stored >= ordered);
+        if l.handover.as_ref().is_none_or(|h| !all(h.to)) {
+            return;
+        }
         let Some(h) = l.handover.as_mut().filter(drained) else { return };
         let Some(conn) = l.sessions.get(&h.to.id).map(|s| s.conn) else { return };
         h.phase = Drain::Asked;

@@ -147,6 +147,7 @@ impl Node {
             && older.conn != conn
         {
             self.base.close(older.conn);
+            self.end_copy(older.conn);
         }
         let Some(entry) = self.base.members.get_mut(id) else { return };
         let was = std::mem::replace(&mut entry.state, MemberState::Alive);
@@ -172,6 +173,11 @@ impl Node {
         if let Some(r) = &mut l.renewing {
             r.joins.retain(|c| *c != conn);
         }
+        if let Some(primary) = &mut l.data {
+            primary.forget(conn);
+        }
+        self.end_copy(conn);
+        let Role::Leading(l) = &mut self.role else { return };
         if l.sessions.get(&id).is_some_and(|s| s.conn == conn) {
             l.sessions.remove(&id);
             self.follower_gone(id);

@@ -39,14 +39,14 @@ impl Lane {
         done.into_values().any(|(_, writes)| writes)
     }
 
-    /// The thread could not do this one.
-    fn failed(&mut self, job: JobId) {
-        self.under_way.remove(&job);
+    /// The thread could not do this one. Says whether it was to write.
+    fn failed(&mut self, job: JobId) -> bool {
+        self.under_way.remove(&job).is_some_and(|(_, writes)| writes)
     }
 
-    /// Nothing is under way.
-    fn is_idle(&self) -> bool {
-        self.under_way.is_empty()
+    /// Something is under way that writes.
+    fn writes(&self) -> bool {
+        self.under_way.values().any(|(_, writes)| *writes)
     }
 
     /// This job is done, or has failed.
@@ -70,17 +70,17 @@ impl Lane {
 impl Node {
     /// Gives the data's own thread something to do. There is room for it.
     pub(super) fn begin_job(&mut self, job: Job) -> JobId {
-        let id = self.lane.begin(self.base.now, matches!(job, Job::Order(_)));
+        let id = self.lane.begin(self.base.now, job.writes());
         self.base.out.push(Output::Job { id, job });
         id
     }
 
-    /// The job with which everything that is under way now is done; none when nothing is.
-    pub(super) fn all_jobs(&mut self) -> Option<JobId> {
-        match (self.lane.is_idle(), self.lane.has_room()) {
-            (true, _) => None,
-            (false, true) => Some(self.begin_job(Job::Barrier)),
-            (false, false) => Some(JobId(self.lane.last)),
+    /// The job with which everything is written that is under way now; none when nothing is.
+    pub(super) fn all_writes(&mut self) -> Option<JobId> {
+        match (self.lane.writes(), self.lane.has_room()) {
+            (false, _) => None,
+            (true, true) => Some(self.begin_job(Job::Barrier)),
+            (true, false) => Some(JobId(self.lane.last)),
         }
     }
 
@@ -103,8 +103,8 @@ impl Node {
 
     /// The data's thread could not do this job. That says nothing of the store that an election relies on.
     pub(super) fn job_failed(&mut self, job: JobId, why: &str) {
-        self.lane.failed(job);
-        self.data_failed(job, why);
+        let writes = self.lane.failed(job);
+        self.data_failed(job, writes, why);
         self.handing_drained();
     }
 }

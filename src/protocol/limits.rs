@@ -28,8 +28,14 @@ pub const WRITES: usize = 1024;
 pub const JOBS: usize = 1024;
 /// Requests of the data that wait for their answer.
 pub const DATA_REQUESTS: usize = 4096;
-/// The bytes of all of them.
+/// Requests of other members' users that a leader has, all members together.
+pub const FORWARDED: usize = 16_384;
+/// The bytes of all requests that wait, of own users and of others'.
 pub const DATA_BYTES: usize = 64 << 20;
+/// A follower that could not take in what came says after so long what it has.
+pub const DATA_AGAIN: Duration = Duration::from_millis(250);
+/// Writes wait for a successor at least so long, and for one that says nothing.
+pub const SUCCESSOR_WAIT: Duration = Duration::from_millis(500);
 /// Other leaders that are kept in mind.
 pub const OTHERS: usize = 64;
 /// Of them, those that a leader dials within [`MEET`], and a follower reports within 4 intervals.

@@ -27,6 +27,17 @@ impl Naming {
         self.named
     }
 
+    /// Chosen and not named yet.
+    pub(super) fn candidate(&self) -> Option<Incarnation> {
+        self.candidate
+    }
+
+    /// The one that is named does not hold what it should: it is named no more. The candidate is none any more either, when
+    /// it is the same.
+    pub(super) fn unname(&mut self) {
+        self.named = None;
+    }
+
     /// The first in line is this one now, or nobody.
     pub(super) fn choose(&mut self, first: Option<Incarnation>) -> Choice {
         if first == self.candidate.or(self.named) {

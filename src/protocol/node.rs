@@ -6,6 +6,7 @@ use super::doubles::Doubles;
 use super::greetings::Greetings;
 use super::lane::Lane;
 use super::ordering::Data;
+use super::replication::Backup;
 use super::role::{Listening, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -132,8 +133,7 @@ impl Node {
             Input::NotPersisted { ticket, why } => self.not_persisted(ticket, &why),
             Input::Done { through } => self.jobs_done(through),
             Input::Failed { job, why } => self.job_failed(job, &why),
-            Input::Led { job, ordered, committed } => self.led(job, ordered, committed),
-            Input::Ordered { job, last, answers } => self.ordered(job, last, answers),
+            Input::Report { job, report } => self.job_says(job, report),
             Input::Request { request, body } => self.requested(request, body),
             Input::Links(links) => self.links_changed(links),
             Input::Peers(peers) => self.peers_changed(peers),
@@ -162,6 +162,8 @@ impl Node {
             Timer::Meet => self.meet_due(),
             Timer::Handover => self.handing_due(),
             Timer::Request => self.requests_due(),
+            Timer::Successor => self.successor_due(),
+            Timer::Copy => self.follow_data(),
             Timer::Check => self.check_due(),
             Timer::House => self.house_due(),
             Timer::Stop => self.stop_now(),
@@ -188,6 +190,7 @@ impl Node {
         self.campaign.canvass = None;
         // Whoever leads next is given them.
         self.data.requests.take_back();
+        self.data.backup = Backup::default();
         let over: Vec<ConnId> = self
             .base
             .ways

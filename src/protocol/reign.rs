@@ -2,6 +2,7 @@
 
 use super::naming::Naming;
 use super::notices::us;
+use super::replication::Copies;
 use super::role::{Asked, Leading, Renewing, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -145,6 +146,7 @@ impl Node {
             entry.via = None;
             entry.rtt_us = None;
         }
+        self.data.catches_up = false;
         self.role = Role::Leading(Leading {
             claim,
             story,
@@ -165,6 +167,9 @@ impl Node {
             yielding: None,
             handover: None,
             data: None,
+            copies: Copies::default(),
+            copying: BTreeMap::new(),
+            vacant: Some(now),
             failed: None,
             left_alone: None,
             check: None,

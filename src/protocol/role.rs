@@ -2,7 +2,7 @@
 
 use super::RoleName;
 use super::naming::Naming;
-use super::replication::Primary;
+use super::replication::{Copies, Primary};
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{ConnId, Incarnation, JobId, NodeId};
@@ -347,6 +347,12 @@ pub(super) struct Leading {
     pub(super) handover: Option<Handing>,
     /// The data, as soon as there is any.
     pub(super) data: Option<Box<Primary>>,
+    /// What followers have of it.
+    pub(super) copies: Copies,
+    /// Jobs of copies and offers, with the session of each. Bound: [`super::limits::JOBS`].
+    pub(super) copying: BTreeMap<JobId, ConnId>,
+    /// Since when there is no successor, while there is none.
+    pub(super) vacant: Option<Time>,
     /// How the last handover failed, in words.
     pub(super) failed: Option<String>,
     /// Since when it cannot write and nobody takes over.

@@ -102,7 +102,7 @@ impl Node {
             shown: self.base.showing(),
             priority: self.base.settings.priority,
             version: self.base.version.clone(),
-            whole: true,
+            whole: self.whole(),
             via,
         })
     }
@@ -164,6 +164,10 @@ impl Node {
         for conn in others {
             self.base.close(conn);
         }
+        if matches!(&self.role, Role::Following(f) if f.asking.as_ref().is_some_and(|a| a.doubt == Doubt::NewBoot)) {
+            // It is this start of it that took this agent in, and not the other.
+            self.leader_alive("it took this machine in");
+        }
         self.new_reign(joined.claim, joined.story);
         self.take_list(joined.members);
         self.way_known(via, was_via, &name);
@@ -179,6 +183,9 @@ impl Node {
             self.requests_lost();
         }
         self.ask_handovers();
+        self.data.backup.breaks();
+        self.requests_unsent();
+        self.follow_data();
     }
 
     /// Tells users by which way the leader is reached, when that changed, and tries the direct one from now on.
@@ -314,6 +321,8 @@ impl Node {
                     f.session = None;
                     self.base.timers.clear(Timer::Ping);
                     self.base.timers.clear(Timer::Pong);
+                    self.data.backup.breaks();
+                    self.requests_unsent();
                     self.doubt(Doubt::Broken);
                     return self.requests_lost();
                 }

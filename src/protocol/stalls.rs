@@ -28,6 +28,9 @@ impl Node {
         self.count_anew();
         self.base.writes.excuse(gap, self.base.now);
         self.lane.excuse(gap, self.base.now);
+        if let Role::Leading(l) = &mut self.role {
+            l.copies.excuse(gap, self.base.now);
+        }
         if gap <= self.base.settings.large_gap() {
             return;
         }

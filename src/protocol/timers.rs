@@ -53,6 +53,10 @@ timers! {
     Meet = "a reunion goes on",
     /// The next move of a handover.
     Handover = "a handover goes on",
+    /// Writes have waited for a successor for long enough.
+    Successor = "writes wait for a successor",
+    /// Tell the leader again what this machine has of the data.
+    Copy = "tell the leader what is here",
     /// A request of the data has waited for too long.
     Request = "a request has waited for too long",
     /// A stalled leader asks whether it is still followed.

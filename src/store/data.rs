@@ -293,6 +293,18 @@ impl DataStore {
         self.run(None, act)
     }
 
+    /// A call of the ledger that touches nothing but memory. Nothing while there is none.
+    pub fn with_ledger_only(&mut self, act: impl FnOnce(&mut Ledger)) {
+        if let Some(ledger) = &mut self.ledger {
+            act(ledger);
+        }
+    }
+
+    /// Somebody met trouble in a snapshot of this store: it is as if this store had met it.
+    pub fn found(&mut self, trouble: Trouble<StoreError>) -> DataError {
+        self.fail(recovery::of(trouble), Failed::Tables)
+    }
+
     /// Has batches, which the ledger just made, written to the log with the next sync.
     pub fn remember(&mut self, batches: impl IntoIterator<Item = Bytes>) {
         self.unlogged.extend(batches);

@@ -3,13 +3,19 @@
 //! Jobs that waited together are taken first ([`Worker::take`]), which needs no sync, and then made durable together
 //! ([`Worker::finish`]). A process may die between the two, and at any other moment.
 
+mod copies;
+mod joining;
+mod tail;
+
 use super::data::{DataError, DataStore};
 use crate::data::{self, ReignId, Request, Revision};
-use crate::ident::JobId;
-use crate::ledger::{read_request, write_answer};
-use crate::protocol::{Input, Job, Judged, limits};
+use crate::ident::{ConnId, JobId};
+use crate::ledger::{Encoded, read_request, write_answer, write_context};
+use crate::protocol::{Input, Job, Judged, Report, Stretch, limits};
 use bytes::Bytes;
+use copies::Scanning;
 use std::collections::VecDeque;
+use tail::Tail;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,14 +24,58 @@ pub struct Worker {
     /// The reign that is ordered in, and the number that its numbers are above.
     reign: ReignId,
     above: u64,
-    /// Requests that are not judged yet, with the job that each list came with. Bound: [`limits::JOBS`] lists.
-    asked: VecDeque<(JobId, VecDeque<Request>)>,
+    /// This machine orders.
+    leads: bool,
+    /// What is to be ordered and waits for room, with the job that each came with. Bound: [`limits::JOBS`].
+    asked: VecDeque<(JobId, Work)>,
     /// Jobs whose changes are lost with a sync that fails. Bound: [`limits::JOBS`].
     writing: Vec<JobId>,
     /// The last job that was taken.
     last: JobId,
     /// Everything up to this number is acknowledged.
     acknowledged: u64,
+    tail: Tail,
+    /// Copies and offers that are being read. Bound: [`copies::SCANS`].
+    scans: VecDeque<(ConnId, Scanning)>,
+    /// A value that should have been here was not: the next copy is to have all of them.
+    needs_all: bool,
+}
+
+/// What becomes changes.
+#[derive(Debug)]
+enum Work {
+    /// Requests that are not judged yet.
+    Requests(VecDeque<Request>),
+    /// A piece of an offer, and whether it is the first.
+    Piece(Bytes, bool),
+    /// An offer that is complete.
+    Offer,
+}
+
+/// How a job ended that cannot go on.
+enum Ends {
+    /// What came cannot be taken in. Nothing else is the matter.
+    Unfit(String),
+    /// The disk failed, or the copy is damaged.
+    Fails(String),
+}
+
+impl From<DataError> for Ends {
+    fn from(error: DataError) -> Ends {
+        match error {
+            DataError::Unread(why) => Ends::Unfit(why.to_string()),
+            DataError::Unfit(why) => Ends::Unfit(why.to_string()),
+            DataError::Missing | DataError::Differs => Ends::Unfit(error.to_string()),
+            DataError::Disk(error) => Ends::Fails(error.to_string()),
+            other => Ends::Fails(other.to_string()),
+        }
+    }
+}
+
+/// What another member sent that is no request: it is refused like one that names no key.
+fn unread() -> Request {
+    let ask = data::Ask::Delete { key: String::new(), condition: data::Condition::None };
+    Request { id: data::RequestId(0), at: crate::time::Wall(0), node: crate::ident::NodeId(uuid::Uuid::nil()), ask }
 }
 
 impl Worker {
@@ -35,10 +85,14 @@ impl Worker {
             store,
             reign: ReignId::NONE,
             above: 0,
+            leads: false,
             asked: VecDeque::new(),
             writing: Vec::new(),
             last: JobId(0),
             acknowledged: 0,
+            tail: Tail::default(),
+            scans: VecDeque::new(),
+            needs_all: false,
         }
     }
 
@@ -50,24 +104,46 @@ impl Worker {
     /// Takes a job. What is reported at once is appended: changes that are ordered can leave while the disk works.
     pub fn take(&mut self, id: JobId, job: Job, reports: &mut Vec<Input>) {
         self.last = id;
-        match job {
-            Job::Barrier => {}
+        if job.writes() || matches!(job, Job::Lead { .. }) {
+            self.writing.push(id);
+            assert!(self.writing.len() <= limits::JOBS + 1, "the core never begins more");
+        }
+        let done = match job {
+            Job::Barrier => Ok(None),
             Job::Lead { claim, above } => {
-                (self.reign, self.above) = (ReignId::of(&claim), above);
-                self.writing.push(id);
+                self.lead(ReignId::of(&claim), above);
                 let (ordered, committed) = (self.store.position().number, self.store.committed().number);
-                reports.push(Input::Led { job: id, ordered, committed });
+                Ok(Some(Report::Led { ordered, committed }))
             }
             Job::Order(bodies) => {
-                // Every body is one that this program wrote.
-                let read = |body: &Bytes| read_request(body).expect("a request of this agent");
-                self.writing.push(id);
-                self.asked.push_back((id, bodies.iter().map(read).collect()));
-                self.order(reports);
+                let read = |body: &Bytes| read_request(body).unwrap_or_else(|_| unread());
+                self.asked.push_back((id, Work::Requests(bodies.iter().map(read).collect())));
+                return self.order(reports);
             }
-            Job::Commit { through } => self.acknowledged = self.acknowledged.max(through),
+            Job::Join { piece, first } => {
+                self.asked.push_back((id, Work::Piece(piece, first)));
+                return self.order(reports);
+            }
+            Job::Commit { through } => {
+                self.acknowledged = self.acknowledged.max(through);
+                Ok(None)
+            }
+            Job::Follow => self.follow().map(Some),
+            Job::Append { batch, committed } => self.append(&batch, committed).map(|()| None),
+            Job::Compare { to, position, all, seen } => self.compare(to, position, all, &seen).map(Some),
+            Job::Offer { to, seen } => self.offer(to, &seen).map(|()| None),
+            Job::Scan { to } => self.scan(to).map(Some),
+            Job::Adopt { piece, first } => self.adopt(&piece, first).map(Some),
+            Job::Drop { to } => {
+                self.scans.retain(|(of, _)| *of != to);
+                Ok(None)
+            }
+        };
+        match done {
+            Ok(Some(report)) => reports.push(Input::Report { job: id, report }),
+            Ok(None) => {}
+            Err(ends) => self.ends(id, ends, reports),
         }
-        assert!(self.writing.len() <= limits::JOBS + 1, "the core never begins more");
     }
 
     /// Makes durable what was taken, and shows what is acknowledged. Says how far that has come.
@@ -91,30 +167,80 @@ impl Worker {
         let _ = self.store.checkpoint();
     }
 
-    /// Judges requests. When as much is pending as may be, the others wait for the next commit.
+    fn lead(&mut self, reign: ReignId, above: u64) {
+        if !std::mem::replace(&mut self.leads, true) {
+            self.scans.clear();
+            self.above = 0;
+            // What another leader has said counts as far as it has come here.
+            self.acknowledged = self.store.committed().number;
+        }
+        (self.reign, self.above) = (reign, self.above.max(above));
+    }
+
+    /// What is here, all of it durable.
+    fn follow(&mut self) -> Result<Report, Ends> {
+        self.leads = false;
+        self.scans.clear();
+        // Nobody waits any more for what was not ordered.
+        self.asked.clear();
+        self.store.with_ledger_only(|ledger| ledger.cancel_join());
+        self.store.sync()?;
+        self.acknowledged = self.store.committed().number;
+        let seen = self.store.context().map(write_context).unwrap_or_default();
+        Ok(Report::Holds { position: self.store.position(), all: self.needs_all, seen })
+    }
+
+    fn append(&mut self, batch: &Bytes, committed: u64) -> Result<(), Ends> {
+        if self.store.append(batch)? == crate::ledger::Appended::New {
+            self.tail.push_read(batch);
+        }
+        self.acknowledged = self.acknowledged.max(committed);
+        Ok(())
+    }
+
+    /// Orders what waits for it. When as much is pending as may be, the rest waits for the next commit.
     fn order(&mut self, reports: &mut Vec<Input>) {
-        while let Some((job, queue)) = self.asked.front_mut() {
-            let job = *job;
-            let ordered = match self.store.order(self.reign, self.above, queue) {
-                Ok(ordered) => ordered,
-                Err(error) => return self.failed(&error, reports),
-            };
-            if ordered.answers.is_empty() && !queue.is_empty() {
-                return;
+        while let Some((job, work)) = self.asked.pop_front() {
+            match self.order_one(job, work, reports) {
+                Ok(None) => {}
+                Ok(Some(rest)) => {
+                    self.asked.push_front((job, rest));
+                    return;
+                }
+                Err(ends) => self.ends(job, ends, reports),
             }
-            if queue.is_empty() {
-                self.asked.pop_front();
+        }
+    }
+
+    /// What is left of it comes back when there is no more room.
+    fn order_one(&mut self, job: JobId, work: Work, reports: &mut Vec<Input>) -> Result<Option<Work>, Ends> {
+        let mut queue = match work {
+            Work::Requests(queue) => queue,
+            work => return self.join(job, work, reports),
+        };
+        while !queue.is_empty() {
+            let ordered = self.store.order(self.reign, self.above, &mut queue)?;
+            if ordered.answers.is_empty() && !queue.is_empty() {
+                return Ok(Some(Work::Requests(queue)));
             }
             let judged = |j: &data::Judged| Judged { by: j.by.number, body: write_answer(&j.answer) };
             let answers = ordered.answers.iter().map(judged).collect();
-            let last = ordered.batch.map(|batch| batch.last.number);
-            reports.push(Input::Ordered { job, last, answers });
+            let batch = ordered.batch.map(|batch| self.made(batch));
+            reports.push(Input::Report { job, report: Report::Ordered { batch, answers } });
         }
+        Ok(None)
+    }
+
+    /// A batch was made here: it goes to the followers.
+    fn made(&mut self, batch: Encoded) -> Stretch {
+        let stretch = Stretch { last: batch.last.number, batch: batch.bytes.clone() };
+        self.tail.push(batch.after, batch.last, batch.bytes);
+        stretch
     }
 
     fn sync(&mut self, reports: &mut Vec<Input>) {
         if let Err(error) = self.store.sync() {
-            self.failed(&error, reports);
+            self.ends(self.last, error.into(), reports);
         }
         // A job whose requests wait is not done.
         let waiting = self.asked.front().map(|(job, _)| JobId(job.0.saturating_sub(1)));
@@ -123,14 +249,22 @@ impl Worker {
         reports.push(Input::Done { through });
     }
 
-    /// What was not durable is gone, and with it what these jobs made, and what waited behind them.
-    fn failed(&mut self, error: &DataError, reports: &mut Vec<Input>) {
-        let why = match error {
-            DataError::Disk(error) => error.to_string(),
-            other => other.to_string(),
-        };
-        self.asked.clear();
-        let failed = |job| Input::Failed { job, why: why.clone() };
-        reports.extend(std::mem::take(&mut self.writing).into_iter().map(failed));
+    /// A job ends without having been done. When the disk failed, what was not durable is gone, and with it what other jobs
+    /// made, and what waited behind them.
+    fn ends(&mut self, job: JobId, ends: Ends, reports: &mut Vec<Input>) {
+        match ends {
+            Ends::Unfit(why) => reports.push(Input::Report { job, report: Report::Unfit { why } }),
+            Ends::Fails(why) => {
+                self.asked.clear();
+                self.tail.clear();
+                self.scans.clear();
+                let mut failed = std::mem::take(&mut self.writing);
+                if !failed.contains(&job) {
+                    failed.push(job);
+                }
+                let failed = failed.into_iter().map(|job| Input::Failed { job, why: why.clone() });
+                reports.extend(failed);
+            }
+        }
     }
 }

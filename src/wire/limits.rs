@@ -3,8 +3,8 @@
 
 use super::{ASKED_MAX, REASON_MAX, VERSION_MAX};
 use crate::message::{
-    BODY_MAX, Cast, Frame, Join, Joined, Known, Member, NAME_MAX, NotJoined, STORY_MAX, Says, Sender, Standing, Story,
-    Told,
+    BODY_MAX, Cast, Changes, Frame, Holds, Join, Joined, Known, Member, NAME_MAX, NotJoined, Outcomes, Piece, Requests,
+    STORY_MAX, Says, Sender, Standing, Story, TOGETHER_MAX, Told, Wanted,
 };
 
 /// How many members, or forgotten members, one message may list (§11).
@@ -115,7 +115,17 @@ macro_rules! walks {
                     }
                     Frame::ViaFailed(reason) => self.reason(reason),
                     Frame::NotJoined(NotJoined::Cloned | NotJoined::Full) | Frame::Told(Told::OnIt | Told::NotI) => {}
-                    Frame::Changes(changes) => self.body(changes.body.len()),
+                    Frame::Requests(Requests { requests, body }) => {
+                        let sum = requests.iter().map(|(_, length)| u64::from(*length)).sum();
+                        self.parts(requests.len(), sum, body.len());
+                    }
+                    Frame::Outcomes(Outcomes { outcomes, body, .. }) => {
+                        let sum = outcomes.iter().map(|(_, _, length)| u64::from(*length)).sum();
+                        self.parts(outcomes.len(), sum, body.len());
+                    }
+                    Frame::Holds(Holds { body, .. }) | Frame::Wanted(Wanted { body }) => self.body(body.len()),
+                    Frame::Piece(Piece { body, .. }) | Frame::Changes(Changes { body, .. }) => self.body(body.len()),
+                    Frame::Taken | Frame::Anew | Frame::Committed(_) | Frame::Stored(_) => {}
                     Frame::Question(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Beat(_) | Frame::Named(_) => {}
                     Frame::Meet(meet) => self.list(meet.followers.len()),
                     Frame::Canvass(_) | Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}
@@ -156,6 +166,13 @@ macro_rules! walks {
                 if length > BODY_MAX {
                     self.over.get_or_insert("the body is too long");
                 }
+            }
+
+            fn parts(&mut self, count: usize, sum: u64, length: usize) {
+                if count > TOGETHER_MAX || sum != length as u64 {
+                    self.over.get_or_insert("the body has other parts than it says");
+                }
+                self.body(length);
             }
 
             fn list(&mut self, length: usize) {

@@ -3,12 +3,14 @@
 //! The values are arbitrary but fixed, and every text is as long as it may be in one of them.
 
 use crate::claim::Claim;
+use crate::data::{ReignId, Revision};
 use crate::event::Cause;
 use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{
-    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Decided, Frame, Goodbye, Handover, HandoverDone,
-    Heartbeat, Hello, Hi, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX, Named, NotJoined, Notice,
-    Open, Ping, Pong, Question, Reigns, STORY_MAX, Says, Sender, Standing, Story, Tell, Told, Via, Voice, Welcome,
+    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Ended, Frame, Goodbye, Handover,
+    HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX,
+    Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, STORY_MAX, Says, Sender,
+    Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
 use crate::time::Wall;
 use bytes::Bytes;
@@ -177,7 +179,26 @@ pub fn frames() -> Vec<Frame> {
     frames.extend(joins());
     frames.extend(elections());
     let body = Bytes::from_static(b"three changes, as the ledger wrote them");
-    frames.push(Frame::Changes(Changes { claim: claim(7, 1), first: 12, last: 14, body }));
+    let stretch = |committed| Changes { claim: claim(7, 1), last: 14, committed, body: body.clone() };
+    let position = Revision::new(ReignId::of(&claim(6, 2)), 11);
+    let (one, two) = (Bytes::from_static(b"one"), Bytes::from_static(b"onetwo"));
+    frames.extend([
+        Frame::Changes(stretch(0)),
+        Frame::Changes(stretch(11)),
+        Frame::Requests(Requests { requests: Vec::new(), body: Bytes::new() }),
+        Frame::Requests(Requests { requests: vec![(1, 3), (u64::MAX, 3)], body: two.clone() }),
+        Frame::Outcomes(Outcomes { epoch: 7, outcomes: vec![(1, Ended::Judged(2), 3)], body: one }),
+        Frame::Outcomes(Outcomes { epoch: 7, outcomes: vec![(2, Ended::Busy, 0), (3, Ended::NoSpace, 6)], body: two }),
+        Frame::Holds(Holds { position, all: false, body: body.clone() }),
+        Frame::Holds(Holds { position: Revision::ZERO, all: true, body: Bytes::new() }),
+        Frame::Wanted(Wanted { body: body.clone() }),
+        Frame::Piece(Piece { number: 0, last: false, body: body.clone() }),
+        Frame::Piece(Piece { number: 9, last: true, body }),
+        Frame::Taken,
+        Frame::Committed(Committed { claim: claim(7, 1), number: 14 }),
+        Frame::Stored(Stored { number: 14 }),
+        Frame::Anew,
+    ]);
     frames
 }
 

@@ -65,7 +65,7 @@ fn the_samples_have_every_word() {
     let missing = |all: &[&'static str], found: Vec<&str>| all.iter().find(|word| !found.contains(word)).copied();
     assert_eq!(missing(words::CASTS, casts().iter().map(words::cast_word).collect()), None);
     assert_eq!(missing(words::FRAMES, frames().iter().map(words::frame_word).collect()), None);
-    assert_eq!((words::CASTS.len(), words::FRAMES.len()), (8, 30));
+    assert_eq!((words::CASTS.len(), words::FRAMES.len()), (8, 39));
 }
 
 #[test]
@@ -280,8 +280,9 @@ fn the_names_of_clusters_are_cut_at_a_character() {
 fn data_stays_where_it_arrived() {
     let wire = office();
     let body = Bytes::from(vec![7; BODY_MAX]);
-    let changes =
-        |body: &Bytes| Frame::Changes(Changes { claim: samples::claim(7, 1), first: 1, last: 9, body: body.clone() });
+    let changes = |body: &Bytes| {
+        Frame::Changes(Changes { claim: samples::claim(7, 1), last: 9, committed: 1, body: body.clone() })
+    };
     let bytes = wire.frame(&changes(&body)).expect("fits");
     assert!(bytes.len() < body.len() + 300, "{} bytes around it", bytes.len() - body.len());
     let Ok(Frame::Changes(read)) = wire.read_shared(&bytes) else { panic!("as sent") };
@@ -290,7 +291,7 @@ fn data_stays_where_it_arrived() {
     assert_eq!(wire.read_frame(&bytes).as_ref(), Ok(&changes(&body)));
     let longer = Bytes::from(vec![7; BODY_MAX + 1]);
     assert_eq!(wire.frame(&changes(&longer)), Err(TooLong("the body is too long")));
-    let bare = made(1, "changes", (), Changes { claim: samples::claim(7, 1), first: 1, last: 9, body });
+    let bare = made(1, "changes", (), Changes { claim: samples::claim(7, 1), last: 9, committed: 1, body });
     assert_eq!(wire.read_frame(&bare), Err(Unread::Malformed("a part is missing")));
 }
 

@@ -1,7 +1,7 @@
 //! Which word stands for which message. The words are the format: they are never given another meaning.
 
 use super::{Unread, cut_word};
-use crate::message::{Cast, Changes, Frame};
+use crate::message::{Cast, Changes, Frame, Holds, Outcomes, Piece, Requests, Wanted};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,11 +98,20 @@ words! {
         Checked = "checked",
         Handover = "handover",
         HandoverDone = "handover_done",
+        Committed = "committed",
+        Stored = "stored",
         Via = "via",
         ViaFailed = "via_failed",
     } {
+        Requests = "requests",
+        Outcomes = "outcomes",
+        Holds = "holds",
+        Wanted = "wanted",
+        Piece = "piece",
         Changes = "changes",
     } {
+        Taken = "taken",
+        Anew = "anew",
         Leaves = "leaves",
         ViaReady = "via_ready",
     }
@@ -111,13 +120,35 @@ words! {
 /// What a frame carries as it is, if it does.
 pub(super) fn frame_raw(frame: &Frame) -> Option<&Bytes> {
     match frame {
+        Frame::Requests(requests) => Some(&requests.body),
+        Frame::Outcomes(outcomes) => Some(&outcomes.body),
+        Frame::Holds(holds) => Some(&holds.body),
+        Frame::Wanted(wanted) => Some(&wanted.body),
+        Frame::Piece(piece) => Some(&piece.body),
         Frame::Changes(changes) => Some(&changes.body),
         _ => None,
     }
 }
 
-fn take_raw(changes: &mut Changes, raw: Option<Bytes>) -> Result<(), Unread> {
-    changes.body = raw.ok_or(Unread::Malformed("a part is missing"))?;
+/// What carries something as it is.
+trait Raw {
+    fn body(&mut self) -> &mut Bytes;
+}
+
+macro_rules! raw {
+    ($($message:ident),*) => {
+        $(impl Raw for $message {
+            fn body(&mut self) -> &mut Bytes {
+                &mut self.body
+            }
+        })*
+    };
+}
+
+raw!(Requests, Outcomes, Holds, Wanted, Piece, Changes);
+
+fn take_raw(message: &mut impl Raw, raw: Option<Bytes>) -> Result<(), Unread> {
+    *message.body() = raw.ok_or(Unread::Malformed("a part is missing"))?;
     Ok(())
 }
 

@@ -180,12 +180,14 @@ fn boring(reason: &str) -> bool {
             | "send the member list"
             | "a reunion goes on"
             | "housekeeping"
+            | "tell the leader what is here"
     )
 }
 
 /// Small talk of a session is heard at once.
 fn small_talk(frame: &Frame) -> bool {
-    matches!(frame, Frame::Ping(_) | Frame::Pong(_) | Frame::Members(_) | Frame::Named(_))
+    let data = matches!(frame, Frame::Holds(_) | Frame::Committed(_) | Frame::Anew);
+    data || matches!(frame, Frame::Ping(_) | Frame::Pong(_) | Frame::Members(_) | Frame::Named(_))
 }
 
 /// What can be prompt: answers, and the opening of a session to a leader that has been found.
@@ -400,9 +402,13 @@ impl World {
         let sender = process.node.sender().clone();
         let noticed = |o: &Output| matches!(o, Output::Dial { .. } | Output::Send { .. } | Output::Persist { .. });
         let noticed = outputs.iter().any(noticed);
-        let mut performing = performing::Performing { world: self, m, sender };
+        let mut performing = performing::Performing { world: self, m, sender, reports: Vec::new() };
         outputs.into_iter().for_each(|output| output.perform(&mut performing));
+        let reports = performing.reports;
         self.judge(m);
+        for report in reports {
+            self.step(m, report);
+        }
         (changed, noticed)
     }
 

@@ -1,6 +1,6 @@
 //! The data of a simulated machine: the real store and the real rules on its simulated disk, and the users that ask.
 
-use crate::disk::Trouble;
+use crate::disk::{Disk, Trouble};
 use crate::lan::Lan;
 use crate::machine::{Event, Work};
 use crate::network::M;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tanist::data::{Answer, Ask, Condition, Request, RequestId};
 use tanist::ident::JobId;
 use tanist::ledger::limits::Limits;
-use tanist::ledger::{Read, Table, read_answer, write_request};
+use tanist::ledger::{Read, Table, read_answer, recount, write_request};
 use tanist::protocol::{Input, Job, Outcome};
 use tanist::store::Worker;
 use tanist::store::data::DataStore;
@@ -38,7 +38,11 @@ impl Data {
 /// What users know.
 #[derive(Default)]
 pub(crate) struct Users {
-    /// Records that were acknowledged, with the machine that did. bound: the length of a run
+    /// All that was asked for. bound: the length of a run
+    sent: Vec<Request>,
+    /// Of it, the records. bound: the length of a run
+    records: BTreeSet<RequestId>,
+    /// What was acknowledged, with the machine that did. bound: the length of a run
     pub(crate) acknowledged: BTreeMap<RequestId, M>,
     /// How requests ended. bound: the words for it
     pub(crate) outcomes: BTreeMap<&'static str, u64>,
@@ -117,48 +121,74 @@ impl Lan {
         }
     }
 
-    /// A user of this machine adds a record, or writes a key.
+    /// A user of this machine adds a record, or writes a key; or one sends again what another has sent elsewhere.
     pub(crate) fn user_writes(&mut self, m: M) {
-        let Some(process) = &mut self.machines[m].process else { return };
+        if self.machines[m].process.is_none() {
+            return;
+        }
+        let again = !self.users.sent.is_empty() && self.dice.chance(0.1);
+        let request = if again {
+            let at = self.dice.index(self.users.sent.len());
+            self.users.sent[at].clone()
+        } else {
+            self.new_request(m)
+        };
+        let process = self.machines[m].process.as_mut().expect("it runs");
+        process.data.requests += 1;
+        let number = process.data.requests;
+        process.data.asked.insert(number, request.id);
+        let body = write_request(&request);
+        self.deliver(m, Work::Input(Input::Request { request: number, body }));
+    }
+
+    fn new_request(&mut self, m: M) -> Request {
         self.users.next += 1;
         let id = RequestId(self.users.next);
-        let value = vec![u8::try_from(self.users.next % 251).expect("small"); self.dice.index(200)].into();
-        let ask = if self.dice.chance(0.7) {
+        let most = if self.dice.chance(0.02) { 60_000 } else { 200 };
+        let value = vec![u8::try_from(self.users.next % 251).expect("small"); self.dice.index(most)].into();
+        let record = self.dice.chance(0.7);
+        let ask = if record {
             Ask::Add { topic: "notes".to_owned(), value }
         } else {
             let key = format!("key-{}", self.dice.below(5));
             Ask::Put { key, value, condition: Condition::None }
         };
-        let record = matches!(ask, Ask::Add { .. });
-        process.data.requests += 1;
-        let number = process.data.requests;
+        let node = self.machines[m].process.as_ref().expect("it runs").node.sender().node.id;
+        let request = Request { id, at: Wall(self.now), node, ask };
+        self.users.sent.push(request.clone());
         if record {
-            process.data.asked.insert(number, id);
+            self.users.records.insert(id);
         }
-        let request = Request { id, at: Wall(self.now), node: process.node.sender().node.id, ask };
-        let body = write_request(&request);
-        self.deliver(m, Work::Input(Input::Request { request: number, body }));
+        request
     }
 
-    /// A user is answered: what is acknowledged is on this machine's disk at that moment.
+    /// A user is answered: what is acknowledged is there from that moment on, whatever happens.
     pub(crate) fn data_answer(&mut self, m: M, request: u64, outcome: Outcome) {
         let process = self.machines[m].process.as_mut().expect("it runs");
-        let id = process.data.asked.remove(&request);
+        let id = process.data.asked.remove(&request).expect("each is answered once");
         let word = match outcome {
             Outcome::Judged { body, copies, .. } => {
-                assert_eq!(copies, 1, "nobody else has it");
                 let answer = read_answer(&body).expect("this program's own");
-                assert!(matches!(answer, Answer::Done(_)), "pc-{m} says {answer:?}");
-                if let Some(id) = id {
-                    self.users.acknowledged.insert(id, m);
-                }
-                "acknowledged"
+                assert!(matches!(answer, Answer::Done(_) | Answer::Known(_)), "pc-{m} says {answer:?}");
+                self.two_copies(id, copies);
+                self.users.acknowledged.insert(id, m);
+                if copies == 1 { "acknowledged alone" } else { "acknowledged" }
             }
             Outcome::Later(_) => "later",
             Outcome::Busy => "busy",
             Outcome::NoSpace(_) => "no space",
         };
         *self.users.outcomes.entry(word).or_default() += 1;
+    }
+
+    /// P4: at the moment of the acknowledgement so many disks have it that would survive a power cut.
+    fn two_copies(&mut self, id: RequestId, copies: u8) {
+        if !self.dice.chance(0.02) {
+            return;
+        }
+        let holds = |m: &M| holds(&self.machines[*m].disk.copy(), id);
+        let found = (0..self.machines.len()).filter(holds).count();
+        assert!(found >= usize::from(copies), "P4: {id:?} was acknowledged with {copies} copies, and {found} have it");
     }
 
     /// Records that readers of this machine see.
@@ -176,12 +206,61 @@ impl Lan {
         all
     }
 
-    /// P5 for one machine: everything that it acknowledged is there.
+    /// P5 for machines that do not hear one another: everything that each acknowledged is there.
     pub(crate) fn nothing_acknowledged_is_lost(&self) {
         for m in 0..self.machines.len() {
             let here = self.records(m);
-            let lost = self.users.acknowledged.iter().find(|(id, by)| **by == m && !here.contains(id));
+            let lost = self.users.acknowledged.iter();
+            let lost =
+                lost.filter(|(id, _)| self.users.records.contains(id)).find(|(id, by)| **by == m && !here.contains(id));
             assert!(lost.is_none(), "P5: pc-{m} has lost {lost:?} of {}", self.users.acknowledged.len());
         }
     }
+
+    /// P5 to P7 for machines that follow one leader, when nobody has written for a while: every record that was ever
+    /// acknowledged is on each of them once, and all have the same.
+    pub(crate) fn expect_same_data(&self) {
+        let all = self.running();
+        let facts = |m: M| {
+            let store = self.machines[m].process.as_ref().expect("it runs").data.worker.store();
+            (store.facts().expect("the disk works"), store.position())
+        };
+        let first = facts(all[0]);
+        for m in &all {
+            let here = self.records(*m);
+            let acknowledged = self.users.acknowledged.keys().filter(|id| self.users.records.contains(id));
+            let lost: Vec<_> = acknowledged.filter(|id| !here.contains(id)).collect();
+            assert!(lost.is_empty(), "P5: pc-{m} has lost {lost:?} of {}", self.users.acknowledged.len());
+            let (found, position) = facts(*m);
+            assert_eq!(
+                (found.position, position),
+                (first.0.position, first.1),
+                "P7: pc-{m} is not where pc-{} is",
+                all[0]
+            );
+            assert_eq!(found, first.0, "P7: pc-{m} differs from pc-{}", all[0]);
+            assert_eq!(found.position, position, "P7: pc-{m} shows less than it has");
+        }
+        let sum = recount(
+            &self.machines[all[0]].process.as_ref().expect("it runs").data.worker.store().snapshot().expect("it works"),
+        );
+        assert_eq!(sum.expect("the disk works"), first.0.sum, "the digest is that of what is there");
+    }
+}
+
+/// Whether the data of a disk has what this request made, acknowledged or not.
+fn holds(disk: &Disk, id: RequestId) -> bool {
+    let Ok(opened) = DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT) else { return false };
+    let mut store = opened.store;
+    let position = store.position();
+    store.commit(position).expect("the copy of a disk works");
+    let snapshot = store.snapshot().expect("the copy of a disk works");
+    let mut found = snapshot.get(Table::Ids, &id.0.to_be_bytes(), |_| ()).expect("the disk works").is_some();
+    let every = tanist::ledger::EVERYTHING;
+    let read = snapshot.range(Table::Requests, every, &mut |_, row| {
+        found |= row.starts_with(&id.0.to_be_bytes());
+        std::ops::ControlFlow::Continue(())
+    });
+    read.expect("the disk works");
+    found
 }

@@ -75,12 +75,15 @@ enum Op {
     Write(File, u64, Arc<[u8]>),
     Len(File, u64),
     Sync(File),
+    /// From now on these names stand for these files: durable by itself.
+    Names(Arc<BTreeMap<String, File>>),
 }
 
 impl Op {
-    fn file(&self) -> File {
+    fn file(&self) -> Option<File> {
         match self {
-            Op::Write(file, ..) | Op::Len(file, _) | Op::Sync(file) => *file,
+            Op::Write(file, ..) | Op::Len(file, _) | Op::Sync(file) => Some(*file),
+            Op::Names(_) => None,
         }
     }
 
@@ -88,7 +91,7 @@ impl Op {
         match self {
             Op::Write(file, at, data) => images.of(*file).write(*at, data),
             Op::Len(file, len) => images.of(*file).set_len(*len),
-            Op::Sync(_) => {}
+            Op::Sync(_) | Op::Names(_) => {}
         }
     }
 }
@@ -128,8 +131,9 @@ struct Inner {
     /// How many operations came before these.
     settled: u64,
     current: Images,
-    /// Which name stands for which file: as durable as it is on return.
+    /// Which name stands for which file, and what of that is durable.
     names: BTreeMap<String, File>,
+    synced_names: Arc<BTreeMap<String, File>>,
     files: File,
     /// Grows each time the disk is opened: what an earlier process does through its old handle counts no more.
     opened: u64,
@@ -148,7 +152,7 @@ impl Inner {
                 last.insert(*file, i);
             }
         }
-        if last.is_empty() {
+        if last.is_empty() && !self.ops[..upto].iter().any(|op| matches!(op, Op::Names(_))) {
             self.done = self.done.max(upto);
             return;
         }
@@ -156,15 +160,24 @@ impl Inner {
         let mut kept = Vec::with_capacity(before);
         let mut done_kept = 0;
         for (i, op) in std::mem::take(&mut self.ops).into_iter().enumerate() {
-            if last.get(&op.file()).is_some_and(|sync| i <= *sync) {
-                op.apply(&mut self.synced);
-            } else {
-                done_kept += usize::from(i < done);
-                kept.push(op);
+            match op {
+                Op::Names(names) if i < upto => self.synced_names = names,
+                op if op.file().and_then(|file| last.get(&file)).is_some_and(|sync| i <= *sync) => {
+                    op.apply(&mut self.synced);
+                }
+                op => {
+                    done_kept += usize::from(i < done);
+                    kept.push(op);
+                }
             }
         }
         self.settled += (before - kept.len()) as u64;
         (self.ops, self.done) = (kept, done_kept);
+    }
+
+    /// Names have changed.
+    fn named(&mut self) {
+        self.ops.push(Op::Names(Arc::new(self.names.clone())));
     }
 
     fn cut_short(&mut self, dice: &mut Dice) {
@@ -172,6 +185,7 @@ impl Inner {
         let upto = self.done + dice.index(left + 1);
         self.ops.truncate(upto);
         self.settle(upto);
+        self.names = (*self.synced_names).clone();
         self.opened += 1;
         self.ended += 1;
     }
@@ -259,8 +273,9 @@ impl Disk {
     /// Another disk with the same content, as an image that was copied while the machine ran.
     pub(crate) fn copy(&self) -> Disk {
         let inner = self.lock();
-        let (synced, names, files) = (inner.synced.clone(), inner.names.clone(), inner.files);
-        Disk(Arc::new(Mutex::new(Inner { current: synced.clone(), synced, names, files, ..Inner::default() })))
+        let (synced, synced_names, files) = (inner.synced.clone(), inner.synced_names.clone(), inner.files);
+        let (current, names) = (synced.clone(), (*synced_names).clone());
+        Disk(Arc::new(Mutex::new(Inner { current, synced, names, synced_names, files, ..Inner::default() })))
     }
 }
 
@@ -391,6 +406,7 @@ impl Files for Folder {
         inner.files += 1;
         let file = inner.files;
         inner.names.insert(format!("{}{name}", self.below), file);
+        inner.named();
         Ok(Box::new(Handle { disk: self.disk.clone(), opened: inner.ended, file }))
     }
 
@@ -399,6 +415,7 @@ impl Files for Folder {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let file = inner.names.remove(&format!("{}{from}", self.below)).ok_or_else(gone)?;
         inner.names.insert(format!("{}{to}", self.below), file);
+        inner.named();
         Ok(())
     }
 
@@ -406,6 +423,7 @@ impl Files for Folder {
         let all = self.all();
         let mut inner = self.disk.lock();
         inner.names.retain(|name, _| !all.contains(name));
+        inner.named();
         Ok((!all.is_empty()).then(|| PathBuf::from("aside")))
     }
 
@@ -424,6 +442,7 @@ impl Files for Folder {
             let file = inner.names.remove(&name).expect("listed");
             inner.names.insert(name["new/".len()..].to_owned(), file);
         }
+        inner.named();
         Ok(())
     }
 }

@@ -275,6 +275,12 @@ impl Lan {
         // Whoever changes its id hangs up on all who came, and that may be many.
         let closed = outputs.iter().filter(|o| matches!(o, Output::Close { .. })).count();
         let made = outputs.len() - closed;
+        // The last changes go to a follower at once, as far as they are kept; users are answered one by one.
+        let data = |o: &&Output| {
+            matches!(o, Output::Send { frame: tanist::message::Frame::Changes(_), .. } | Output::Answer { .. })
+                || matches!(o, Output::Job { job: tanist::protocol::Job::Append { .. }, .. })
+        };
+        let made = made - outputs.iter().filter(data).count();
         if made > taken * (96 + 12 * self.machines.len()) || closed > tanist::protocol::limits::CONNS {
             for output in &outputs {
                 self.say(m, || format!("!! {output:?}"));

@@ -1,6 +1,7 @@
 //! The swarm: a seed draws an office, faults and a rate for each of them, runs at least five virtual minutes, heals what
 //! is to be healed, and demands one leader (P1), growing epochs (P3) and no change of leader without a cause (P2).
 
+mod data;
 mod faults;
 
 use crate::dice::Dice;
@@ -180,8 +181,8 @@ impl Run {
         u64::try_from(self.plan.settings.settling().as_micros()).expect("small")
     }
 
-    /// Heals, and demands P1 within the settling time, and that it stays so.
-    fn calm(&mut self) {
+    /// Whatever can be mended is.
+    fn heal(&mut self) {
         let lan = &mut self.lan;
         lan.heal_all();
         for m in 0..lan.machines.len() {
@@ -203,6 +204,12 @@ impl Run {
         }
         // One that is being stopped ends; one that fails to write may be about to leave.
         lan.run(s(3));
+    }
+
+    /// Heals, and demands P1 within the settling time, and that it stays so.
+    fn calm(&mut self) {
+        self.heal();
+        let lan = &mut self.lan;
         for m in 0..lan.machines.len() {
             let stays_off = m > 1 && self.dice.chance(0.1);
             if lan.machines[m].process.is_none() && !stays_off {
@@ -314,13 +321,21 @@ fn kept_seeds() {
 /// 500 seeds, or as many as TANIST_SEEDS says, from TANIST_FIRST_SEED on.
 #[test]
 fn swarm() {
-    let seeds = number("TANIST_SEEDS").unwrap_or(500);
+    let (tally, seeds) = in_two_threads("swarm", 500, run);
+    let rare = tally.table(&FAULTS, 20);
+    println!("{} steps", tally.steps);
+    assert!(seeds < 500 || rare.is_empty(), "too rare: {}", rare.join(", "));
+}
+
+/// As many seeds as TANIST_SEEDS says, or `usual`, from TANIST_FIRST_SEED on.
+fn in_two_threads(name: &'static str, usual: u64, run: fn(u64) -> Tally) -> (Tally, u64) {
+    let seeds = number("TANIST_SEEDS").unwrap_or(usual);
     let first = number("TANIST_FIRST_SEED").unwrap_or(1);
     let work = move |part: u64| {
         let mut tally = Tally::default();
         let mut failed = Vec::new();
         for seed in (first..first + seeds).filter(|seed| seed % 2 == part) {
-            match seeded("swarm", seed, run) {
+            match seeded(name, seed, run) {
                 Ok(one) => tally.absorb(&one),
                 Err(why) => failed.push(why),
             }
@@ -336,13 +351,11 @@ fn swarm() {
             failed.extend(why);
         }
     });
-    let rare = tally.table(&FAULTS, 20);
-    println!("{} steps", tally.steps);
     for why in failed.iter().skip(1) {
         println!("{}", why.lines().take(3).collect::<Vec<_>>().join("\n"));
     }
     assert!(failed.is_empty(), "{} of {seeds} seeds failed; the first:\n{}", failed.len(), failed[0]);
-    assert!(seeds < 500 || rare.is_empty(), "too rare: {}", rare.join(", "));
+    (tally, seeds)
 }
 
 /// Runs the seed of TANIST_SEED again, and writes its transcript.

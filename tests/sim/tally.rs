@@ -12,6 +12,7 @@ pub(crate) struct Tally {
     pub(crate) says: BTreeMap<&'static str, u64>,
     pub(crate) events: BTreeMap<&'static str, u64>,
     pub(crate) causes: BTreeMap<&'static str, u64>,
+    pub(crate) outcomes: BTreeMap<&'static str, u64>,
     pub(crate) unread: u64,
     pub(crate) steps: u64,
 }
@@ -129,9 +130,39 @@ impl Tally {
             Frame::Via(_) => "Via",
             Frame::ViaReady => "ViaReady",
             Frame::ViaFailed(_) => "ViaFailed",
+            Frame::Requests(_) => "Requests",
+            Frame::Outcomes(_) => "Outcomes",
+            Frame::Holds(_) => "Holds",
+            Frame::Wanted(_) => "Wanted",
+            Frame::Piece(_) => "Piece",
+            Frame::Taken => "Taken",
             Frame::Changes(_) => "Changes",
+            Frame::Committed(_) => "Committed",
+            Frame::Stored(_) => "Stored",
+            Frame::Anew => "Anew",
         };
         add(&mut self.messages, word);
+    }
+
+    /// How requests of users ended.
+    pub(crate) fn outcomes(&mut self, outcomes: &BTreeMap<&'static str, u64>) {
+        outcomes.iter().for_each(|(word, n)| *self.outcomes.entry(word).or_default() += n);
+    }
+
+    /// Prints how requests ended, and with what messages, and gives back what occurred fewer than `least` times.
+    pub(crate) fn outcomes_table(&self, least: u64) -> Vec<String> {
+        println!("{:?}", self.outcomes);
+        let data =
+            ["Requests", "Outcomes", "Holds", "Wanted", "Piece", "Taken", "Changes", "Committed", "Stored", "Anew"];
+        let ended = ["acknowledged", "acknowledged alone"];
+        let words =
+            data.iter().map(|word| (word, &self.messages)).chain(ended.iter().map(|word| (word, &self.outcomes)));
+        let counts = words.map(|(word, counts)| (word, counts.get(word).copied().unwrap_or(0)));
+        counts
+            .inspect(|(word, n)| println!("  {word:<24}{n:>10}"))
+            .filter(|(_, n)| *n < least)
+            .map(|(word, n)| format!("{word} ({n})"))
+            .collect()
     }
 
     pub(crate) fn event(&mut self, event: &Event) {
@@ -148,6 +179,7 @@ impl Tally {
             (&mut self.says, &other.says),
             (&mut self.events, &other.events),
             (&mut self.causes, &other.causes),
+            (&mut self.outcomes, &other.outcomes),
         ];
         for (mine, theirs) in pairs {
             theirs.iter().for_each(|(word, n)| *mine.entry(word).or_default() += n);

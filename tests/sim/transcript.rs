@@ -117,7 +117,11 @@ pub(crate) fn seeded<T>(name: &str, seed: u64, run: impl Fn(u64) -> T) -> Result
     }
     let where_to = file(name, seed);
     let tail = LAST.with_borrow(|lines| lines[lines.len().saturating_sub(TAIL)..].join("\n"));
-    let test = if name == "swarm" { "replay" } else { name };
+    let test = match name {
+        "swarm" => "replay",
+        "swarm-data" => "replay_with_users",
+        story => story,
+    };
     Err(format!(
         "{name}: {first}\n  seed {seed}; replay: TANIST_SEED={seed} cargo test --test sim {test} -- --nocapture\n  \
          transcript: {where_to}\n{tail}"

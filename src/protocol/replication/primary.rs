@@ -1,7 +1,8 @@
 //! The leader's side of the data: what it has ordered, what is durable where, and what is acknowledged (protocol §10).
 
+use super::remote::{Remote, Theirs};
 use crate::claim::Claim;
-use crate::ident::JobId;
+use crate::ident::{ConnId, JobId};
 use crate::protocol::{Judged, limits};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -11,6 +12,8 @@ use std::collections::VecDeque;
 pub(in crate::protocol) enum Origin {
     /// A user of this agent, by the host's number.
     Here(u64),
+    /// A user of another member.
+    There(Theirs),
 }
 
 /// Requests that the ledger was given together.
@@ -46,9 +49,11 @@ pub(in crate::protocol) enum Progress {
     Waits,
     /// What is durable here: there is nobody else.
     Alone,
+    /// What is durable here, and up to this number at the successor.
+    With(u64),
 }
 
-/// Numbers only grow. `committed` is never above `durable`, nor that above `ordered`.
+/// Numbers only grow, but for what a failing disk loses. `committed` is never above `durable`, nor that above `ordered`.
 #[derive(Clone, Debug, Default)]
 pub(in crate::protocol) struct Primary {
     /// The reign in which the ledger orders.
@@ -61,8 +66,11 @@ pub(in crate::protocol) struct Primary {
     committed: u64,
     /// Jobs that order, oldest first. Bound: [`limits::JOBS`].
     jobs: VecDeque<Ordering>,
-    /// In the order in which they were judged. Bound: [`limits::DATA_REQUESTS`] of this agent.
+    /// In the order in which they were judged. Bound: [`limits::DATA_REQUESTS`] of this agent, and
+    /// [`limits::FORWARDED`].
     held: VecDeque<Held>,
+    /// Requests of other members' users.
+    pub(in crate::protocol) remote: Remote,
 }
 
 impl Primary {
@@ -130,6 +138,7 @@ impl Primary {
         let to = match progress {
             Progress::Waits => return None,
             Progress::Alone => self.durable,
+            Progress::With(stored) => self.durable.min(stored),
         };
         if to <= self.committed {
             return None;
@@ -147,9 +156,24 @@ impl Primary {
         free
     }
 
-    #[cfg(test)]
-    fn waits(&self) -> bool {
+    /// Whether something is not acknowledged, or its user has no answer.
+    pub(in crate::protocol) fn waits(&self) -> bool {
         self.committed < self.ordered || !self.held.is_empty()
+    }
+
+    /// The last change that was ordered.
+    pub(in crate::protocol) fn position(&self) -> u64 {
+        self.ordered
+    }
+
+    /// Everything up to here is acknowledged.
+    pub(in crate::protocol) fn committed(&self) -> u64 {
+        self.committed
+    }
+
+    /// A member's session is gone: it asks again elsewhere.
+    pub(in crate::protocol) fn forget(&mut self, conn: ConnId) {
+        self.remote.forget(conn);
     }
 }
 

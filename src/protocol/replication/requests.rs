@@ -58,6 +58,13 @@ impl Requests {
         self.ungiven = self.waiting.len();
     }
 
+    /// The one that was given this has lost it, and somebody else is to be given it.
+    pub(in crate::protocol) fn give_again(&mut self, request: u64) {
+        if let Some(w) = self.waiting.get_mut(&request) {
+            self.ungiven += usize::from(std::mem::replace(&mut w.given, false));
+        }
+    }
+
     /// Whether some were given to nobody.
     pub(in crate::protocol) fn any_to_give(&self) -> bool {
         self.ungiven > 0

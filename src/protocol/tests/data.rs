@@ -10,6 +10,7 @@ fn body(n: u8) -> Bytes {
 
 impl Hosted {
     fn users_ask(&mut self, requests: &[u8]) {
+        self.by_hand = true;
         let asked = requests.iter().map(|n| Input::Request { request: u64::from(*n), body: body(*n) });
         self.step_all(asked.collect());
     }
@@ -27,7 +28,8 @@ impl Hosted {
     fn judges(&mut self, job: JobId, last: u64, count: u64) {
         let judged = |by| Judged { by, body: Bytes::from(vec![by as u8]) };
         let answers = (last + 1 - count..=last).map(judged).collect();
-        self.step(Input::Ordered { job, last: Some(last), answers });
+        let batch = Some(Stretch { last, batch: body(last as u8) });
+        self.step(Input::Report { job, report: Report::Ordered { batch, answers } });
     }
 
     fn reigns_of_the_ledger(&self) -> Vec<Claim> {
@@ -74,7 +76,7 @@ fn a_refusal_waits_for_what_it_was_judged_by() {
     let (second, _) = leader.ordering();
     leader.judges(first, 5, 1);
     let refused = Judged { by: 5, body: body(9) };
-    leader.step(Input::Ordered { job: second, last: None, answers: vec![refused] });
+    leader.step(Input::Report { job: second, report: Report::Ordered { batch: None, answers: vec![refused] } });
     assert!(leader.answers.is_empty());
     leader.step(Input::Done { through: second });
     assert_eq!(leader.answers.iter().map(|(request, _)| *request).collect::<Vec<_>>(), [1, 2]);
@@ -139,7 +141,11 @@ fn a_leader_that_hands_over_orders_nothing_more() {
     assert_eq!(leader.ordering().0, job, "the second waits");
     leader.judges(job, 4, 1);
     leader.step(Input::Done { through: leader.jobs.last().expect("a barrier").0 });
-    assert!(matches!(leader.answers[..], [(1, Outcome::Judged { .. })]), "{:?}", leader.answers);
+    let asked = |leader: &Hosted| leader.sent.iter().any(|(_, frame)| matches!(frame, Frame::Abdicate(_)));
+    assert!(leader.answers.is_empty() && !asked(&leader), "the heir does not have it yet");
+    leader.frame(three, Frame::Stored(crate::message::Stored { number: 4 }));
+    assert!(matches!(leader.answers[..], [(1, Outcome::Judged { copies: 2, .. })]), "{:?}", leader.answers);
+    assert!(asked(&leader));
     leader.run(Duration::from_secs(2));
     leader.pings(three, 2, 0);
     leader.run(Duration::from_secs(1));
@@ -155,7 +161,7 @@ fn what_was_pending_is_acknowledged_in_the_new_reign() {
     let mut leader = Hosted::leading_with_data(9);
     let lead = leader.jobs[0].clone();
     assert!(matches!(lead.1, Job::Lead { .. }), "{:?}", leader.jobs);
-    leader.step(Input::Led { job: lead.0, ordered: 9, committed: 7 });
+    leader.step(Input::Report { job: lead.0, report: Report::Led { ordered: 9, committed: 7 } });
     assert!(leader.commits().is_empty());
     leader.step(Input::Done { through: lead.0 });
     assert_eq!(leader.commits(), [9]);

@@ -38,6 +38,8 @@ pub(super) struct Hosted {
     reports: Vec<Input>,
     /// What the data's thread was given, and has not done.
     pub(super) jobs: Vec<(JobId, Job)>,
+    /// A test plays the data's thread. Otherwise there is an empty ledger.
+    pub(super) by_hand: bool,
     /// What users who asked for data were told.
     pub(super) answers: Vec<(u64, Outcome)>,
     /// What hangs.
@@ -112,6 +114,7 @@ impl Hosted {
             disk: Disk::Works,
             reports: Vec::new(),
             jobs: Vec::new(),
+            by_hand: data > 0,
             answers: Vec::new(),
             hanging: Vec::new(),
             dialled: 0,
@@ -231,6 +234,15 @@ impl Hosted {
     /// A follower speaks on its session; the answer may wait for so many milliseconds.
     pub(super) fn pings(&mut self, conn: ConnId, seq: u64, hold_ms: u64) {
         self.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms }));
+        if seq == 1 {
+            self.holds(conn, 0);
+        }
+    }
+
+    /// A follower says that it has the first so many changes.
+    pub(super) fn holds(&mut self, conn: ConnId, number: u64) {
+        let position = crate::data::Revision { number, reign: crate::data::ReignId::NONE };
+        self.frame(conn, Frame::Holds(crate::message::Holds { position, all: false, body: Bytes::new() }));
     }
 
     /// Time passes; what falls due is done.
@@ -290,6 +302,11 @@ impl Host for Hosted {
     }
 
     fn job(&mut self, id: JobId, job: Job) {
+        let report = job.without_data().filter(|_| !self.by_hand || !matches!(job, Job::Lead { .. }));
+        self.reports.extend(report.map(|report| Input::Report { job: id, report }));
+        if !self.by_hand {
+            self.reports.push(Input::Done { through: id });
+        }
         self.jobs.push((id, job));
     }
 

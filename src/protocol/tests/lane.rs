@@ -11,7 +11,8 @@ impl Hosted {
         let three = leader.asks_to_join(3);
         leader.pings(three, 1, 0);
         assert_eq!(leader.node.status().successor.map(|s| s.node.id), Some(sender(3).node.id));
-        leader.node.begin_job(Job::Barrier);
+        (leader.by_hand, leader.jobs) = (true, Vec::new());
+        leader.node.begin_job(Job::Order(Vec::new()));
         leader.step(Input::Tick);
         assert_eq!(leader.jobs.len(), 1);
         leader.forget();

@@ -263,7 +263,7 @@ impl Replay<'_> {
 }
 
 /// Trouble with what is here already.
-fn of(trouble: Trouble<StoreError>) -> StoreError {
+pub(super) fn of(trouble: Trouble<StoreError>) -> StoreError {
     match trouble {
         Trouble::Storage(error) => error,
         Trouble::Unread(Unread::Later(format)) => StoreError::Later(format.into()),

@@ -7,13 +7,15 @@ use std::rc::Rc;
 use tanist::event::Event;
 use tanist::ident::{ConnId, JobId, Ticket};
 use tanist::message::{Cast, Frame, Sender};
-use tanist::protocol::{Host, Job, Outcome, To, Write};
+use tanist::protocol::{Host, Input, Job, Outcome, To, Write};
 
 /// One member, while the outputs of a step of it are performed.
 pub(super) struct Performing<'a> {
     pub(super) world: &'a mut World,
     pub(super) m: M,
     pub(super) sender: Sender,
+    /// What the data's thread says: it has no data.
+    pub(super) reports: Vec<Input>,
 }
 
 impl Host for Performing<'_> {
@@ -67,8 +69,9 @@ impl Host for Performing<'_> {
         unreachable!("nobody goes through another")
     }
 
-    fn job(&mut self, _: JobId, _: Job) {
-        unreachable!("there is no data")
+    fn job(&mut self, id: JobId, job: Job) {
+        self.reports.extend(job.without_data().map(|report| Input::Report { job: id, report }));
+        self.reports.push(Input::Done { through: id });
     }
 
     fn answer(&mut self, _: u64, _: Outcome) {

@@ -43,7 +43,7 @@ story! {
         }
         writes(&mut lan, 5);
         lan.run(s(1));
-        assert!(lan.users.outcomes["acknowledged"] > 30, "{:?}", lan.users.outcomes);
+        assert!(lan.users.outcomes["acknowledged alone"] > 30, "{:?}", lan.users.outcomes);
     }
 }
 
@@ -54,12 +54,12 @@ story! {
         let mut lan = alone(seed);
         writes(&mut lan, 20);
         lan.run(ms(100));
-        let before = lan.users.outcomes["acknowledged"];
+        let before = lan.users.outcomes["acknowledged alone"];
         let trouble = [Trouble::Full, Trouble::Failing, Trouble::Stuck][usize::try_from(seed % 3).expect("small")];
         lan.machines[0].disk.set_trouble(trouble);
         writes(&mut lan, 20);
         lan.run(s(12));
-        let told = lan.users.outcomes.iter().filter(|(word, _)| **word != "acknowledged").map(|(_, n)| n).sum::<u64>();
+        let told = lan.users.outcomes.iter().filter(|(word, _)| **word != "acknowledged alone").map(|(_, n)| n).sum::<u64>();
         assert!(told > 0, "{:?}", lan.users.outcomes);
         lan.machines[0].disk.set_trouble(Trouble::None);
         let life = lan.life(0).expect("it runs");
@@ -67,7 +67,7 @@ story! {
         lan.run(s(3));
         writes(&mut lan, 20);
         lan.run(s(1));
-        assert!(lan.users.outcomes["acknowledged"] > before, "{:?}", lan.users.outcomes);
+        assert!(lan.users.outcomes["acknowledged alone"] > before, "{:?}", lan.users.outcomes);
         lan.nothing_acknowledged_is_lost();
         lan.power_cut(0);
         lan.boot(0);

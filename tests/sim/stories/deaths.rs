@@ -406,7 +406,7 @@ story! {
         lan.kill(leader);
         let took = another_leads_after(&mut lan, leader, s(3));
         assert!(took < ms(60), "{took} µs, killed {pause} ms after the veto");
-        let it = took < ms(30) && lan.leader() == successor;
-        assert!(pause < 300 || it, "{took} µs, pc-{} leads, killed {pause} ms after the veto", lan.leader());
+        // Its new session begins at nothing, so another may have been named meanwhile.
+        assert!(pause < 300 || took < ms(30), "{took} µs, pc-{} leads, killed {pause} ms after the veto", lan.leader());
     }
 }

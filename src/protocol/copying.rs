@@ -1,0 +1,259 @@
+//! A leader's followers receive what it orders, and those that lack something receive that first (protocol §10).
+
+use super::replication::{Next, Stated};
+use super::role::{Leading, Role};
+use super::ways::Purpose;
+use super::{Compared, Job, Node, Stretch};
+use crate::event::Kind;
+use crate::ident::{ConnId, JobId};
+use crate::message::{Changes, Frame, Holds, Piece, Wanted};
+use bytes::Bytes;
+
+impl Node {
+    /// A member says what it has.
+    pub(super) fn member_holds(&mut self, conn: ConnId, holds: Holds) {
+        if !matches!(self.base.ways.get(conn).map(|c| c.purpose), Some(Purpose::Served(_))) {
+            return;
+        }
+        self.end_copy(conn);
+        let Role::Leading(l) = &mut self.role else { return };
+        l.copies.states(conn, Stated { position: holds.position, all: holds.all, seen: holds.body });
+        self.name_successor();
+        self.compare_copies();
+    }
+
+    /// Members that have said what they have are compared, as many as there is room for.
+    pub(super) fn compare_copies(&mut self) {
+        loop {
+            let Role::Leading(l) = &self.role else { return };
+            if l.check.is_some() || l.renewing.is_some() || !self.lane.has_room() {
+                return;
+            }
+            let Some((to, Stated { position, all, seen })) = l.copies.to_compare() else { return };
+            self.begin_to_order();
+            if !self.orders() || !self.lane.has_room() {
+                return;
+            }
+            let job = self.begin_job(Job::Compare { to, position, all, seen });
+            if let Role::Leading(l) = &mut self.role {
+                l.copies.compares(to, job);
+            }
+        }
+    }
+
+    /// How what a member has goes with what is here.
+    pub(super) fn copy_compared(&mut self, job: JobId, compared: Compared) {
+        let Role::Leading(l) = &mut self.role else { return };
+        let Some(conn) = l.copies.compared(job) else { return };
+        match compared {
+            Compared::Continues(stretches) => {
+                l.copies.follows(conn);
+                self.member_is_whole(conn, true);
+                for stretch in stretches {
+                    self.send_stretch(conn, stretch);
+                }
+                let committed = self.committed();
+                if let Role::Leading(l) = &self.role {
+                    let committed = crate::message::Committed { claim: l.claim, number: committed };
+                    self.base.send(conn, Frame::Committed(committed));
+                }
+                self.name_successor();
+                self.acknowledge();
+            }
+            Compared::Copied => {
+                l.copies.is_sent(conn);
+                self.member_is_whole(conn, false);
+                self.copy_goes_on(conn);
+            }
+            Compared::Lacks(seen) => {
+                if l.copies.lacks(conn) {
+                    self.base.send(conn, Frame::Wanted(Wanted { body: seen }));
+                }
+            }
+            Compared::Early => {
+                l.copies.is_early(conn);
+                self.acknowledge();
+            }
+        }
+        self.compare_copies();
+    }
+
+    /// A member has all that there is, or is in the middle of catching up.
+    fn member_is_whole(&mut self, conn: ConnId, whole: bool) {
+        let Some(Purpose::Served(id)) = self.base.ways.get(conn).map(|c| c.purpose) else { return };
+        if let Some(entry) = self.base.members.get_mut(id)
+            && std::mem::replace(&mut entry.whole, whole) != whole
+        {
+            self.list_changed(id);
+        }
+    }
+
+    fn committed(&self) -> u64 {
+        match &self.role {
+            Role::Leading(Leading { data: Some(primary), .. }) => primary.committed(),
+            _ => 0,
+        }
+    }
+
+    fn send_stretch(&mut self, conn: ConnId, stretch: Stretch) {
+        let (now, committed) = (self.base.now, self.committed());
+        let Role::Leading(l) = &mut self.role else { return };
+        l.copies.sends_one(conn, stretch.last, stretch.batch.len(), now);
+        let changes = Changes { claim: l.claim, last: stretch.last, committed, body: stretch.batch };
+        self.base.send(conn, Frame::Changes(changes));
+    }
+
+    /// What was ordered goes to everybody whose place is in this order.
+    pub(super) fn send_changes(&mut self, stretch: Stretch) {
+        let (now, committed) = (self.base.now, self.committed());
+        let Role::Leading(l) = &mut self.role else { return };
+        let (to, slow) = l.copies.sends(stretch.last, stretch.batch.len(), now);
+        let changes = Changes { claim: l.claim, last: stretch.last, committed, body: stretch.batch };
+        if !to.is_empty() {
+            self.base.send_all(to, Frame::Changes(changes));
+            self.watch_successor();
+        }
+        for conn in slow {
+            self.copy_anew(conn);
+        }
+    }
+
+    /// A member is to say again what it has.
+    fn copy_anew(&mut self, conn: ConnId) {
+        self.end_copy(conn);
+        if self.base.ways.get(conn).is_some() {
+            self.base.send(conn, Frame::Anew);
+        }
+        self.name_successor();
+    }
+
+    /// A follower says how far it is durable.
+    pub(super) fn member_stored(&mut self, conn: ConnId, number: u64) {
+        let now = self.base.now;
+        if self.served_mut(conn).is_none() {
+            return;
+        }
+        let Role::Leading(l) = &mut self.role else { return };
+        l.copies.stored(conn, number, now);
+        self.name_successor();
+        self.acknowledge();
+        self.handing_drained();
+    }
+
+    /// A follower does not take in what comes any more, until it says again what it has.
+    pub(super) fn member_breaks(&mut self, conn: ConnId) {
+        if self.served_mut(conn).is_some() {
+            self.end_copy(conn);
+            self.name_successor();
+            self.compare_copies();
+        }
+    }
+
+    /// A member is gone, or begins anew.
+    pub(super) fn end_copy(&mut self, conn: ConnId) {
+        let Role::Leading(l) = &mut self.role else { return };
+        let begun = l.copies.forget(conn);
+        if l.copies.offers_wait() {
+            l.copies.joined();
+        }
+        if begun && self.lane.has_room() {
+            self.begin_job(Job::Drop { to: conn });
+        }
+    }
+
+    /// A job of a copy or an offer failed: that member begins anew.
+    pub(super) fn copy_failed(&mut self, job: JobId) {
+        let Role::Leading(l) = &mut self.role else { return };
+        let compared = l.copies.compared(job);
+        let other = l.copying.remove(&job);
+        if let Some(conn) = compared.or(other) {
+            self.copy_anew(conn);
+        }
+    }
+
+    /// What came from a member, or from the leader, does not fit.
+    pub(super) fn data_unfit(&mut self, job: JobId, why: &str) {
+        match &self.role {
+            Role::Leading(_) => self.copy_failed(job),
+            Role::Following(_) => self.backup_failed(job),
+            _ => return,
+        }
+        self.base.warn(Kind::StoreTrouble, format!("a copy of the data begins anew: {why}"), vec![]);
+    }
+
+    // ---- copies
+
+    fn copy_goes_on(&mut self, conn: ConnId) {
+        if !self.lane.has_room() {
+            // Without a next piece the member says after a while that it begins anew.
+            return self.copy_anew(conn);
+        }
+        let Role::Leading(l) = &mut self.role else { return };
+        if l.copies.goes_on(conn) == Next::Scan {
+            self.begin_copying(conn, Job::Scan { to: conn });
+        }
+    }
+
+    fn begin_copying(&mut self, conn: ConnId, job: Job) {
+        let job = self.begin_job(job);
+        if let Role::Leading(l) = &mut self.role {
+            l.copying.insert(job, conn);
+        }
+    }
+
+    /// A piece was read that goes to a member, or to the leader.
+    pub(super) fn scanned(&mut self, job: JobId, piece: Bytes, last: bool) {
+        let Role::Leading(l) = &mut self.role else { return self.offer_scanned(piece, last) };
+        let Some(conn) = l.copying.remove(&job) else { return };
+        let Some(number) = l.copies.scanned(conn, last) else { return };
+        self.base.send(conn, Frame::Piece(Piece { number, last, body: piece }));
+        self.copy_goes_on(conn);
+    }
+
+    /// A member has taken in a piece of its copy.
+    pub(super) fn member_took(&mut self, conn: ConnId) {
+        if self.served_mut(conn).is_none() {
+            return;
+        }
+        let Role::Leading(l) = &mut self.role else { return };
+        if l.copies.taken(conn) == Next::Scan {
+            if !self.lane.has_room() {
+                return self.copy_anew(conn);
+            }
+            self.begin_copying(conn, Job::Scan { to: conn });
+        }
+    }
+
+    // ---- offers
+
+    /// A member offers what is missing here.
+    pub(super) fn member_offers(&mut self, conn: ConnId, piece: Piece) {
+        if self.served_mut(conn).is_none() {
+            return;
+        }
+        let Role::Leading(l) = &mut self.role else { return };
+        let Some(first) = l.copies.offered(conn, piece.number) else { return };
+        self.begin_to_order();
+        if !self.orders() || !self.lane.has_room() {
+            return self.copy_anew(conn);
+        }
+        self.data.holds = true;
+        let job = self.begin_job(Job::Join { piece: piece.body, first });
+        let Role::Leading(l) = &mut self.role else { return };
+        l.copying.insert(job, conn);
+        if let Some(primary) = &mut l.data {
+            primary.given(job, std::collections::VecDeque::new());
+        }
+    }
+
+    /// A piece was taken in: of a member's offer, or of the leader's copy.
+    pub(super) fn piece_taken(&mut self, job: JobId, complete: bool) {
+        let Role::Leading(l) = &mut self.role else { return self.copy_taken(complete) };
+        let Some(conn) = l.copying.remove(&job) else { return };
+        self.base.send(conn, Frame::Taken);
+        if complete && let Role::Leading(l) = &mut self.role {
+            l.copies.joined();
+        }
+        self.compare_copies();
+    }
+}
