@@ -73,11 +73,12 @@ impl Host {
     /// Runs until the node has stopped.
     pub(super) async fn run(mut self) -> Host {
         while !self.state.stopped {
-            let mut next = Some(self.inbox.next(self.deadline()).await);
-            for _ in 0..BATCH {
-                let Some(happened) = next else { break };
+            let first = self.inbox.next(self.deadline()).await;
+            self.take(first);
+            // What is taken out is taken in: nothing is looked at beforehand.
+            for _ in 1..BATCH {
+                let Some(happened) = self.inbox.ready() else { break };
                 self.take(happened);
-                next = self.inbox.ready();
             }
             self.step();
             self.publish();

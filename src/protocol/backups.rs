@@ -52,10 +52,13 @@ impl Node {
         self.base.timers.sooner(Timer::Copy, self.base.now + limits::DATA_AGAIN);
     }
 
-    pub(super) fn backup_failed(&mut self, job: JobId) {
-        if self.data.backup.failed(job) {
+    /// A job failed. Whether the copy relied on it: then it begins anew.
+    pub(super) fn backup_failed(&mut self, job: JobId) -> bool {
+        let failed = self.data.backup.failed(job);
+        if failed {
             self.backup_breaks();
         }
+        failed
     }
 
     /// The leader wants to be told again what is here.

@@ -161,24 +161,28 @@ impl Node {
         }
     }
 
-    /// A job of a copy or an offer failed: that member begins anew.
-    pub(super) fn copy_failed(&mut self, job: JobId) {
-        let Role::Leading(l) = &mut self.role else { return };
+    /// A job of a copy or an offer failed: that member begins anew. False when it was of no such thing.
+    pub(super) fn copy_failed(&mut self, job: JobId) -> bool {
+        let Role::Leading(l) = &mut self.role else { return false };
         let compared = l.copies.compared(job);
         let other = l.copying.remove(&job);
-        if let Some(conn) = compared.or(other) {
+        let found = compared.or(other);
+        if let Some(conn) = found {
             self.copy_anew(conn);
         }
+        found.is_some()
     }
 
     /// What came from a member, or from the leader, does not fit.
     pub(super) fn data_unfit(&mut self, job: JobId, why: &str) {
-        match &self.role {
+        let news = match &self.role {
             Role::Leading(_) => self.copy_failed(job),
             Role::Following(_) => self.backup_failed(job),
-            _ => return,
+            _ => false,
+        };
+        if news {
+            self.base.warn(Kind::StoreTrouble, format!("a copy of the data begins anew: {why}"), vec![]);
         }
-        self.base.warn(Kind::StoreTrouble, format!("a copy of the data begins anew: {why}"), vec![]);
     }
 
     // ---- copies

@@ -189,7 +189,9 @@ impl Node {
         }
         match &self.role {
             Role::Leading(_) => self.ordering_failed(job, writes, why),
-            Role::Following(_) => self.backup_failed(job),
+            Role::Following(_) => {
+                self.backup_failed(job);
+            }
             _ => {}
         }
     }
@@ -268,8 +270,7 @@ impl Node {
         let (claim, vacant) = (l.claim, l.vacant);
         let Some(primary) = &mut l.data else { return };
         let through = primary.advance(progress);
-        let copies = if matches!(progress, Progress::With(_)) { 2 } else { 1 };
-        let answers = if progress == Progress::Waits { Vec::new() } else { primary.answers(copies) };
+        let answers = primary.answers(progress);
         if progress == Progress::Waits && primary.waits() {
             let until = vacant.map(|since| since + self.successor_wait());
             if let Some(until) = until.filter(|until| *until > now) {

@@ -186,8 +186,8 @@ impl Lan {
         if !self.dice.chance(0.02) {
             return;
         }
-        let holds = |m: &M| holds(&self.machines[*m].disk.copy(), id);
-        let found = (0..self.machines.len()).filter(holds).count();
+        let there = |m: &M| holds(&self.machines[*m].disk.copy(), id);
+        let found = (0..self.machines.len()).filter(there).count();
         assert!(found >= usize::from(copies), "P4: {id:?} was acknowledged with {copies} copies, and {found} have it");
     }
 
@@ -250,7 +250,9 @@ impl Lan {
 
 /// Whether the data of a disk has what this request made, acknowledged or not.
 fn holds(disk: &Disk, id: RequestId) -> bool {
-    let Ok(opened) = DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT) else { return false };
+    let opened =
+        DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the copy of a disk works");
+    assert!(opened.set_aside.is_none(), "what survives a power cut is damaged: {:?}", opened.set_aside);
     let mut store = opened.store;
     let position = store.position();
     store.commit(position).expect("the copy of a disk works");

@@ -147,10 +147,16 @@ impl Primary {
         Some(to)
     }
 
-    /// The answers that what is acknowledged allows, with the number of copies.
-    pub(in crate::protocol) fn answers(&mut self, copies: u8) -> Vec<Answered> {
+    /// The answers that what is acknowledged allows, with the number of copies that there are now.
+    pub(in crate::protocol) fn answers(&mut self, progress: Progress) -> Vec<Answered> {
         let mut free = Vec::new();
+        let there = match progress {
+            Progress::Waits => return free,
+            Progress::Alone => 0,
+            Progress::With(stored) => stored,
+        };
         while let Some(held) = self.held.pop_front_if(|h| h.by <= self.committed) {
+            let copies = if held.by <= there { 2 } else { 1 };
             free.push(Answered { origin: held.origin, body: held.body, copies });
         }
         free
@@ -190,7 +196,7 @@ mod tests {
     }
 
     fn free(primary: &mut Primary) -> Vec<Origin> {
-        primary.answers(1).into_iter().map(|a| a.origin).collect()
+        primary.answers(Progress::Alone).into_iter().map(|a| a.origin).collect()
     }
 
     #[test]

@@ -82,8 +82,8 @@ impl Run {
     }
 }
 
-/// Seeds that broke a promise once, again.
-const KEPT: [u64; 0] = [];
+/// Seeds that broke a promise once, again: copies that were counted before they were there.
+const KEPT: [u64; 2] = [1005, 1898];
 
 #[test]
 fn kept_seeds_with_users() {
