@@ -1,4 +1,4 @@
-//! The data of an agent that is alone: what it acknowledged outlives it.
+//! The data of agents: what was acknowledged outlives whatever is killed.
 
 use crate::site::{Agent, LONG, Site};
 use bytes::Bytes;
@@ -123,4 +123,122 @@ fn what_was_acknowledged_outlives_kill_9_at_any_instant() {
         let members = client.members().await.expect("it answers").members;
         assert_eq!(members.first().map(|own| own.revision), Some(status.revision));
     });
+}
+
+/// Three agents of one site, each with a state and a socket of its own.
+struct Office {
+    sites: Vec<Site>,
+    agents: Vec<Option<Agent>>,
+}
+
+impl Office {
+    fn new() -> Office {
+        let first = Site::new();
+        let [a, b, c, _] = first.ip.octets();
+        let others = [251, 252].map(|d| Site { ip: [a, b, c, d].into(), port: first.port, ..Site::new() });
+        let sites: Vec<Site> = std::iter::once(first).chain(others).collect();
+        let mut office = Office { agents: sites.iter().map(|_| None).collect(), sites };
+        (0..3).for_each(|n| office.start(n));
+        office
+    }
+
+    fn start(&mut self, n: usize) {
+        let name = format!("pc-{n}");
+        self.agents[n] = Some(Agent::spawn(self.sites[n].command().args(["--name", &name])));
+    }
+
+    fn kill(&mut self, n: usize) {
+        let mut agent = self.agents[n].take().expect("it runs");
+        agent.signal(Signal::SIGKILL);
+        agent.end();
+    }
+
+    fn client(&self, n: usize) -> Client {
+        Client::at(&self.sites[n].socket)
+    }
+
+    /// Which one leads, as soon as one does and all that run say so.
+    async fn leader(&self) -> usize {
+        let until = std::time::Instant::now() + LONG;
+        loop {
+            assert!(std::time::Instant::now() < until, "no leader");
+            let mut named = BTreeSet::new();
+            for n in (0..3).filter(|n| self.agents[*n].is_some()) {
+                let leader = self.client(n).leader(None).await.ok().map(|leader| leader.name);
+                named.insert(leader);
+            }
+            if let Some(Some(name)) = named.first().filter(|_| named.len() == 1) {
+                return name.trim_start_matches("pc-").parse().expect("one of these");
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
+
+    /// All records that readers of this machine see.
+    async fn records(&self, n: usize) -> Vec<Uuid> {
+        let (client, mut found, mut after) = (self.client(n), Vec::new(), None);
+        loop {
+            let page = client.records("notes", after).await.expect("it reads");
+            if page.records.is_empty() {
+                return found;
+            }
+            found.extend(page.records.iter().map(|record| record.id));
+            after = Some(page.cursor);
+        }
+    }
+}
+
+/// Writers on every machine, while the leader is killed again and again: each acknowledged record is on every machine
+/// once, also on one that was away, and nobody begins anew without a reason.
+#[test]
+fn what_was_acknowledged_is_on_every_machine_whoever_is_killed() {
+    let mut office = Office::new();
+    runtime().block_on(office.leader());
+    let done = Arc::new(Acknowledged::default());
+    let clients: Vec<Client> = (0..3).map(|n| office.client(n)).collect();
+    let writers = done.clone();
+    let writing = std::thread::spawn(move || {
+        runtime().block_on(async {
+            let mut all = tokio::task::JoinSet::new();
+            for client in clients.iter().cycle().take(WRITERS) {
+                all.spawn(write(client.clone(), writers.clone()));
+            }
+            while let Some(ended) = all.join_next().await {
+                ended.expect("it writes");
+            }
+        });
+    });
+    for kill in 0..4 {
+        more(&done, 100);
+        let leader = runtime().block_on(office.leader());
+        office.kill(leader);
+        more(&done, 100 + 100 * kill);
+        office.start(leader);
+    }
+    more(&done, 50);
+    done.over.store(true, Ordering::Relaxed);
+    writing.join().expect("every call had its answer");
+    let acknowledged = done.records.lock().expect("whole").clone();
+    runtime().block_on(async {
+        let last = office.client(0).status().await.expect("it answers").revision;
+        for n in 0..3 {
+            let until = std::time::Instant::now() + LONG;
+            while office.client(n).status().await.map_or(0, |status| status.revision) < last {
+                assert!(std::time::Instant::now() < until, "pc-{n} does not catch up");
+                tokio::time::sleep(MOMENT).await;
+            }
+            let found = office.records(n).await;
+            let here: BTreeSet<Uuid> = found.iter().copied().collect();
+            assert_eq!(here.len(), found.len(), "each is there once on pc-{n}");
+            let missing = acknowledged.difference(&here).count();
+            assert_eq!(missing, 0, "pc-{n} lacks some of {}", acknowledged.len());
+            let count = office.client(n).get("count", Reading::default()).await.expect("it reads").expect("it was counted");
+            let count: usize = String::from_utf8_lossy(&count.value).parse().expect("a number");
+            assert_eq!(count, done.counted.load(Ordering::Relaxed), "each step counted once on pc-{n}");
+        }
+    });
+    for agent in office.agents.iter_mut().flatten() {
+        agent.seen.extend(agent.lines.try_iter());
+        assert!(!agent.seen.iter().any(|line| line.contains("begins anew")), "{:#?}", agent.seen);
+    }
 }
