@@ -390,6 +390,9 @@ pub struct MemberView {
     pub successor: bool,
     /// How long ago it was heard; none when never.
     pub heard: Option<Duration>,
+    /// The number of the last change that it has of the data, where that is known: a leader knows it of its followers, a
+    /// follower of its leader. None for this agent itself.
+    pub revision: Option<u64>,
     /// Its place in the line of succession, from 1; none when it is not in line.
     pub place: Option<usize>,
     /// What decided that place, in words.

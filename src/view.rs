@@ -91,7 +91,8 @@ pub struct Status {
     pub via: Option<Machine>,
     /// The number of the last change that its readers see; 0 until there is data.
     pub revision: u64,
-    /// The digest of its state, 32 hexadecimal digits; 0 until machines have copies to compare.
+    /// The digest of what its readers see, 32 hexadecimal digits: machines at the same revision have the same. 0 until there
+    /// is data.
     pub digest: String,
     /// How many items a reunion refused.
     pub kept_aside: u64,
@@ -206,10 +207,11 @@ pub struct Member {
     pub state: MemberState,
     /// How long ago it was heard; null when this agent never heard it itself.
     pub last_heard_ms: Option<u64>,
-    /// The number of the last change that its readers see; 0 until there is data, and for other members.
-    pub revision: u64,
-    /// How many revisions it is behind what this agent holds; 0 until machines have copies.
-    pub lag: u64,
+    /// The number of the last change that it has, 0 when there is no data; null where the agent that answers does not know:
+    /// a leader knows it of all that follow, another member of itself and of the leader.
+    pub revision: Option<u64>,
+    /// How many changes it is behind what this agent has; null where that is not known.
+    pub lag: Option<u64>,
     /// The round trip on its session with the leader.
     pub rtt_us: Option<u64>,
     /// The program's version.
@@ -240,8 +242,8 @@ impl Members {
                 successor: view.successor,
                 state: member.state,
                 last_heard_ms: if own { Some(0) } else { view.heard.map(millis) },
-                revision: 0,
-                lag: 0,
+                revision: view.revision,
+                lag: None,
                 rtt_us: member.rtt_us,
                 version: member.version.clone(),
                 priority: member.priority,
@@ -251,6 +253,16 @@ impl Members {
             }
         });
         Self { members: members.collect() }
+    }
+
+    /// The agent that answers has this revision.
+    pub fn here(&mut self, revision: u64) {
+        for member in &mut self.members {
+            if member.own {
+                member.revision = Some(revision);
+            }
+            member.lag = member.revision.map(|has| revision.saturating_sub(has));
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use tanist::data::{ReignId, Revision};
 use tanist::event::Cause;
 use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{
-    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Ended, Frame, Goodbye, Handover,
-    HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState, Members, Named,
-    NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, Says, Sender, Standing, Stored,
-    Story, Tell, Told, Via, Voice, Wanted, Welcome,
+    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Frame, Goodbye,
+    Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState, Members,
+    Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, Says, Sender, Standing,
+    Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
 use tanist::time::Wall;
 use tanist::wire::samples;
@@ -272,7 +272,7 @@ impl Maker<'_, '_> {
         let body = vec![self.byte(); usize::from(self.byte() % 64)];
         let length = u32::try_from(body.len()).expect("short");
         let position = Revision::new(ReignId(self.number()), self.number());
-        match self.byte() % 11 {
+        match self.byte() % 12 {
             0 => Frame::Requests(Requests { requests: vec![(self.number(), length)], body: body.into() }),
             1 => {
                 let ended = [Ended::Judged(2), Ended::Busy, Ended::NoSpace][usize::from(self.byte() % 3)];
@@ -289,6 +289,11 @@ impl Maker<'_, '_> {
             6 => Frame::Committed(Committed { claim: self.own_claim(from), number: self.number() }),
             7 => Frame::Stored(Stored { number: self.number() }),
             8 => Frame::Anew,
+            9 => Frame::Digest(Digest {
+                claim: self.own_claim(from),
+                number: self.number(),
+                digest: u128::from(self.number()),
+            }),
             _ => Frame::Changes(Changes {
                 claim: self.own_claim(from),
                 last: self.number(),

@@ -144,7 +144,7 @@ fn member_row(member: &Member, all: &[(NodeId, &str)]) -> Vec<(String, Tint)> {
         (role(member.role).to_owned(), if leads { Tint::Strong } else { Tint::Plain }),
         (state.to_owned(), tint),
         plain(heard),
-        plain(member.lag.to_string()),
+        plain(member.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string())),
         plain(member.rtt_us.map_or_else(|| "-".to_owned(), |us| crate::time::ms(Duration::from_micros(us)))),
         plain(member.version.clone()),
         plain(member.priority.to_string()),

@@ -103,6 +103,17 @@ pub struct Committed {
     pub number: u64,
 }
 
+/// What a store is like in which just so much is acknowledged.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Digest {
+    /// The reign whose leader says so.
+    pub claim: Claim,
+    /// The number of the last change.
+    pub number: u64,
+    /// The digest of all that it holds.
+    pub digest: u128,
+}
+
 /// Everything up to this number is durable at the member that says so.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stored {

@@ -1,8 +1,8 @@
 //! Frames: everything that must be heard (protocol §6 to §9).
 
 use super::{
-    Answer, Changes, Committed, Heartbeat, Holds, Known, Outcomes, Piece, Question, Requests, Sender, Standing, Stored,
-    Wanted,
+    Answer, Changes, Committed, Digest, Heartbeat, Holds, Known, Outcomes, Piece, Question, Requests, Sender, Standing,
+    Stored, Wanted,
 };
 use crate::claim::Claim;
 use crate::event::Cause;
@@ -82,6 +82,8 @@ pub enum Frame {
     Changes(Changes),
     /// What is acknowledged.
     Committed(Committed),
+    /// What the state is like that is acknowledged.
+    Digest(Digest),
     /// What is durable at a follower.
     Stored(Stored),
     /// What was sent of the data on this session is not taken in any more: the follower says later what it has, or, from

@@ -4,8 +4,9 @@ use super::role::Role;
 use super::timers::Timer;
 use super::{Job, Node, limits};
 use crate::data::Revision;
+use crate::event::Kind;
 use crate::ident::{ConnId, JobId};
-use crate::message::{Changes, Committed, Frame, Holds, Piece, Stored, Wanted};
+use crate::message::{Changes, Committed, Digest, Frame, Holds, Piece, Stored, Wanted};
 use bytes::Bytes;
 
 impl Node {
@@ -83,6 +84,7 @@ impl Node {
         }
         self.data.holds = true;
         self.data.catches_up = false;
+        self.data.backup.knows(changes.committed);
         let job = self.begin_job(Job::Append { batch: changes.body, committed: changes.committed });
         self.data.backup.appends(job, changes.last);
     }
@@ -91,7 +93,30 @@ impl Node {
     pub(super) fn leader_commits(&mut self, conn: ConnId, committed: &Committed) {
         let same = |node: &Node| matches!(&node.role, Role::Following(f) if f.claim == committed.claim);
         if self.on_session(conn) && same(self) && self.data.backup.may_append() && self.lane.has_room() {
+            self.data.backup.knows(committed.number);
             self.begin_job(Job::Commit { through: committed.number });
+        }
+    }
+
+    /// The leader says what its state is like.
+    pub(super) fn leader_is_like(&mut self, conn: ConnId, told: &Digest) {
+        let same = |node: &Node| matches!(&node.role, Role::Following(f) if f.claim == told.claim);
+        if self.on_session(conn) && same(self) && self.data.backup.may_append() && self.lane.has_room() {
+            let replace = self.data.differed.is_none_or(|at| self.base.now.since(at) >= limits::DIFFERS);
+            self.begin_job(Job::Check { number: told.number, digest: told.digest, replace });
+        }
+    }
+
+    /// The copy on this machine differs from the leader's: it is never served on, but for a second time within an hour.
+    pub(super) fn copy_differs(&mut self) {
+        let now = self.base.now;
+        let again = self.data.differed.is_some_and(|at| now.since(at) < limits::DIFFERS);
+        let what = if again { "again, and stays as it is" } else { "it is set aside, and a new one is fetched" };
+        let text = format!("the copy of the data on this machine differs from the leader's: {what}");
+        self.base.warn(Kind::CopyDiffers, text, vec![]);
+        if !again {
+            self.data.differed = Some(now);
+            self.backup_breaks();
         }
     }
 
@@ -127,6 +152,7 @@ impl Node {
             return self.base.send(conn, Frame::Taken);
         }
         self.data.catches_up = false;
+        self.base.info(Kind::CaughtUp, "this machine has all the data again".to_owned(), vec![]);
         self.follow_data();
     }
 

@@ -6,7 +6,7 @@ use super::ways::Purpose;
 use super::{Compared, Job, Node, Stretch};
 use crate::event::Kind;
 use crate::ident::{ConnId, JobId};
-use crate::message::{Changes, Frame, Holds, Piece, Wanted};
+use crate::message::{Changes, Digest, Frame, Holds, Piece, Wanted};
 use bytes::Bytes;
 
 impl Node {
@@ -183,6 +183,23 @@ impl Node {
         if news {
             self.base.warn(Kind::StoreTrouble, format!("a copy of the data begins anew: {why}"), vec![]);
         }
+    }
+
+    /// Once a second, when something was acknowledged since: followers compare their state with this one.
+    pub(super) fn ask_digest(&mut self) {
+        let committed = self.committed();
+        let Role::Leading(l) = &mut self.role else { return };
+        if committed == l.compared || l.copies.followers().is_empty() || !self.lane.has_room() {
+            return;
+        }
+        l.compared = committed;
+        self.begin_job(Job::Digest);
+    }
+
+    pub(super) fn tell_digest(&mut self, number: u64, digest: u128) {
+        let Role::Leading(l) = &self.role else { return };
+        let told = Digest { claim: l.claim, number, digest };
+        self.base.send_all(l.copies.followers(), Frame::Digest(told));
     }
 
     // ---- copies

@@ -105,6 +105,7 @@ impl Node {
             Frame::Taken => self.member_took(conn),
             Frame::Changes(changes) => self.changes(conn, changes),
             Frame::Committed(committed) => self.leader_commits(conn, &committed),
+            Frame::Digest(digest) => self.leader_is_like(conn, &digest),
             Frame::Stored(stored) => self.member_stored(conn, stored.number),
             Frame::Anew if purpose == Purpose::Session => self.leader_asks_anew(conn),
             Frame::Anew => self.member_breaks(conn),

@@ -22,6 +22,7 @@ impl Node {
             self.base.warn(Kind::StoreTrouble, format!("the store has not finished a write for {age}"), vec![]);
         }
         self.look_at_the_lane();
+        self.ask_digest();
         if stuck && let Role::Leading(l) = &mut self.role {
             // Nothing can come of a new reign now: whoever waits for it asks again.
             l.renewing = None;

@@ -71,6 +71,17 @@ pub enum Job {
         /// It is the first.
         first: bool,
     },
+    /// What the state is like that is acknowledged. [`Report::Digest`] answers.
+    Digest,
+    /// Compare the state at this point with the leader's. [`Report::Differs`] answers when it is another.
+    Check {
+        /// The number of the last change that is acknowledged there.
+        number: u64,
+        /// The digest of the leader's state.
+        digest: u128,
+        /// A copy that differs is set aside.
+        replace: bool,
+    },
     /// What was begun on this session is not wanted any more.
     Drop {
         /// The session.
@@ -135,6 +146,15 @@ pub enum Report {
         /// Why, in plain words.
         why: String,
     },
+    /// The state that is acknowledged.
+    Digest {
+        /// The number of the last change.
+        number: u64,
+        /// Its digest.
+        digest: u128,
+    },
+    /// The copy here differs from the leader's.
+    Differs,
     /// A piece was taken in.
     Taken {
         /// It was the last, and the copy was taken over, or the offer joined.

@@ -21,6 +21,8 @@ pub(super) struct Data {
     pub(super) holds: bool,
     /// A copy was begun that is not complete.
     pub(super) catches_up: bool,
+    /// When this machine's copy last differed from the leader's.
+    pub(super) differed: Option<Time>,
     /// Users were told that it cannot be written.
     told_failing: bool,
 }
@@ -33,6 +35,7 @@ impl Data {
             backup: Backup::default(),
             holds: last > 0,
             catches_up: false,
+            differed: None,
             told_failing: false,
         }
     }
@@ -144,6 +147,8 @@ impl Node {
             Report::Compared(compared) => self.copy_compared(job, compared),
             Report::Scanned { piece, last } => self.scanned(job, piece, last),
             Report::Unfit { why } => self.data_unfit(job, &why),
+            Report::Digest { number, digest } => self.tell_digest(number, digest),
+            Report::Differs => self.copy_differs(),
             Report::Taken { complete } => self.piece_taken(job, complete),
         }
     }

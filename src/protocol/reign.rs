@@ -169,6 +169,7 @@ impl Node {
             data: None,
             copies: Copies::default(),
             copying: BTreeMap::new(),
+            compared: 0,
             vacant: Some(now),
             failed: None,
             left_alone: None,

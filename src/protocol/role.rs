@@ -351,6 +351,8 @@ pub(super) struct Leading {
     pub(super) copies: Copies,
     /// Jobs of copies and offers, with the session of each. Bound: [`super::limits::JOBS`].
     pub(super) copying: BTreeMap<JobId, ConnId>,
+    /// What was acknowledged when followers last compared their state.
+    pub(super) compared: u64,
     /// Since when there is no successor, while there is none.
     pub(super) vacant: Option<Time>,
     /// How the last handover failed, in words.

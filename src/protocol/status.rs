@@ -114,9 +114,19 @@ impl Node {
                     },
                 };
                 let heard = if own { Some(Duration::ZERO) } else { self.last_sign(id).map(|t| now.time.since(t)) };
-                MemberView { member, role, successor: Some(id) == named, heard, place: place.map(|p| p + 1), because }
+                let (revision, place) = (self.revision_of(&member), place.map(|p| p + 1));
+                MemberView { member, role, successor: Some(id) == named, heard, revision, place, because }
             })
             .collect()
+    }
+
+    /// The last change that a member has, as far as it is known: the leader knows of its followers, and they of it.
+    fn revision_of(&self, member: &Member) -> Option<u64> {
+        match &self.role {
+            Role::Leading(l) => l.durable_at(member.node),
+            Role::Following(f) if f.claim.node == member.node => self.data.backup.committed(),
+            _ => None,
+        }
     }
 
     /// The last sign of a member, by datagram, connection or session.

@@ -6,6 +6,8 @@
 mod copies;
 mod joining;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 use super::data::{DataError, DataStore};
 use crate::data::{self, ReignId, Request, Revision};
@@ -39,6 +41,8 @@ pub struct Worker {
     scans: VecDeque<(ConnId, Scanning)>,
     /// A value that should have been here was not: the next copy is to have all of them.
     needs_all: bool,
+    /// The job that asked what is here: said when it is durable.
+    stating: Option<JobId>,
 }
 
 /// What becomes changes.
@@ -93,6 +97,7 @@ impl Worker {
             tail: Tail::default(),
             scans: VecDeque::new(),
             needs_all: false,
+            stating: None,
         }
     }
 
@@ -128,12 +133,17 @@ impl Worker {
                 self.acknowledged = self.acknowledged.max(through);
                 Ok(None)
             }
-            Job::Follow => self.follow().map(Some),
+            Job::Follow => {
+                self.follow(id);
+                Ok(None)
+            }
             Job::Append { batch, committed } => self.append(&batch, committed).map(|()| None),
             Job::Compare { to, position, all, seen } => self.compare(to, position, all, &seen).map(Some),
             Job::Offer { to, seen } => self.offer(to, &seen).map(|()| None),
             Job::Scan { to } => self.scan(to).map(Some),
             Job::Adopt { piece, first } => self.adopt(&piece, first).map(Some),
+            Job::Digest => self.digest().map(|(number, digest)| Some(Report::Digest { number, digest })),
+            Job::Check { number, digest, replace } => self.check(number, digest, replace),
             Job::Drop { to } => {
                 self.scans.retain(|(of, _)| *of != to);
                 Ok(None)
@@ -177,17 +187,24 @@ impl Worker {
         (self.reign, self.above) = (reign, self.above.max(above));
     }
 
-    /// What is here, all of it durable.
-    fn follow(&mut self) -> Result<Report, Ends> {
+    fn follow(&mut self, job: JobId) {
         self.leads = false;
         self.scans.clear();
         // Nobody waits any more for what was not ordered.
         self.asked.clear();
         self.store.with_ledger_only(|ledger| ledger.cancel_join());
-        self.store.sync()?;
         self.acknowledged = self.store.committed().number;
-        let seen = self.store.context().map(write_context).unwrap_or_default();
-        Ok(Report::Holds { position: self.store.position(), all: self.needs_all, seen })
+        self.stating = Some(job);
+    }
+
+    /// Says what is here, all of it durable.
+    fn state(&mut self, reports: &mut Vec<Input>) {
+        if let Some(job) = self.stating.take()
+            && let Some(seen) = self.store.context().map(write_context)
+        {
+            let report = Report::Holds { position: self.store.position(), all: self.needs_all, seen };
+            reports.push(Input::Report { job, report });
+        }
     }
 
     fn append(&mut self, batch: &Bytes, committed: u64) -> Result<(), Ends> {
@@ -239,8 +256,12 @@ impl Worker {
     }
 
     fn sync(&mut self, reports: &mut Vec<Input>) {
-        if let Err(error) = self.store.sync() {
-            self.ends(self.last, error.into(), reports);
+        match self.store.sync() {
+            Ok(_) => self.state(reports),
+            Err(error) => {
+                let job = self.stating.take().unwrap_or(self.last);
+                self.ends(job, error.into(), reports);
+            }
         }
         // A job whose requests wait is not done.
         let waiting = self.asked.front().map(|(job, _)| JobId(job.0.saturating_sub(1)));

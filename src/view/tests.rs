@@ -90,19 +90,22 @@ fn members_name_the_one_they_are_reached_through() {
         role: RoleName::Following,
         successor: n == 3,
         heard: (n != 1).then_some(Duration::from_micros(12_500)),
+        revision: (n != 1).then_some(8),
         place: Some(1),
         because: "lowest round trip".into(),
     };
-    let told = serde_json::to_value(Members::new(&status(), &[listed(3, None), listed(1, Some(3))])).expect("JSON");
+    let mut members = Members::new(&status(), &[listed(3, None), listed(1, Some(3))]);
+    members.here(10);
+    let told = serde_json::to_value(members).expect("JSON");
     let expected = json!({"members": [
         {
             "id": id(3), "name": "pc-3", "address": "10.0.0.3:8264", "self": false, "role": "following",
-            "successor": true, "state": "alive", "last_heard_ms": 12, "revision": 0, "lag": 0, "rtt_us": 310,
+            "successor": true, "state": "alive", "last_heard_ms": 12, "revision": 8, "lag": 2, "rtt_us": 310,
             "version": "0.1.0", "priority": 100, "via": null, "place": 1, "because": "lowest round trip",
         },
         {
             "id": id(1), "name": "pc-1", "address": "10.0.0.1:8264", "self": true, "role": "following",
-            "successor": false, "state": "alive", "last_heard_ms": 0, "revision": 0, "lag": 0, "rtt_us": 310,
+            "successor": false, "state": "alive", "last_heard_ms": 0, "revision": 10, "lag": 0, "rtt_us": 310,
             "version": "0.1.0", "priority": 100,
             "via": {"id": id(3), "name": "pc-3", "address": "10.0.0.3:8264"},
             "place": 1, "because": "lowest round trip",

@@ -125,7 +125,7 @@ macro_rules! walks {
                     }
                     Frame::Holds(Holds { body, .. }) | Frame::Wanted(Wanted { body }) => self.body(body.len()),
                     Frame::Piece(Piece { body, .. }) | Frame::Changes(Changes { body, .. }) => self.body(body.len()),
-                    Frame::Taken | Frame::Anew | Frame::Committed(_) | Frame::Stored(_) => {}
+                    Frame::Taken | Frame::Anew | Frame::Committed(_) | Frame::Digest(_) | Frame::Stored(_) => {}
                     Frame::Question(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Beat(_) | Frame::Named(_) => {}
                     Frame::Meet(meet) => self.list(meet.followers.len()),
                     Frame::Canvass(_) | Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}

@@ -7,10 +7,10 @@ use crate::data::{ReignId, Revision};
 use crate::event::Cause;
 use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{
-    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Ended, Frame, Goodbye, Handover,
-    HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState, Members, NAME_MAX,
-    Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, STORY_MAX, Says, Sender,
-    Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
+    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Frame, Goodbye,
+    Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState, Members,
+    NAME_MAX, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, STORY_MAX, Says,
+    Sender, Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
 use crate::time::Wall;
 use bytes::Bytes;
@@ -196,6 +196,7 @@ pub fn frames() -> Vec<Frame> {
         Frame::Piece(Piece { number: 9, last: true, body }),
         Frame::Taken,
         Frame::Committed(Committed { claim: claim(7, 1), number: 14 }),
+        Frame::Digest(Digest { claim: claim(7, 1), number: 14, digest: u128::MAX }),
         Frame::Stored(Stored { number: 14 }),
         Frame::Anew,
     ]);

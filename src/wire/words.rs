@@ -99,6 +99,7 @@ words! {
         Handover = "handover",
         HandoverDone = "handover_done",
         Committed = "committed",
+        Digest = "digest",
         Stored = "stored",
         Via = "via",
         ViaFailed = "via_failed",

@@ -121,7 +121,7 @@ fn what_was_acknowledged_outlives_kill_9_at_any_instant() {
         let status = client.status().await.expect("it answers");
         assert_eq!(status.revision, (here.len() + counted) as u64, "each change has one number");
         let members = client.members().await.expect("it answers").members;
-        assert_eq!(members.first().map(|own| own.revision), Some(status.revision));
+        assert_eq!(members.first().and_then(|own| own.revision), Some(status.revision));
     });
 }
 
@@ -232,7 +232,10 @@ fn what_was_acknowledged_is_on_every_machine_whoever_is_killed() {
             assert_eq!(here.len(), found.len(), "each is there once on pc-{n}");
             let missing = acknowledged.difference(&here).count();
             assert_eq!(missing, 0, "pc-{n} lacks some of {}", acknowledged.len());
-            let count = office.client(n).get("count", Reading::default()).await.expect("it reads").expect("it was counted");
+            let count =
+                office.client(n).get("count", Reading::default()).await.expect("it reads").expect("it was counted");
+            let digest = office.client(n).status().await.expect("it answers").digest;
+            assert_eq!(digest, office.client(0).status().await.expect("it answers").digest, "pc-{n} has the same");
             let count: usize = String::from_utf8_lossy(&count.value).parse().expect("a number");
             assert_eq!(count, done.counted.load(Ordering::Relaxed), "each step counted once on pc-{n}");
         }

@@ -138,6 +138,7 @@ impl Tally {
             Frame::Taken => "Taken",
             Frame::Changes(_) => "Changes",
             Frame::Committed(_) => "Committed",
+            Frame::Digest(_) => "Digest",
             Frame::Stored(_) => "Stored",
             Frame::Anew => "Anew",
         };
@@ -152,8 +153,19 @@ impl Tally {
     /// Prints how requests ended, and with what messages, and gives back what occurred fewer than `least` times.
     pub(crate) fn outcomes_table(&self, least: u64) -> Vec<String> {
         println!("{:?}", self.outcomes);
-        let data =
-            ["Requests", "Outcomes", "Holds", "Wanted", "Piece", "Taken", "Changes", "Committed", "Stored", "Anew"];
+        let data = [
+            "Requests",
+            "Outcomes",
+            "Holds",
+            "Wanted",
+            "Piece",
+            "Taken",
+            "Changes",
+            "Committed",
+            "Digest",
+            "Stored",
+            "Anew",
+        ];
         let ended = ["acknowledged", "acknowledged alone"];
         let words =
             data.iter().map(|word| (word, &self.messages)).chain(ended.iter().map(|word| (word, &self.outcomes)));

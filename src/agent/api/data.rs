@@ -18,6 +18,7 @@ use super::{Api, problem::later};
 use crate::agent::clock;
 use crate::agent::data::Data;
 use crate::data::RequestId;
+use crate::ledger::Facts;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -67,6 +68,14 @@ impl Api {
     /// The number of the last change that readers of this agent see; 0 when there is none.
     pub(super) fn revision(&self) -> u64 {
         self.data.as_ref().map_or(0, |access| access.data.visible.borrow().number)
+    }
+
+    /// The number of the last change that readers of this agent see, and the digest of what they see.
+    pub(super) fn state(&self) -> (u64, String) {
+        let facts = |access: &Arc<Access>| Facts::read(&(access.data.source)().ok()?).ok();
+        let facts = self.data.as_ref().and_then(facts).filter(|facts| facts.position.number > 0);
+        let digest = facts.map_or(0, |facts| facts.digest());
+        (facts.map_or_else(|| self.revision(), |facts| facts.position.number), format!("{digest:032x}"))
     }
 
     /// The way to the data, or the answer that there is none.

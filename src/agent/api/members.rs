@@ -16,9 +16,7 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
     match tokio::time::timeout(LOOP, answer).await {
         Ok(Ok(snapshot)) => {
             let mut members = Members::new(&snapshot.status, &snapshot.members);
-            for own in members.members.iter_mut().filter(|member| member.own) {
-                own.revision = api.revision();
-            }
+            members.here(api.revision());
             Json(members).into_response()
         }
         _ => problem::no_answer(),

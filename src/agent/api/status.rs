@@ -15,5 +15,6 @@ pub(super) async fn get(State(api): State<Api>) -> Json<Status> {
         keyed: facts.keyed,
     };
     let status = api.shared.status.borrow().clone();
-    Json(Status { revision: api.revision(), ..Status::new(&status, standing) })
+    let (revision, digest) = api.state();
+    Json(Status { revision, digest, ..Status::new(&status, standing) })
 }

@@ -32,9 +32,21 @@ pub(in crate::protocol) struct Backup {
     appends: VecDeque<(JobId, u64)>,
     /// The job that takes in the last piece of a copy.
     adopts: Option<JobId>,
+    /// What the leader said is acknowledged.
+    committed: u64,
 }
 
 impl Backup {
+    /// The leader says what is acknowledged.
+    pub(in crate::protocol) fn knows(&mut self, committed: u64) {
+        self.committed = self.committed.max(committed);
+    }
+
+    /// What the leader said is acknowledged; none while its changes do not come.
+    pub(in crate::protocol) fn committed(&self) -> Option<u64> {
+        (self.state == State::Follows).then_some(self.committed)
+    }
+
     /// It begins by finding out what it has.
     pub(in crate::protocol) fn looks(&mut self, job: JobId) {
         *self = Self { state: State::Looks(job), ..Self::default() };

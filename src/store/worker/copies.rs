@@ -97,6 +97,32 @@ impl Worker {
         Ok(Report::Scanned { piece, last })
     }
 
+    /// The state that is acknowledged: its last change, and its digest.
+    pub(super) fn digest(&self) -> Result<(u64, u128), Ends> {
+        let facts = self.store.facts().map_err(|error| Ends::Fails(error.to_string()))?;
+        Ok((facts.position.number, facts.digest()))
+    }
+
+    /// Compares the state with the leader's at the same point. Whether it differs; then it may be set aside.
+    pub(super) fn check(&mut self, number: u64, digest: u128, replace: bool) -> Result<Option<Report>, Ends> {
+        if self.acknowledged.min(self.store.position().number) != number {
+            // It has gone on since. The next time that nothing happens they are at the same point.
+            return Ok(None);
+        }
+        self.store.sync()?;
+        self.store.commit(self.store.position())?;
+        let here = self.digest()?;
+        if here.0 != number || here.1 == digest {
+            return Ok(None);
+        }
+        if replace {
+            self.store.set_aside("it differs from the leader's")?;
+            self.tail.clear();
+            self.acknowledged = 0;
+        }
+        Ok(Some(Report::Differs))
+    }
+
     /// Takes in a piece of the leader's copy, and with the last one all of it.
     pub(super) fn adopt(&mut self, piece: &Bytes, first: bool) -> Result<Report, Ends> {
         if first {
