@@ -18,7 +18,7 @@ const KILLS: usize = 8;
 /// Between two looks for an agent that is being started.
 const MOMENT: Duration = Duration::from_millis(5);
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
@@ -126,13 +126,13 @@ fn what_was_acknowledged_outlives_kill_9_at_any_instant() {
 }
 
 /// Three agents of one site, each with a state and a socket of its own.
-struct Office {
+pub(crate) struct Office {
     sites: Vec<Site>,
     agents: Vec<Option<Agent>>,
 }
 
 impl Office {
-    fn new() -> Office {
+    pub(crate) fn new() -> Office {
         let first = Site::new();
         let [a, b, c, _] = first.ip.octets();
         let others = [251, 252].map(|d| Site { ip: [a, b, c, d].into(), port: first.port, ..Site::new() });
@@ -142,15 +142,19 @@ impl Office {
         office
     }
 
-    fn start(&mut self, n: usize) {
+    pub(crate) fn start(&mut self, n: usize) {
         let name = format!("pc-{n}");
         self.agents[n] = Some(Agent::spawn(self.sites[n].command().args(["--name", &name])));
     }
 
-    fn kill(&mut self, n: usize) {
+    pub(crate) fn kill(&mut self, n: usize) {
         let mut agent = self.agents[n].take().expect("it runs");
         agent.signal(Signal::SIGKILL);
         agent.end();
+    }
+
+    pub(crate) fn socket(&self, n: usize) -> &std::path::Path {
+        &self.sites[n].socket
     }
 
     fn client(&self, n: usize) -> Client {
@@ -158,7 +162,7 @@ impl Office {
     }
 
     /// Which one leads, as soon as one does and all that run say so.
-    async fn leader(&self) -> usize {
+    pub(crate) async fn leader(&self) -> usize {
         let until = std::time::Instant::now() + LONG;
         loop {
             assert!(std::time::Instant::now() < until, "no leader");

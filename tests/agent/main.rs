@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
 mod data;
+mod ledger;
 mod site;
 
 use nix::sys::signal::Signal;
