@@ -330,22 +330,3 @@ fn sample() -> Vec<Expense> {
     };
     (0..20).map(expense).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_amount_is_read_as_it_is_written_and_nothing_is_lost_in_dividing() {
-        for (text, cents) in [("12", 1200), ("12.5", 1250), ("0.07", 7)] {
-            assert_eq!(text.parse::<Amount>(), Ok(Amount(cents)));
-        }
-        for text in ["", "-1", "1.234", "1,5", ".5", "1e3"] {
-            assert!(text.parse::<Amount>().is_err(), "{text}");
-        }
-        let mut balance = BTreeMap::new();
-        sample().iter().for_each(|expense| settle(expense, &mut balance));
-        assert_eq!(balance.values().map(|amount| amount.0).sum::<i64>(), 0);
-        assert!(balance.len() == 4 && balance.values().any(|amount| amount.0 != 0));
-    }
-}

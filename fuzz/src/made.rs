@@ -356,6 +356,6 @@ impl Maker<'_, '_> {
             3 => Says::Higher(self.number()),
             _ => Says::Backed,
         };
-        Frame::Voice(Voice { claim: self.claim(), says, withdrew: self.maybe(Self::claim) })
+        Frame::Voice(Voice { claim: self.claim(), says, withdrew: self.maybe(Self::claim), holds: 0 })
     }
 }

@@ -292,6 +292,9 @@ pub struct Voice {
     pub says: Says,
     /// The answerer's own claim of this epoch, when it has withdrawn it.
     pub withdrew: Option<Claim>,
+    /// The number of the last change of the data that the answerer has, acknowledged or not.
+    #[serde(default)]
+    pub holds: u64,
 }
 
 /// What a voice says (§7.3).

@@ -38,6 +38,7 @@ impl Node {
     /// It is known what is here.
     pub(super) fn state_copy(&mut self, job: JobId, position: Revision, all: bool, seen: Bytes) {
         self.data.holds |= position != Revision::ZERO;
+        self.data.number = self.data.number.max(position.number);
         let Some(conn) = self.leader_conn() else { return };
         if self.data.backup.states(job) {
             self.base.send(conn, Frame::Holds(Holds { position, all, body: seen }));
@@ -85,6 +86,7 @@ impl Node {
         self.data.holds = true;
         self.data.catches_up = false;
         self.data.backup.knows(changes.committed);
+        self.data.number = self.data.number.max(changes.last);
         let job = self.begin_job(Job::Append { batch: changes.body, committed: changes.committed });
         self.data.backup.appends(job, changes.last);
     }

@@ -136,8 +136,15 @@ impl Node {
         let Some(route) = self.base.direct(id) else { return };
         let conn = self.base.dial(route, Purpose::Canvass, Frame::Canvass(canvass));
         if let Some(c) = &mut self.campaign.canvass {
-            let asked =
-                Asked { conn: Some(conn), awaited, refused: false, says: None, withdrew: None, after: Duration::ZERO };
+            let asked = Asked {
+                conn: Some(conn),
+                awaited,
+                refused: false,
+                says: None,
+                withdrew: None,
+                holds: 0,
+                after: Duration::ZERO,
+            };
             c.asked.insert(id, asked);
         }
     }
@@ -175,7 +182,7 @@ impl Node {
         let began = c.began;
         let Some(asked) = c.asked.get_mut(&peer.id).filter(|a| a.conn == Some(conn)) else { return };
         asked.after = now.since(began);
-        asked.withdrew = voice.withdrew;
+        (asked.withdrew, asked.holds) = (voice.withdrew, voice.holds);
         match says {
             Says::LeaderAlive(known) => {
                 asked.says = Some(Says::LeaderAlive(known.clone()));

@@ -2,12 +2,14 @@
 
 use super::replication::{Next, Stated};
 use super::role::{Leading, Role};
+use super::timers::Timer;
 use super::ways::Purpose;
 use super::{Compared, Job, Node, Stretch};
 use crate::event::Kind;
-use crate::ident::{ConnId, JobId};
+use crate::ident::{ConnId, JobId, NodeId};
 use crate::message::{Changes, Digest, Frame, Holds, Piece, Wanted};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 impl Node {
     /// A member says what it has.
@@ -41,10 +43,34 @@ impl Node {
         }
     }
 
+    /// These have changes that this leader has not, as their voices said: what users ask waits until they have offered them,
+    /// or for 3 intervals, so that it is judged by all that was acknowledged.
+    pub(super) fn wait_for_offers(&mut self, ahead: BTreeSet<NodeId>) {
+        let until = self.base.now + self.base.settings.silence();
+        let Role::Leading(l) = &mut self.role else { return };
+        if !ahead.is_empty() {
+            *l.ahead = (ahead, until);
+            self.base.timers.sooner(Timer::Successor, until);
+        }
+    }
+
+    /// All that this member has is here.
+    fn has_offered(&mut self, conn: ConnId) {
+        if let Some(Purpose::Served(id)) = self.base.ways.get(conn).map(|c| c.purpose)
+            && let Role::Leading(l) = &mut self.role
+        {
+            l.ahead.0.remove(&id);
+        }
+    }
+
     /// How what a member has goes with what is here.
     pub(super) fn copy_compared(&mut self, job: JobId, compared: Compared) {
         let Role::Leading(l) = &mut self.role else { return };
         let Some(conn) = l.copies.compared(job) else { return };
+        if !matches!(compared, Compared::Lacks(_)) {
+            self.has_offered(conn);
+        }
+        let Role::Leading(l) = &mut self.role else { return };
         match compared {
             Compared::Continues(stretches) => {
                 l.copies.follows(conn);
@@ -71,7 +97,12 @@ impl Node {
                 }
             }
             Compared::Early => {
-                l.copies.is_early(conn);
+                let waits = l.data.as_ref().is_some_and(|primary| primary.waits());
+                if waits {
+                    l.copies.is_early(conn)
+                } else {
+                    l.copies.is_stated(conn)
+                }
                 self.acknowledge();
             }
         }

@@ -188,6 +188,9 @@ impl Node {
 
     fn follower_gone(&mut self, id: NodeId) {
         let now = self.base.now;
+        if let Role::Leading(l) = &mut self.role {
+            l.ahead.0.remove(&id);
+        }
         // Its newer process waits to be taken in, or it has gone to the heir already: no news for users.
         let quiet = matches!(&self.role, Role::Leading(l) if l.clones.values().any(|(c, _)| *c == id)
             || l.handover.as_ref().is_some_and(|h| h.asked() && h.to.id != id));

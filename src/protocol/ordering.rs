@@ -19,6 +19,8 @@ pub(super) struct Data {
     pub(super) backup: Backup,
     /// There is data on this machine.
     pub(super) holds: bool,
+    /// The last change that this machine was given, acknowledged or not.
+    pub(super) number: u64,
     /// A copy was begun that is not complete.
     pub(super) catches_up: bool,
     /// When this machine's copy last differed from the leader's.
@@ -34,6 +36,7 @@ impl Data {
             requests: Requests::default(),
             backup: Backup::default(),
             holds: last > 0,
+            number: last,
             catches_up: false,
             differed: None,
             told_failing: false,
@@ -46,6 +49,11 @@ impl Leading {
     pub(super) fn durable_at(&self, node: Incarnation) -> Option<u64> {
         let served = self.sessions.get(&node.id).filter(|s| s.node == node)?;
         self.copies.durable(served.conn)
+    }
+
+    /// Somebody who has more than this leader has yet to offer it.
+    fn waits_for_offers(&self, now: Time) -> bool {
+        !self.ahead.0.is_empty() && now < self.ahead.1
     }
 }
 
@@ -82,7 +90,9 @@ impl Node {
 
     /// Whether this agent orders changes now.
     fn may_order(&self) -> bool {
-        matches!(&self.role, Role::Leading(l) if l.check.is_none() && l.handover.is_none()) && self.lane.has_room()
+        let now = self.base.now;
+        let free = |l: &Leading| l.check.is_none() && l.handover.is_none() && !l.waits_for_offers(now);
+        matches!(&self.role, Role::Leading(l) if free(l)) && self.lane.has_room()
     }
 
     /// What arrived in this step, and what waited until now, is given to whoever orders.
@@ -156,6 +166,7 @@ impl Node {
     /// The ledger orders in this agent's reign.
     fn led(&mut self, job: JobId, ordered: u64, committed: u64) {
         self.data.holds |= ordered > 0;
+        self.data.number = self.data.number.max(ordered);
         if let Role::Leading(Leading { data: Some(primary), .. }) = &mut self.role {
             primary.took_over(job, ordered, committed);
         }
@@ -167,6 +178,7 @@ impl Node {
         let Role::Leading(Leading { data: Some(primary), .. }) = &mut self.role else { return };
         primary.ordered(job, batch.as_ref().map(|b| b.last), answers);
         if let Some(batch) = batch {
+            self.data.number = self.data.number.max(batch.last);
             self.send_changes(batch);
         }
         self.acknowledge();

@@ -2,7 +2,6 @@
 
 use super::naming::Naming;
 use super::notices::us;
-use super::replication::Copies;
 use super::role::{Asked, Leading, Renewing, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -41,6 +40,8 @@ impl Node {
             c.asked.values().filter(|a| matches!(a.says, None | Some(Says::Backed))).filter_map(|a| a.conn).collect();
         let backed = c.asked.iter().filter(|(_, a)| matches!(a.says, Some(Says::Backed))).map(|(id, _)| *id);
         let backed: BTreeSet<NodeId> = backed.collect();
+        let ahead = c.asked.iter().filter(|(_, a)| matches!(a.says, Some(Says::Backed)) && a.holds > self.data.number);
+        let ahead: BTreeSet<NodeId> = ahead.map(|(id, _)| *id).collect();
         let (lost, began, abdicated) = (e.lost.clone(), c.began, c.abdicate.is_some());
         let requests = std::mem::take(&mut e.requests);
         let writes = self.base.past.enter(claim, &story, self.base.wall);
@@ -67,6 +68,7 @@ impl Node {
             n => format!("{text}, backed by {n}"),
         };
         self.begin_leading(claim, story.clone(), backed);
+        self.wait_for_offers(ahead);
         self.base.tell(Kind::Leading, Level::Info, Some(story.cause), text, fields);
         self.beat_now();
         // By TCP too: a heartbeat may be lost, and does not reach everybody.
@@ -167,7 +169,8 @@ impl Node {
             yielding: None,
             handover: None,
             data: None,
-            copies: Copies::default(),
+            copies: Box::default(),
+            ahead: Box::new((BTreeSet::new(), now)),
             copying: BTreeMap::new(),
             compared: 0,
             vacant: Some(now),

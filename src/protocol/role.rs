@@ -309,6 +309,8 @@ pub(super) struct Asked {
     pub(super) refused: bool,
     pub(super) says: Option<Says>,
     pub(super) withdrew: Option<Claim>,
+    /// The last change of the data that it has.
+    pub(super) holds: u64,
     /// After how long it answered.
     pub(super) after: Duration,
 }
@@ -348,7 +350,9 @@ pub(super) struct Leading {
     /// The data, as soon as there is any.
     pub(super) data: Option<Box<Primary>>,
     /// What followers have of it.
-    pub(super) copies: Copies,
+    pub(super) copies: Box<Copies>,
+    /// Members that have changes which this leader has not: nothing is ordered before they have offered them, or until then.
+    pub(super) ahead: Box<(BTreeSet<NodeId>, Time)>, // bound: MEMBERS
     /// Jobs of copies and offers, with the session of each. Bound: [`super::limits::JOBS`].
     pub(super) copying: BTreeMap<JobId, ConnId>,
     /// What was acknowledged when followers last compared their state.

@@ -163,7 +163,7 @@ impl Node {
             self.end_canvass();
         }
         let withdrew = self.base.promises.withdrew(claim.epoch);
-        let voice = Voice { claim, says: Says::Backed, withdrew };
+        let voice = Voice { claim, says: Says::Backed, withdrew, holds: self.data.number };
         self.base.promise(Promise::of(claim), Then::Say { conn, voice });
         let text = format!("this machine backs {name} for epoch {}", claim.epoch);
         self.base.info(Kind::ClaimBacked, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
@@ -195,7 +195,7 @@ impl Node {
         };
         let text = format!("this machine does not back {name} for epoch {}: {why}", claim.epoch);
         self.base.info(Kind::ClaimRefused, text, vec![("claimant", name.into()), ("claimed", claim.epoch.into())]);
-        self.base.send(conn, Frame::Voice(Voice { claim, says, withdrew }));
+        self.base.send(conn, Frame::Voice(Voice { claim, says, withdrew, holds: self.data.number }));
     }
 
     /// Claims the next epoch on the spot, because the claimant is not whole, and names that.

@@ -159,17 +159,21 @@ impl Worker {
     /// Makes durable what was taken, and shows what is acknowledged. Says how far that has come.
     pub fn finish(&mut self, reports: &mut Vec<Input>) {
         self.sync(reports);
-        if self.acknowledged <= self.store.committed().number {
-            return;
-        }
         // When the disk fails here, the log still has it, and the next job tries again.
-        let through = Revision { number: self.acknowledged, ..self.store.position() };
-        let committed = self.store.commit(through);
-        if committed.is_ok() && !self.asked.is_empty() {
+        if self.commit().unwrap_or(false) && !self.asked.is_empty() {
             // There is room for more now.
             self.order(reports);
             self.sync(reports);
         }
+    }
+
+    /// Shows what is acknowledged. Whether that is more than before.
+    fn commit(&mut self) -> Result<bool, DataError> {
+        let before = self.store.committed();
+        if self.acknowledged > before.number {
+            self.store.commit(Revision { number: self.acknowledged, ..self.store.position() })?;
+        }
+        Ok(self.store.committed() != before)
     }
 
     /// Nothing happens for a while: what is committed becomes durable in the tables. When that fails, the log has it.

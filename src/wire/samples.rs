@@ -221,7 +221,7 @@ fn joins() -> Vec<Frame> {
 }
 
 fn elections() -> Vec<Frame> {
-    let voice = |says, withdrew| Frame::Voice(Voice { claim: claim(8, 3), says, withdrew });
+    let voice = |says, withdrew| Frame::Voice(Voice { claim: claim(8, 3), says, withdrew, holds: 0 });
     vec![
         Frame::Canvass(Canvass { claim: claim(8, 3), replaces: None, whole: true, abdicate: None }),
         Frame::Canvass(Canvass {

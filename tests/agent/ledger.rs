@@ -11,8 +11,20 @@ fn program() -> PathBuf {
     let test = std::env::current_exe().expect("this test");
     let target = test.parent().and_then(|deps| deps.parent()).expect("target/debug/deps");
     let program = target.join("examples").join("ledger");
-    assert!(program.exists(), "{} is built with the tests", program.display());
+    assert!(program.exists(), "`cargo test` builds it; for this test alone, `cargo build --example ledger` does");
     program
+}
+
+/// What it says to amounts that are none.
+#[test]
+fn what_is_no_amount_is_not_entered() {
+    for amount in ["x", "1.234", "1,5", ".5", "1e3"] {
+        let socket = ["--socket", "/nowhere"];
+        let done = Command::new(program()).args(socket).args(["add", amount, "--by", "a", "--for", "b"]).output();
+        let done = done.expect("it runs");
+        let why = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && why.contains("is no amount"), "{amount}: {why}");
+    }
 }
 
 /// What it prints on one machine.
@@ -69,6 +81,7 @@ fn a_ledger_is_the_same_everywhere_through_a_failover() {
     let balance = all[0]["balance"].as_object().expect("of each person");
     assert_eq!(balance["eve"], -575, "half of what it came to");
     assert_eq!(balance.values().filter_map(Value::as_i64).sum::<i64>(), 0);
+    assert_eq!(balance.len(), 5, "four of the sample, and eve");
     let text = ledger(&office, leader, &[]);
     assert!(text.contains("eve        owes 5.75") && text.contains("-- corrected since"), "{text}");
 }

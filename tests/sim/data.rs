@@ -49,6 +49,13 @@ pub(crate) struct Users {
     next: u128,
 }
 
+impl Users {
+    /// How many requests were acknowledged.
+    pub(crate) fn acknowledgements(&self) -> u64 {
+        ["acknowledged", "acknowledged alone"].iter().filter_map(|word| self.outcomes.get(word)).sum()
+    }
+}
+
 impl Lan {
     /// Opens the data as the real host does: what is damaged is set aside, and nothing here may be.
     pub(crate) fn open_data(&mut self, m: M) -> Data {

@@ -126,6 +126,13 @@ impl Copies {
         }
     }
 
+    /// What it has was acknowledged since it was compared: it is compared again.
+    pub(in crate::protocol) fn is_stated(&mut self, conn: ConnId) {
+        if let Some(copy) = self.of.get_mut(&conn) {
+            copy.state = State::Stated;
+        }
+    }
+
     /// Not all that it has is acknowledged.
     pub(in crate::protocol) fn is_early(&mut self, conn: ConnId) {
         if let Some(copy) = self.of.get_mut(&conn) {

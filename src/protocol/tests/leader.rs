@@ -123,7 +123,7 @@ fn who_is_always_too_low_claims_four_times_and_pauses() {
     for claims in [2, 3, 4, 4] {
         let conn = agent.connects(4);
         let claim = agent.asked_for(conn);
-        agent.frame(conn, Frame::Voice(Voice { claim, says: Says::Higher(claim.epoch + 5), withdrew: None }));
+        agent.frame(conn, Frame::Voice(Voice { claim, says: Says::Higher(claim.epoch + 5), withdrew: None, holds: 0 }));
         assert_eq!(agent.times(Kind::Claiming), claims);
     }
     agent.run(I / 2 - Duration::from_millis(1));
@@ -153,7 +153,7 @@ fn the_winner_beats_where_it_asked() {
     let claim = agent.asked_for(asked[0]);
     for conn in asked {
         let says = Says::Backed;
-        agent.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None }));
+        agent.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None, holds: 0 }));
     }
     assert_eq!(agent.leads_in(), Some(claim.epoch));
     for conn in asked {
@@ -229,7 +229,7 @@ fn a_leader_whose_handover_failed_claims_the_next_epoch() {
     leader.refuses(3);
     let conn = leader.connects(4);
     let (claim, says) = (leader.asked_for(conn), Says::Backed);
-    leader.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None }));
+    leader.frame(conn, Frame::Voice(Voice { claim, says, withdrew: None, holds: 0 }));
     assert_eq!((claim.epoch, leader.leads_in()), (old + 1, Some(old + 1)));
     for session in [three, four] {
         let tells = |(c, f): &(ConnId, Frame)| {

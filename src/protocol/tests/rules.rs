@@ -141,11 +141,11 @@ fn a_claim_that_is_taken_wins_when_the_other_is_withdrawn() {
         let claim = agent.claimed().expect("it claims");
         let worse = Claim { epoch: claim.epoch, ..samples::claim(0, 3) };
         let four = agent.connects(4);
-        agent.frame(four, Frame::Voice(Voice { claim, says: Says::Taken(worse), withdrew: None }));
+        agent.frame(four, Frame::Voice(Voice { claim, says: Says::Taken(worse), withdrew: None, holds: 0 }));
         if withdrawn {
             let owner = agent.connects(3);
             let says = Says::Backed;
-            agent.frame(owner, Frame::Voice(Voice { claim, says, withdrew: Some(worse) }));
+            agent.frame(owner, Frame::Voice(Voice { claim, says, withdrew: Some(worse), holds: 0 }));
         } else {
             agent.refuses(3);
         }

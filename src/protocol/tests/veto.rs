@@ -14,7 +14,7 @@ impl Hosted {
         let reign = samples::claim(7, 1);
         let known = Known { claim: reign, name: "pc-1".to_owned(), address: address(1), direct: true };
         let conn = self.connects(3);
-        self.frame(conn, Frame::Voice(Voice { claim, says: Says::LeaderAlive(known), withdrew: None }));
+        self.frame(conn, Frame::Voice(Voice { claim, says: Says::LeaderAlive(known), withdrew: None, holds: 0 }));
         self.sent.clear();
     }
 

@@ -36,6 +36,8 @@ impl Worker {
         if let Some(stretches) = self.continues(position)?.filter(|_| !all) {
             return Ok(Report::Compared(Compared::Continues(stretches)));
         }
+        // What was acknowledged a moment ago counts.
+        self.commit()?;
         let snapshot = self.store.snapshot().map_err(|error| Ends::Fails(error.to_string()))?;
         let shown = seen_by(&snapshot).map_err(|trouble| self.store.found(trouble))?;
         if !theirs.below(&shown) {
