@@ -5,6 +5,7 @@ use crate::lan::Lan;
 use crate::machine::Illness;
 use crate::network::M;
 use crate::script::{ms, s};
+use tanist::event::Kind;
 use tanist::protocol::RoleName;
 
 /// Who is who before anything moves.
@@ -337,12 +338,13 @@ story! {
     who_comes_back_from_a_failed_handover_takes_nobody_along 40 |seed| {
         let mut lan = Lan::office(seed, 5);
         let (old, heir) = (lan.leader(), lan.successor());
+        let others: Vec<M> = lan.running().into_iter().filter(|m| *m != heir).collect();
+        lan.listen();
         lan.handover(old, 1, None);
-        lan.run_until(s(1), "all have backed it", |lan| {
-            lan.followers().iter().all(|m| *m == heir || lan.machines[*m].process.as_ref().is_some_and(|p| !p.writes.is_empty()))
+        lan.run_until(s(1), "all back it", |lan| {
+            others.iter().all(|m| *m == old || lan.heard(*m, Kind::ClaimBacked))
         });
         lan.isolate(heir);
-        let others: Vec<M> = lan.running().into_iter().filter(|m| *m != heir).collect();
         lan.run(ms(2500));
         assert_eq!(lan.expect_one_among(&others), old);
         lan.heal_all();
