@@ -239,6 +239,20 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_counts_the_copies_that_there_are() {
+        let mut p = Primary::default();
+        p.given(JobId(1), origins(&[]));
+        p.ordered(JobId(1), Some(9), vec![]);
+        p.done(JobId(1));
+        assert_eq!(p.advance(Progress::Alone), Some(9));
+        p.given(JobId(2), origins(&[1, 2]));
+        p.ordered(JobId(2), None, vec![judged(3), judged(9)]);
+        // A member that is still catching up has the first one only.
+        let copies: Vec<u8> = p.answers(Progress::With(3)).into_iter().map(|a| a.copies).collect();
+        assert_eq!(copies, [2, 1]);
+    }
+
+    #[test]
     fn what_was_pending_is_acknowledged_with_the_first_copies() {
         let mut p = Primary::default();
         p.given(JobId(1), VecDeque::new());
