@@ -97,7 +97,8 @@ impl Node {
                 }
             }
             Compared::Early => {
-                let waits = l.data.as_ref().is_some_and(|primary| primary.waits());
+                // An answer that is held back is no commit that could still come.
+                let waits = l.data.as_ref().is_some_and(|primary| primary.committed() < primary.position());
                 if waits {
                     l.copies.is_early(conn)
                 } else {
