@@ -38,7 +38,7 @@ pub(crate) struct Lan {
     pub(crate) net: Network,
     pub(crate) oracle: Oracle,
     /// Those who ask for data.
-    pub(crate) users: crate::data::Users,
+    pub(crate) users: crate::users::Users,
     /// What arrived.
     pub(crate) tally: Tally,
     /// What was sent: a broadcast counts once.
@@ -57,7 +57,7 @@ impl Lan {
             machines: Vec::new(),
             net: Network::new(),
             oracle: Oracle::default(),
-            users: crate::data::Users::default(),
+            users: crate::users::Users::default(),
             tally: Tally::default(),
             sent: Tally::default(),
             transcript: crate::transcript::wanted().then(Vec::new),

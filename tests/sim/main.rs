@@ -24,3 +24,4 @@ mod swarm;
 mod tally;
 mod tcp;
 mod transcript;
+mod users;

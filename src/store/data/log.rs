@@ -164,15 +164,35 @@ impl Log {
         Ok(())
     }
 
+    /// Tries whether the disk would take the other file: nothing of it changes but its length.
+    pub(super) fn try_other(&mut self, files: &mut dyn Files) -> Result<(), StoreError> {
+        let file = self.other(files)?;
+        let to = self.file(file);
+        self.make_room(to, HEADER)?;
+        let mut last = [0];
+        let tried = to.len().and_then(|length| {
+            to.read(length - 1, &mut last)?;
+            to.write(length - 1, &last)?;
+            to.sync_data()
+        });
+        tried.map_err(StoreError::io)
+    }
+
+    /// The file that does not count, made when there is none.
+    fn other(&mut self, files: &mut dyn Files) -> Result<usize, StoreError> {
+        let file = self.current.map_or(0, |current| 1 - current.file);
+        if self.files[file].is_none() {
+            self.files[file] = Some(files.create(NAMES[file]).map_err(StoreError::io)?);
+        }
+        Ok(file)
+    }
+
     /// Begins the other file with all that the tables lack, which are durable up to `base`. Durable on return; after an
     /// error the present file counts on, closed.
     pub(super) fn begin(&mut self, files: &mut dyn Files, base: Revision, batches: &[Bytes]) -> Result<(), StoreError> {
         self.open = false;
         self.highest += 1;
-        let (generation, file) = (self.highest, self.current.map_or(0, |current| 1 - current.file));
-        if self.files[file].is_none() {
-            self.files[file] = Some(files.create(NAMES[file]).map_err(StoreError::io)?);
-        }
+        let (generation, file) = (self.highest, self.other(files)?);
         let begun = HEADER + batches.iter().map(|batch| record::size(batch.len()) as u64).sum::<u64>();
         let to = self.file(file);
         let length = to.len().map_err(StoreError::io)?;

@@ -167,6 +167,8 @@ impl DataStore {
         let log = self.log.as_mut().expect("it was found");
         let marks = Marks { needed: log.generation().max(self.marks.needed), ..self.marks };
         if self.tables.are_ahead() {
+            // A disk that takes nothing is found out before the tables are in trouble: readers go on.
+            log.try_other(&mut *self.files).map_err(|error| self.fail(error, Failed::Log))?;
             self.tables.flush().map_err(|error| self.fail(error, Failed::Log))?;
             self.tables.make_durable(marks).map_err(|error| self.fail(error, Failed::Tables))?;
             self.marks = marks;

@@ -19,7 +19,7 @@ fn alone(seed: u64) -> Lan {
 fn writes(lan: &mut Lan, bursts: u64) {
     for _ in 0..bursts {
         for _ in 0..=lan.dice.below(6) {
-            lan.user_writes(0);
+            lan.user_acts(0);
         }
         let pause = lan.dice.below(ms(4));
         lan.run(pause);
@@ -83,21 +83,16 @@ fn office(seed: u64, n: usize) -> Lan {
     lan
 }
 
-/// Users of all machines write, a few at a time. Gives the longest time without an acknowledgement.
-fn everybody_writes(lan: &mut Lan, time: u64) -> u64 {
+/// Users of all machines write, a few at a time.
+fn everybody_writes(lan: &mut Lan, time: u64) {
+    lan.longest_wait(None);
     let end = lan.now + time;
-    let (mut last, mut longest, mut done) = (lan.now, 0, lan.users.acknowledgements());
     while lan.now < end {
         let m = lan.dice.index(lan.machines.len());
-        lan.user_writes(m);
+        lan.user_acts(m);
         let pause = lan.dice.below(ms(8));
         lan.run(pause);
-        longest = longest.max(lan.now - last);
-        if lan.users.acknowledgements() > done {
-            (last, done) = (lan.now, lan.users.acknowledgements());
-        }
     }
-    longest
 }
 
 /// Nobody writes any more, and everybody runs: all have the same, and all that was acknowledged.
@@ -123,12 +118,14 @@ story! {
         let mut lan = office(seed, 4);
         for _ in 0..3 {
             let old = lan.kill_leader();
-            let longest = everybody_writes(&mut lan, ms(900));
-            assert!(longest < ms(150), "{longest} µs without an answer");
+            everybody_writes(&mut lan, ms(900));
+            let longest = lan.longest_wait(None);
+            assert!(longest < ms(150), "{longest} µs for an answer");
             lan.boot(old);
             everybody_writes(&mut lan, ms(900));
         }
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
         assert_eq!(outcome(&lan, "later") + outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);
     }
 }
@@ -141,6 +138,7 @@ story! {
         lan.power_cut(leader);
         everybody_writes(&mut lan, s(2));
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
     }
 }
 
@@ -156,6 +154,7 @@ story! {
             everybody_writes(&mut lan, ms(700));
         }
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
     }
 }
 
@@ -195,8 +194,9 @@ story! {
                 ms(800)
             }
         };
-        let longest = everybody_writes(&mut lan, s(2));
-        assert!(longest < most, "{longest} µs without an answer");
+        everybody_writes(&mut lan, s(2));
+        let longest = lan.longest_wait(Some(successor));
+        assert!(longest < most, "{longest} µs for an answer");
         lan.heal_all();
         lan.run(s(3));
         all_is_there(&mut lan);
@@ -210,11 +210,13 @@ story! {
         for request in 0..3 {
             let leader = lan.leader();
             lan.handover(leader, request, None);
-            let longest = everybody_writes(&mut lan, s(1));
-            assert!(longest < ms(150), "{longest} µs without an answer");
+            everybody_writes(&mut lan, s(1));
+            let longest = lan.longest_wait(None);
+            assert!(longest < ms(150), "{longest} µs for an answer");
             assert_ne!(lan.leader(), leader);
         }
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
         assert_eq!(outcome(&lan, "later") + outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);
     }
 }
@@ -227,6 +229,7 @@ story! {
         lan.stop(leader);
         everybody_writes(&mut lan, s(2));
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
         assert_eq!(outcome(&lan, "later") + outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);
     }
 }
@@ -244,6 +247,7 @@ story! {
         lan.machines[leader].disk.set_trouble(Trouble::None);
         lan.run(s(3));
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
     }
 }
 
@@ -258,12 +262,14 @@ story! {
         let (leader, successor) = (lan.leader(), lan.successor());
         let trouble = [Trouble::Full, Trouble::Failing][turn_of(seed)];
         lan.machines[successor].disk.set_trouble(trouble);
-        let longest = everybody_writes(&mut lan, s(2));
-        assert!(longest < ms(800), "{longest} µs without an answer");
+        everybody_writes(&mut lan, s(2));
+        let longest = lan.longest_wait(None);
+        assert!(longest < ms(800), "{longest} µs for an answer");
         lan.expect_leader(leader);
         lan.machines[successor].disk.set_trouble(Trouble::None);
         lan.run(s(3));
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
     }
 }
 
@@ -282,6 +288,7 @@ story! {
         lan.boot(late);
         everybody_writes(&mut lan, s(2));
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
     }
 }
 
@@ -323,6 +330,7 @@ story! {
         everybody_writes(&mut lan, s(5));
         lan.expect_leader(leader);
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
         lan.expect_leader(leader);
     }
 }
@@ -336,8 +344,9 @@ story! {
         }
         lan.boot_all_within(ms(100));
         lan.run(s(5));
-        let longest = everybody_writes(&mut lan, s(1));
-        assert!(longest < ms(60), "{longest} µs without an answer");
+        everybody_writes(&mut lan, s(1));
+        let longest = lan.longest_wait(None);
+        assert!(longest < ms(60), "{longest} µs for an answer");
         assert_eq!(outcome(&lan, "acknowledged"), 0, "{:?}", lan.users.outcomes);
         all_is_there(&mut lan);
     }
@@ -381,5 +390,6 @@ story! {
             lan.power_cut(leader);
         }
         all_is_there(&mut lan);
+        lan.expect_every_step_counted();
     }
 }

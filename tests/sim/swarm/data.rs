@@ -64,7 +64,7 @@ impl Run {
         while self.lan.now < end {
             for _ in 0..self.dice.below(4) {
                 let m = self.anyone();
-                self.lan.user_writes(m);
+                self.lan.user_acts(m);
             }
             let pause = self.dice.below(ms(80)).min(end - self.lan.now).max(1);
             self.lan.run(pause);
