@@ -19,6 +19,13 @@ pub(super) const REPORTS: usize = 4 * limits::JOBS;
 /// has little to read again.
 const CALM: Duration = Duration::from_secs(2);
 
+/// Readers see what is acknowledged after the sync of the next write, or when none comes for so long: a write that comes
+/// soon after another does not wait until the tables have that.
+const GRACE: Duration = Duration::from_micros(250);
+
+/// How many syncs readers wait for, at most, when one write comes after the other.
+const ROUNDS: u32 = 4;
+
 /// The loop's side.
 pub(super) struct Replica {
     jobs: SyncSender<(JobId, Job)>, // bound: QUEUE
@@ -71,23 +78,52 @@ struct Thread {
 
 impl Thread {
     fn work(&mut self, queue: &Receiver<(JobId, Job)>) {
-        while let Some(first) = self.next(queue) {
+        let mut rounds = 0;
+        let mut first = self.next(queue);
+        while let Some(job) = first {
             let mut reports = Vec::new();
             let rest = std::iter::from_fn(|| queue.try_recv().ok()).take(QUEUE);
-            for (id, job) in std::iter::once(first).chain(rest) {
+            let mut writes = false;
+            for (id, job) in std::iter::once(job).chain(rest) {
+                writes |= job.writes();
                 self.worker.take(id, job, &mut reports);
                 self.report(&mut reports);
             }
             self.worker.finish(&mut reports);
             self.report(&mut reports);
-            let committed = self.worker.store().committed();
-            self.worn |= self.show.send_if_modified(|shown| std::mem::replace(shown, committed) != committed);
+            self.shown();
+            rounds += 1;
+            first = queue.try_recv().ok();
+            if self.worker.is_full() || rounds >= ROUNDS || writes && first.is_none() {
+                self.show();
+                rounds = 0;
+            }
+            first = first.or_else(|| self.next(queue));
         }
         self.worker.settle();
     }
 
+    /// Readers see what is acknowledged.
+    fn show(&mut self) {
+        let mut reports = Vec::new();
+        self.worker.show(&mut reports);
+        self.report(&mut reports);
+        self.shown();
+    }
+
+    fn shown(&mut self) {
+        let committed = self.worker.store().committed();
+        self.worn |= self.show.send_if_modified(|shown| std::mem::replace(shown, committed) != committed);
+    }
+
     /// The next job; none when the agent ends.
     fn next(&mut self, queue: &Receiver<(JobId, Job)>) -> Option<(JobId, Job)> {
+        if self.worker.owes_readers() {
+            match queue.recv_timeout(GRACE) {
+                Err(RecvTimeoutError::Timeout) => self.show(),
+                other => return other.ok(),
+            }
+        }
         if std::mem::take(&mut self.worn) {
             match queue.recv_timeout(CALM) {
                 Err(RecvTimeoutError::Timeout) => self.worker.settle(),

@@ -1,7 +1,8 @@
 //! Carries out the core's jobs on the data of one machine: what the data's own thread does, without the thread.
 //!
 //! Jobs that waited together are taken first ([`Worker::take`]), which needs no sync, and then made durable together
-//! ([`Worker::finish`]). A process may die between the two, and at any other moment.
+//! ([`Worker::finish`]). Readers see what is acknowledged a little later ([`Worker::show`]): nobody who writes waits for
+//! that. A process may die between any two of these, and at any other moment.
 
 mod copies;
 mod joining;
@@ -109,6 +110,10 @@ impl Worker {
     /// Takes a job. What is reported at once is appended: changes that are ordered can leave while the disk works.
     pub fn take(&mut self, id: JobId, job: Job, reports: &mut Vec<Input>) {
         self.last = id;
+        if !matches!(job, Job::Order(_) | Job::Append { .. } | Job::Join { .. } | Job::Commit { .. } | Job::Barrier) {
+            // It is about what readers see.
+            let _ = self.commit();
+        }
         if job.writes() || matches!(job, Job::Lead { .. }) {
             self.writing.push(id);
             assert!(self.writing.len() <= limits::JOBS + 1, "the core never begins more");
@@ -156,14 +161,38 @@ impl Worker {
         }
     }
 
-    /// Makes durable what was taken, and shows what is acknowledged. Says how far that has come.
+    /// Makes durable what was taken, and says so.
     pub fn finish(&mut self, reports: &mut Vec<Input>) {
-        self.sync(reports);
+        match self.store.sync() {
+            Ok(_) => self.state(reports),
+            Err(error) => {
+                let job = self.stating.take().unwrap_or(self.last);
+                self.ends(job, error.into(), reports);
+            }
+        }
+        // A job whose requests wait is not done.
+        let waiting = self.asked.front().map(|(job, _)| JobId(job.0.saturating_sub(1)));
+        let through = waiting.unwrap_or(self.last);
+        self.writing.retain(|job| *job > through);
+        reports.push(Input::Done { through });
+    }
+
+    /// Whether readers do not see all that is acknowledged and durable here.
+    pub fn owes_readers(&self) -> bool {
+        self.acknowledged.min(self.store.durable().number) > self.store.committed().number
+    }
+
+    /// Whether requests wait for the room that [`Worker::show`] makes.
+    pub fn is_full(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Shows to readers what is acknowledged. Then there is room for requests that waited for it.
+    pub fn show(&mut self, reports: &mut Vec<Input>) {
         // When the disk fails here, the log still has it, and the next job tries again.
-        if self.commit().unwrap_or(false) && !self.asked.is_empty() {
-            // There is room for more now.
+        if self.commit().unwrap_or(false) && self.is_full() {
             self.order(reports);
-            self.sync(reports);
+            self.finish(reports);
         }
     }
 
@@ -257,21 +286,6 @@ impl Worker {
         let stretch = Stretch { last: batch.last.number, batch: batch.bytes.clone() };
         self.tail.push(batch.after, batch.last, batch.bytes);
         stretch
-    }
-
-    fn sync(&mut self, reports: &mut Vec<Input>) {
-        match self.store.sync() {
-            Ok(_) => self.state(reports),
-            Err(error) => {
-                let job = self.stating.take().unwrap_or(self.last);
-                self.ends(job, error.into(), reports);
-            }
-        }
-        // A job whose requests wait is not done.
-        let waiting = self.asked.front().map(|(job, _)| JobId(job.0.saturating_sub(1)));
-        let through = waiting.unwrap_or(self.last);
-        self.writing.retain(|job| *job > through);
-        reports.push(Input::Done { through });
     }
 
     /// A job ends without having been done. When the disk failed, what was not durable is gone, and with it what other jobs

@@ -22,6 +22,8 @@ pub(crate) struct Data {
     waiting: VecDeque<(JobId, Job)>,
     /// What the thread reports when it is done with what it has now, the disk's mark, and when. bound: the core's own
     under_way: Option<(Vec<Input>, u64, u64)>,
+    /// When readers see what is acknowledged, if nothing else is to be done.
+    shows_at: u64,
     /// Requests of users that were not answered, by the host's numbers, and when each came. bound: the users'
     asked: BTreeMap<u64, (RequestId, u64)>,
     requests: u64,
@@ -72,7 +74,7 @@ impl Lan {
         let opened = open(&disk).unwrap_or_else(|why| panic!("the data of pc-{m} did not survive a crash: {why:?}"));
         disk.set_trouble(trouble);
         let worker = Worker::new(opened);
-        Data { worker, waiting: VecDeque::new(), under_way: None, asked: BTreeMap::new(), requests: 0 }
+        Data { worker, waiting: VecDeque::new(), under_way: None, shows_at: 0, asked: BTreeMap::new(), requests: 0 }
     }
 
     pub(crate) fn data_job(&mut self, m: M, id: JobId, job: Job) {
@@ -112,19 +114,28 @@ impl Lan {
     fn data_begins(&mut self, m: M, life: u64) {
         let machine = &mut self.machines[m];
         let data = &mut machine.process.as_mut().expect("it runs").data;
-        if data.under_way.is_some() || data.waiting.is_empty() {
+        let shows = data.worker.owes_readers() && (data.shows_at <= self.now || data.worker.is_full());
+        if data.under_way.is_some() || data.waiting.is_empty() && !shows {
             return;
         }
         let (mut at_once, mut later) = (Vec::new(), Vec::new());
-        for (id, job) in std::mem::take(&mut data.waiting) {
-            data.worker.take(id, job, &mut at_once);
+        if data.waiting.is_empty() {
+            data.worker.show(&mut later);
+        } else {
+            for (id, job) in std::mem::take(&mut data.waiting) {
+                data.worker.take(id, job, &mut at_once);
+            }
+            data.worker.finish(&mut later);
         }
-        data.worker.finish(&mut later);
         let mark = machine.disk.mark();
         let (low, high) = machine.sync;
         let at = self.now + self.dice.between(low, high);
+        // Readers see it at once, or a little later.
+        let grace = if self.dice.chance(0.5) { 0 } else { self.dice.below(300) };
         let data = &mut self.machines[m].process.as_mut().expect("it runs").data;
         data.under_way = Some((later, mark, at));
+        data.shows_at = at + grace;
+        self.plan(at + grace, Event::Data { m, life });
         self.plan(at, Event::Data { m, life });
         for report in at_once {
             if self.life(m) == Some(life) {

@@ -17,13 +17,15 @@ mod watch;
 use super::{Api, problem::later};
 use crate::agent::clock;
 use crate::agent::data::Data;
-use crate::data::RequestId;
+use crate::data::{RequestId, Revision};
 use crate::ledger::Facts;
+use crate::time::Time;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -34,6 +36,10 @@ const READERS: usize = 4;
 /// Bytes of values that clients are sending, or that wait for the leader (design: 64 MiB in flight).
 const IN_FLIGHT: usize = 64 << 20;
 
+/// How long after an answer to a write a read waits until it finds what was written. A member that lags longer says so by
+/// its cursor.
+const SHOWN: Duration = Duration::from_secs(1);
+
 /// What the handlers of the data share.
 pub(super) struct Access {
     data: Data,
@@ -43,6 +49,8 @@ pub(super) struct Access {
     readers: Arc<Semaphore>,
     /// Bounds the values on their way to [`IN_FLIGHT`].
     in_flight: Arc<Semaphore>,
+    /// The latest change that a client was told of, and when; none when readers are known to see it.
+    told: Mutex<Option<(Revision, Time)>>,
 }
 
 impl Access {
@@ -52,7 +60,29 @@ impl Access {
             ids: Mutex::new(ContextV7::new()),
             readers: Arc::new(Semaphore::new(READERS)),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            told: Mutex::default(),
         }
+    }
+
+    /// A client is told of a change: whoever reads here from now on finds it.
+    fn tells(&self, revision: Revision) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|(before, _)| before.number < revision.number) {
+            *told = Some((revision, clock::time()));
+        }
+    }
+
+    /// What readers must find, and for how long a read waits for it yet.
+    fn told(&self) -> Option<(Revision, Duration)> {
+        let (revision, at) = (*self.told.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let waited = Duration::from_micros(clock::time().0.saturating_sub(at.0));
+        SHOWN.checked_sub(waited).map(|left| (revision, left))
+    }
+
+    /// Readers find everything up to here.
+    fn finds(&self, revision: Revision) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = told.filter(|(later, _)| later.number > revision.number);
     }
 
     /// An id for a request that came without one. Later ones are greater, so rows of neighbours lie side by side.

@@ -31,6 +31,7 @@ impl Machine {
         let mut reports = Vec::new();
         self.worker.take(JobId(self.jobs), job, &mut reports);
         self.worker.finish(&mut reports);
+        self.worker.show(&mut reports);
         let report = |input| match input {
             Input::Report { report, .. } => Some(report),
             Input::Done { .. } => None,

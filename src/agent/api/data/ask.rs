@@ -15,12 +15,8 @@ use bytes::Bytes;
 use http_body_util::LengthLimitError;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-/// How long an answer to a write waits until readers here see what it wrote.
-const SHOWN: Duration = Duration::from_secs(1);
 
 /// A request that was judged and had its effect.
 pub(super) struct Done {
@@ -127,10 +123,8 @@ pub(super) async fn write(
         Answer::Refused(Refusal::Changed(present)) => present,
         Answer::Refused(_) => None,
     };
-    // Who was told of a change finds it here, with the next request already. A member that lags longer says so by its
-    // cursor.
     if let Some(revision) = shows {
-        read::shown(access, revision, SHOWN).await;
+        access.tells(revision);
     }
     match answer {
         Answer::Done(birth) | Answer::Known(birth) => Ok(Done { birth, copies, epoch }),

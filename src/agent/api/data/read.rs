@@ -59,7 +59,7 @@ pub(super) async fn page<T: Serialize>(
 }
 
 /// Waits until readers here see a revision. Says whether they do.
-pub(super) async fn shown(access: &Access, revision: Revision, limit: Duration) -> bool {
+async fn shown(access: &Access, revision: Revision, limit: Duration) -> bool {
     let mut visible = access.data.visible.clone();
     let seen = async {
         loop {
@@ -160,8 +160,13 @@ pub(super) fn point(name: &str, text: &str) -> Result<Point, Box<Response>> {
     text.parse().map_err(|why| Box::new(problem(StatusCode::BAD_REQUEST, format!("{name}={text:?}: {why}"))))
 }
 
-/// What a read asks for beside its subject.
+/// Waits until readers here see what clients of this agent were told of, and what a read wants to have seen.
 pub(super) async fn at_least(api: &Api, access: &Access, cursor: Option<&str>) -> Result<(), Box<Response>> {
+    if let Some((revision, left)) = access.told()
+        && shown(access, revision, left).await
+    {
+        access.finds(revision);
+    }
     if let Some(cursor) = cursor {
         locate(api, access, "at_least", point("at_least", cursor)?).await?;
     }
