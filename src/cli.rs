@@ -42,7 +42,7 @@ struct Cli {
 enum Command {
     /// Run the agent in the foreground (what the service unit starts)
     Agent(Box<agent::config::Options>),
-    /// Watch real agents elect a leader on this machine, and kill it
+    /// Watch real agents elect a leader on this machine, kill it, and see that no record is lost
     Demo(demo::Options),
     /// Show how this agent stands: role, epoch, leader, successor, members
     Status(Asking),

@@ -1,14 +1,14 @@
-//! The command line of the real binary: words, exit statuses, and the demo.
+//! The command line of the real binary: words, exit statuses, and the demo (`cli/demo.rs`).
 
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
 mod common;
+#[path = "cli/demo.rs"]
+mod demo;
 
 use common::{Lan, in_time, tanist};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -343,123 +343,5 @@ impl Drop for Killed {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-fn demo(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = tanist();
-    command.arg("demo").args(arguments).env("TMPDIR", dir).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// The processes that name `word` in their arguments: what a test may have left behind.
-fn left_behind(word: &Path) -> Vec<String> {
-    let word = word.to_string_lossy().into_owned();
-    let processes = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
-    processes
-        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&word))
-        .collect()
-}
-
-fn nothing_is_left(dir: &Path) {
-    assert_eq!(left_behind(dir), Vec::<String>::new());
-    assert_eq!(std::fs::read_dir(dir).expect("a directory").count(), 0);
-}
-
-#[test]
-fn two_demos_at_once_play_to_the_end_and_leave_nothing() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let demos: Vec<Child> = [["2", "--script", "--json"], ["4", "--script", "--json"]]
-        .iter()
-        .map(|arguments| demo(dir.path(), arguments).spawn().expect("it runs"))
-        .collect();
-    for (child, agents) in demos.into_iter().zip([2, 4]) {
-        let output = child.wait_with_output().expect("its end");
-        let said = text(&output.stdout);
-        assert_eq!(status(&output), 0, "{said}{}", text(&output.stderr));
-        let figures: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
-        assert_eq!((figures["ok"].as_bool(), figures["agents"].as_u64()), (Some(true), Some(agents)));
-        for figure in ["cold_start_ms", "failover_ms", "rejoin_ms", "handover_ms", "heartbeat_ms"] {
-            assert!(figures[figure].as_f64().is_some_and(|ms| ms > 0.0), "{figure}: {figures}");
-        }
-        let steps: Vec<&str> =
-            figures["steps"].as_array().expect("steps").iter().filter_map(|s| s["step"].as_str()).collect();
-        assert_eq!(steps, ["start", "kill", "rejoin", "handover"]);
-    }
-    nothing_is_left(dir.path());
-}
-
-/// The agents of a demo: what runs in its directory.
-fn agents(demo: &Child) -> Vec<Pid> {
-    let parent = format!("PPid:\t{}\n", demo.id());
-    let processes = std::fs::read_dir("/proc").expect("processes").filter_map(Result::ok);
-    processes
-        .filter(|p| std::fs::read_to_string(p.path().join("status")).is_ok_and(|status| status.contains(&parent)))
-        .filter_map(|process| process.file_name().to_str().and_then(|pid| pid.parse().ok()))
-        .map(Pid::from_raw)
-        .collect()
-}
-
-#[test]
-fn a_script_fails_with_the_reason_when_somebody_meddles_with_its_agents() {
-    for (signal, says) in [(Signal::SIGSTOP, "stands still"), (Signal::SIGKILL, "is gone")] {
-        let dir = tempfile::tempdir().expect("a directory");
-        // At this pace the start alone takes a second and more.
-        let mut child = demo(dir.path(), &["3", "--script", "--json", "--heartbeat", "5s"]).spawn().expect("it runs");
-        let mut victims = agents(&child);
-        while victims.len() < 3 && child.try_wait().expect("its state").is_none() {
-            std::thread::yield_now();
-            victims = agents(&child);
-        }
-        kill(*victims.first().expect("agents run"), signal).expect("a signal");
-        let output = child.wait_with_output().expect("its end");
-        assert_eq!(status(&output), 1, "{}", text(&output.stdout));
-        assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
-        let figures: Value = serde_json::from_str(text(&output.stdout).lines().last().expect("a line")).expect("JSON");
-        assert_eq!(figures["ok"].as_bool(), Some(false));
-        nothing_is_left(dir.path());
-    }
-}
-
-#[test]
-fn a_demo_without_a_terminal_tells_events_until_it_is_interrupted() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut child = demo(dir.path(), &["2"]).spawn().expect("it runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        while !line.contains("event=leading") {
-            line.clear();
-            assert_ne!(lines.read_line(&mut line).expect("a line"), 0, "the demo ended");
-        }
-        assert!(line.starts_with("pc-"), "{line}");
-        kill(Pid::from_raw(i32::try_from(child.id()).expect("an id")), signal).expect("a signal");
-        let mut rest = String::new();
-        lines.read_to_string(&mut rest).expect("the rest");
-        assert!(child.wait().expect("its end").success(), "{rest}");
-        nothing_is_left(dir.path());
-    }
-}
-
-#[test]
-fn agents_die_with_a_demo_that_is_killed() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut child = demo(dir.path(), &["2", "--json"]).spawn().expect("it runs");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    while !line.contains(r#""event":"leading""#) {
-        line.clear();
-        assert_ne!(lines.read_line(&mut line).expect("a line"), 0, "the demo ended");
-        let told: Value = serde_json::from_str(&line).expect("JSON");
-        assert!(told["agent"].as_str().is_some_and(|agent| agent.starts_with("pc-")), "{line}");
-    }
-    child.kill().expect("killed");
-    child.wait().expect("its end");
-    let began = std::time::Instant::now();
-    while !left_behind(dir.path()).is_empty() {
-        assert!(began.elapsed() < common::DEADLINE, "agents outlive their demo: {:?}", left_behind(dir.path()));
-        std::thread::yield_now();
     }
 }

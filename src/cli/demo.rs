@@ -1,4 +1,4 @@
-//! `demo`: real agents on loopback addresses, which find one another, elect a leader and lose it.
+//! `demo`: real agents on loopback addresses, which find one another, elect a leader and lose it, and no record with it.
 
 mod agree;
 mod cluster;
@@ -6,6 +6,9 @@ mod ground;
 mod lines;
 #[cfg(feature = "tui")]
 mod live;
+#[cfg_attr(not(feature = "tui"), expect(dead_code, reason = "the live view alone compares while nothing changes"))]
+mod proof;
+mod records;
 mod script;
 
 use super::out::Out;
@@ -23,7 +26,8 @@ pub(super) struct Options {
     /// How many agents, 2 to 12
     #[arg(default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(AGENTS))]
     agents: u8,
-    /// Kill, restart and hand over by itself, print how long each took, and end with 1 when something fails
+    /// Kill, restart and hand over by itself, print how long each took and whether every record is everywhere, and end
+    /// with 1 when something fails or is missing
     #[arg(long)]
     script: bool,
     /// Print JSON: events, one a line; with --script the figures, as the last line

@@ -3,6 +3,16 @@
 use crate::view::Event;
 use std::time::Instant;
 
+/// Whether with this event an agent names a leader, itself or another.
+pub(super) fn names_leader(event: &Event) -> bool {
+    match event.event.as_str() {
+        "leading" => true,
+        // Without one it only waits for the leader that it goes to.
+        "following" => event.text_field("leader").is_some(),
+        _ => false,
+    }
+}
+
 /// One agent's word.
 #[derive(Clone, Copy, Debug)]
 struct Named {
@@ -36,11 +46,8 @@ impl Agreement {
     /// Takes in an event of an agent.
     pub(super) fn hear(&mut self, agent: usize, event: &Event, at: Instant) {
         let leads = match event.event.as_str() {
-            "leading" => true,
-            // It only waits for the leader that it goes to.
-            "following" if event.text_field("leader").is_none() => return self.forget(agent),
-            "following" => false,
-            "listening" | "claiming" | "claim-withdrawn" => return self.forget(agent),
+            "leading" | "following" if names_leader(event) => event.event == "leading",
+            "following" | "listening" | "claiming" | "claim-withdrawn" => return self.forget(agent),
             _ => return,
         };
         let said = self.named[agent].filter(|named| named.epoch == event.epoch && named.leads == leads);

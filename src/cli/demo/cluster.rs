@@ -1,6 +1,7 @@
 //! The agents of a demo: real processes, their signals, and what their event streams tell.
 #![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
+use super::agree::names_leader;
 use super::ground::Ground;
 use crate::cli::leash;
 use crate::client::Client;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// News that wait for the demo.
@@ -48,6 +49,8 @@ pub(super) struct Agent {
     pub(super) address: Ipv4Addr,
     pub(super) client: Client,
     pub(super) life: Life,
+    /// It runs, and has named a leader since it was started.
+    pub(super) up: watch::Sender<bool>,
     dir: PathBuf,
     /// Counts its starts; news of an earlier one are dropped.
     run: u64,
@@ -105,6 +108,7 @@ impl Cluster {
                 name,
                 address: *address,
                 life: Life::Ended("not started".to_owned()),
+                up: watch::Sender::new(false),
                 dir,
                 run: 0,
                 pid: 0,
@@ -182,8 +186,9 @@ impl Cluster {
         match signal {
             Signal::SIGSTOP => this.life = Life::Frozen,
             Signal::SIGCONT => this.life = Life::Running,
-            _ => {}
+            _ => return Ok(at),
         }
+        this.up.send_replace(this.life == Life::Running);
         Ok(at)
     }
 
@@ -196,12 +201,19 @@ impl Cluster {
             if news.run != agent.run {
                 continue;
             }
-            if let What::Ended(how) = &news.what {
-                agent.life = Life::Ended(how.clone());
-                agent.orders = None;
-                if let Some(ear) = agent.ear.take() {
-                    ear.abort();
+            match &news.what {
+                What::Ended(how) => {
+                    agent.life = Life::Ended(how.clone());
+                    agent.up.send_replace(false);
+                    agent.orders = None;
+                    if let Some(ear) = agent.ear.take() {
+                        ear.abort();
+                    }
                 }
+                What::Line(Line::Event(event)) if agent.life == Life::Running && names_leader(event) => {
+                    agent.up.send_if_modified(|up| !std::mem::replace(up, true));
+                }
+                What::Line(_) => {}
             }
             return news;
         }

@@ -1,4 +1,4 @@
-//! The demo on a terminal: agents, events and failovers as they happen, and keys to make them happen.
+//! The demo on a terminal: agents, records, events and failovers as they happen, and keys to make them happen.
 
 mod app;
 mod draw;
@@ -87,6 +87,7 @@ pub(super) async fn run(cluster: &mut Cluster, interrupted: impl Future<Output =
         drawn.map_err(|error| Fail::new(NO, format!("could not draw: {error}")))?;
         tokio::select! {
             news = app.cluster.next() => app.news(news),
+            checked = app.proof.done() => app.checked(&checked),
             Some(look) = looks.recv() => app.looked(look),
             key = keys.keys.recv() => match key {
                 Some(key) if quits(&key) => return Ok(()),
@@ -171,6 +172,10 @@ mod tests {
                     "pc-3",
                     "not started",
                     "changes of leader",
+                    "0 acknowledged",
+                    "50,000 at most",
+                    "no machine runs",
+                    "longest wait of a write",
                     "1-3",
                     "pc-2: k",
                     "q quit",

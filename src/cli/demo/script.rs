@@ -1,15 +1,17 @@
-//! `demo --script`: a start, a kill, a return and a handover, each timed by what the agents themselves tell.
+//! `demo --script`: a start, a kill, a return and a handover, each timed by what the agents themselves tell, while every
+//! agent has a writer. After each, and at the end, every acknowledged record is to be on every agent that runs, once.
 #![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
 mod report;
 
 use super::agree::{Agreed, Agreement};
 use super::cluster::{Cluster, News, What};
+use super::records::{Found, Records, grouped};
 use crate::cli::out::Out;
 use crate::cli::{Fail, NO};
 use crate::view::Line;
 use nix::sys::signal::Signal;
-use report::{Report, Stage, Step};
+use report::{Compared, Report, STEPS, Stage, Step};
 use std::time::{Duration, Instant};
 
 /// How long a step may take.
@@ -37,6 +39,7 @@ const TELLING: [&str; 10] = [
 
 struct Script<'a> {
     cluster: &'a mut Cluster,
+    records: Records,
     said: Agreement,
     /// The agent that the script killed: the only one that may end.
     doomed: Option<usize>,
@@ -56,7 +59,8 @@ struct Settled {
 pub(super) async fn run(cluster: &mut Cluster, json: bool, out: Out) -> Result<(), Fail> {
     let mut report = Report::new(cluster.agents.len(), cluster.heartbeat());
     let said = Agreement::new(cluster.agents.len());
-    let mut script = Script { cluster, said, doomed: None, stages: Vec::new() };
+    let records = Records::begin(cluster);
+    let mut script = Script { cluster, records, said, doomed: None, stages: Vec::new() };
     let played = play(&mut script, &mut report, out).await;
     report.end(json, out)?;
     match played {
@@ -73,16 +77,18 @@ enum Stopped {
 }
 
 async fn play(script: &mut Script<'_>, report: &mut Report, out: Out) -> Result<(), Stopped> {
-    for name in ["start", "kill", "rejoin", "handover"] {
+    for name in STEPS {
         script.stages.clear();
-        let step = match script.step(name).await {
-            Ok(step) => step,
-            Err(why) => {
-                report.add(Step::bad(name, why.clone()), out).map_err(Stopped::Unwritten)?;
-                return Err(Stopped::Failed(name, why));
-            }
+        script.records.mark();
+        let played = script.step(name).await;
+        let failed = match &played {
+            Ok(step) => step.failed(),
+            Err(why) => Some(why.clone()),
         };
-        report.add(step, out).map_err(Stopped::Unwritten)?;
+        report.add(played.unwrap_or_else(|why| Step::bad(name, why)), out).map_err(Stopped::Unwritten)?;
+        if let Some(why) = failed {
+            return Err(Stopped::Failed(name, why));
+        }
     }
     Ok(())
 }
@@ -91,17 +97,43 @@ async fn play(script: &mut Script<'_>, report: &mut Report, out: Out) -> Result<
 type Played = Result<(Duration, String, Instant), String>;
 
 impl Script<'_> {
-    /// One step, which is over when the agents have nothing more to say.
+    /// One step, which is over when the agents have nothing more to say, and every record is where it must be.
     async fn step(&mut self, name: &'static str) -> Result<Step, String> {
         let (took, text, since) = match name {
             "start" => self.start().await?,
             "kill" => self.kill().await?,
             "rejoin" => self.rejoin().await?,
-            _ => self.handover().await?,
+            "handover" => self.handover().await?,
+            _ => return self.end().await,
         };
         let stages = self.told(since);
         self.settle().await?;
-        Ok(Step::good(name, took, text, stages))
+        let found = self.compare().await?;
+        let compared = Compared::new(found, self.records.recent_wait());
+        Ok(Step::new(name, took, text, stages, compared))
+    }
+
+    /// The writers end, and all that they have written is compared once more.
+    async fn end(&mut self) -> Result<Step, String> {
+        let since = Instant::now();
+        self.records.stop().await;
+        let found = self.compare().await?;
+        let text = format!("the writers ended with {} acknowledged", grouped(found.acknowledged));
+        let compared = Compared::new(found, self.records.longest_wait());
+        Ok(Step::new("end", since.elapsed(), text, Vec::new(), compared))
+    }
+
+    /// Compares what was acknowledged with what every agent has. An agent that ends or stands still meanwhile, and was
+    /// not told to, ends the demo.
+    async fn compare(&mut self) -> Result<Found, String> {
+        let proving = self.records.prove(self.cluster);
+        tokio::pin!(proving);
+        loop {
+            tokio::select! {
+                found = &mut proving => return Ok(found),
+                taken = self.news(LOOK) => taken?,
+            }
+        }
     }
 
     /// Everybody starts; one leader, whom all name.

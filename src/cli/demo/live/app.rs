@@ -3,6 +3,8 @@
 
 use crate::cli::demo::agree::Agreement;
 use crate::cli::demo::cluster::{Cluster, Life, News, What};
+use crate::cli::demo::proof::{Checked, Proof};
+use crate::cli::demo::records::Records;
 use crate::protocol::RoleName;
 use crate::view::{Event, Line, Stamp};
 use nix::sys::signal::Signal;
@@ -77,14 +79,24 @@ struct Pending {
     above: u64,
 }
 
+/// A change of leader that is complete.
+#[derive(Debug)]
+pub(super) struct Failover {
+    pub(super) text: String,
+    /// The longest wait of a write around it; none until the records were compared.
+    pub(super) waited: Option<Duration>,
+}
+
 pub(super) struct App<'a> {
     pub(super) cluster: &'a mut Cluster,
+    pub(super) records: Records,
+    pub(super) proof: Proof,
     pub(super) rows: Vec<Row>,
     pub(super) selected: usize,
     /// The newest last; at most [`LOG`].
     pub(super) log: VecDeque<Told>,
     /// The newest last; at most [`FAILOVERS`].
-    pub(super) failovers: VecDeque<String>,
+    pub(super) failovers: VecDeque<Failover>,
     said: Agreement,
     pending: Option<Pending>,
     answers: mpsc::Sender<Look>,
@@ -94,6 +106,8 @@ impl<'a> App<'a> {
     pub(super) fn new(cluster: &'a mut Cluster, answers: mpsc::Sender<Look>) -> Self {
         let agents = cluster.agents.len();
         Self {
+            records: Records::begin(cluster),
+            proof: Proof::default(),
             cluster,
             rows: (0..agents).map(|_| Row::default()).collect(),
             selected: 0,
@@ -152,6 +166,17 @@ impl<'a> App<'a> {
             }
         }
         self.judge();
+        self.proof.look(self.cluster, &self.said, &self.records);
+    }
+
+    /// The records were compared.
+    pub(super) fn checked(&mut self, checked: &Checked) {
+        let waited = self.records.recent_wait();
+        self.records.mark();
+        if checked.changed {
+            let open = self.failovers.iter_mut().rev().take_while(|failover| failover.waited.is_none());
+            open.for_each(|failover| failover.waited = Some(waited));
+        }
     }
 
     fn event(&mut self, agent: usize, event: &Event, at: Instant) {
@@ -181,16 +206,17 @@ impl<'a> App<'a> {
         let Some(agreed) = self.said.agreed(&self.cluster.running(), pending.above) else { return };
         let took = crate::time::ms(agreed.at.saturating_duration_since(pending.since));
         let leader = &self.cluster.agents[agreed.leader].name;
-        let line = format!("{:>10}  {}: {leader} leads epoch {}", took, pending.what, agreed.epoch);
+        let text = format!("{:>10}  {}: {leader} leads epoch {}", took, pending.what, agreed.epoch);
         self.pending = None;
         if self.failovers.len() == FAILOVERS {
             self.failovers.pop_front();
         }
-        self.failovers.push_back(line);
+        self.failovers.push_back(Failover { text, waited: None });
     }
 
     /// Asks every agent that runs how it stands, unless it still owes an answer.
     pub(super) fn ask(&mut self) {
+        self.proof.look_again(self.cluster, &self.records);
         for agent in self.cluster.running() {
             if std::mem::replace(&mut self.rows[agent].asked, true) {
                 continue;
@@ -289,9 +315,7 @@ impl<'a> App<'a> {
             }
             Err(why) => self.note(agent, why),
         }
-        if signal == Signal::SIGSTOP {
-            self.said.forget(agent);
-        }
+        self.proof.look(self.cluster, &self.said, &self.records);
     }
 
     fn leads(&self, agent: usize) -> bool {

@@ -1,9 +1,12 @@
 //! The picture.
 
-use super::app::{App, Row};
+use super::app::{App, Failover, Row};
 use crate::cli::demo::cluster::Life;
+use crate::cli::demo::proof::Checked;
+use crate::cli::demo::records::{RATE, RECORDS, grouped};
 use crate::cli::who;
 use crate::protocol::RoleName;
+use crate::time::ms;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -11,22 +14,28 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Paragraph, Row as Cells, Table};
 use std::time::Duration;
 
-/// Lines of the list of failovers, its frame included.
-const FAILOVERS: u16 = 8;
+/// Lines of the list of failovers, its frame included: one for each, within these bounds.
+const FAILOVERS: (u16, u16) = (4, 8);
+
+/// Lines of what is said about the records, the frame included.
+const DATA: u16 = 4;
 
 /// What every cell of the heartbeat indicator stands for, in intervals.
 const BEATS: usize = 8;
 
 pub(super) fn draw(app: &App<'_>, frame: &mut Frame<'_>) {
-    let agents = u16::try_from(app.rows.len()).unwrap_or(u16::MAX);
+    let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    let failovers = lines(app.failovers.len()).saturating_add(2).clamp(FAILOVERS.0, FAILOVERS.1);
     let parts = [
-        Constraint::Length(agents.saturating_add(3)),
+        Constraint::Length(lines(app.rows.len()).saturating_add(3)),
+        Constraint::Length(DATA),
         Constraint::Min(5),
-        Constraint::Length(FAILOVERS),
+        Constraint::Length(failovers),
         Constraint::Length(1),
     ];
-    let [table, log, failovers, help] = Layout::vertical(parts).areas(frame.area());
+    let [table, data, log, failovers, help] = Layout::vertical(parts).areas(frame.area());
     frame.render_widget(agents_table(app), table);
+    frame.render_widget(records(app), data);
     frame.render_widget(events(app, log), log);
     frame.render_widget(past(app, failovers), failovers);
     frame.render_widget(keys(app), help);
@@ -34,17 +43,19 @@ pub(super) fn draw(app: &App<'_>, frame: &mut Frame<'_>) {
 
 fn agents_table<'a>(app: &'a App<'_>) -> Table<'a> {
     let faint = Style::new().add_modifier(Modifier::DIM);
-    let heading = Cells::new(["", "NAME", "ADDRESS", "ROLE", "EPOCH", "LEADER", "HEARTBEAT", "HEARD"]).style(faint);
+    let names = ["", "NAME", "ADDRESS", "ROLE", "EPOCH", "LEADER"].map(Cell::from);
+    let records = Cell::from(Line::from("RECORDS").right_aligned());
+    let heading = Cells::new(names.into_iter().chain([records, Cell::from("HEARTBEAT")])).style(faint);
     let rows = app.rows.iter().enumerate().map(|(n, row)| agent(app, n, row));
     let widths = [
         Constraint::Length(2),
-        Constraint::Length(8),
-        Constraint::Length(16),
-        Constraint::Length(12),
+        Constraint::Length(6),
+        Constraint::Length(14),
+        Constraint::Length(11),
+        Constraint::Length(5),
         Constraint::Length(6),
         Constraint::Length(8),
-        Constraint::Length(10),
-        Constraint::Min(24),
+        Constraint::Min(19),
     ];
     let title = format!(
         " tanist demo: {} agents, heartbeat {} ms, port {}; * is the successor ",
@@ -68,14 +79,14 @@ fn agent<'a>(app: &'a App<'_>, n: usize, row: &'a Row) -> Cells<'a> {
     // What one that stands still said last is true no more.
     let runs = agent.life == Life::Running;
     let role = if row.successor && runs { format!("{role} *") } else { role.to_owned() };
-    let (beat, heard) = match &agent.life {
-        Life::Ended(how) => (String::new(), how.clone()),
-        Life::Frozen => (String::new(), "f thaws it".to_owned()),
-        Life::Running if row.role == Some(RoleName::Leading) => ("beating".to_owned(), String::new()),
-        Life::Running => match row.heard {
-            Some(heard) => (beats(heard, app.cluster.heartbeat()), format!("{} ago", who::lasting(heard))),
-            None => (String::new(), String::new()),
-        },
+    let heard = match &agent.life {
+        Life::Ended(how) => how.trim_start_matches("it was ").to_owned(),
+        Life::Frozen => "f thaws it".to_owned(),
+        Life::Running if row.role == Some(RoleName::Leading) => "beating".to_owned(),
+        Life::Running => row.heard.map_or_else(String::new, |heard| {
+            let beats = beats(heard, app.cluster.heartbeat());
+            format!("{beats:<BEATS$} {} ago", who::lasting(heard))
+        }),
     };
     let style = if n == app.selected { style.add_modifier(Modifier::REVERSED) } else { style };
     Cells::new([
@@ -85,7 +96,7 @@ fn agent<'a>(app: &'a App<'_>, n: usize, row: &'a Row) -> Cells<'a> {
         Cell::from(role),
         Cell::from(row.epoch.to_string()),
         Cell::from(row.leader.as_deref().filter(|_| runs).unwrap_or("-")),
-        Cell::from(beat),
+        Cell::from(Line::from(grouped(app.records.acknowledged(n))).right_aligned()),
         Cell::from(heard),
     ])
     .style(style)
@@ -96,6 +107,35 @@ fn beats(heard: Duration, interval: Duration) -> String {
     let missed = heard.as_micros() / interval.as_micros().max(1);
     let left = BEATS.saturating_sub(usize::try_from(missed).unwrap_or(BEATS));
     "\u{2588}".repeat(left)
+}
+
+/// How many records are acknowledged, and where the last check found them.
+fn records(app: &App<'_>) -> Paragraph<'static> {
+    let count = format!("{} acknowledged", grouped(app.records.total()));
+    let waited = format!(" \u{b7} longest wait of a write {}", ms(app.records.longest_wait()));
+    let full = if app.records.full() { " \u{b7} the writers are done" } else { "" };
+    let first =
+        Line::from(vec![Span::styled(count, Style::new().add_modifier(Modifier::BOLD)), (waited + full).into()]);
+    let (text, colour) = match &app.proof.last {
+        _ if app.cluster.running().is_empty() => ("no machine runs".to_owned(), Color::Yellow),
+        _ if app.proof.is_open(app.cluster) => {
+            ("comparing what every machine that runs has\u{2026}".to_owned(), Color::Yellow)
+        }
+        None => (String::new(), Color::Reset),
+        Some(Checked { found, at, .. }) => {
+            let colour = if found.is_good() { Color::Green } else { Color::Red };
+            let (all, ago) = (grouped(found.acknowledged), who::lasting(at.elapsed()));
+            let text = match found.trouble {
+                None => format!("{all} compared {ago} ago: {}", found.text()),
+                Some(_) => found.text(),
+            };
+            (text, colour)
+        }
+    };
+    let second = Line::from(Span::styled(text, Style::new().fg(colour)));
+    let most = grouped(RECORDS);
+    let title = format!(" records: a writer on every machine, {RATE} a second in all, {most} at most ");
+    Paragraph::new(vec![first, second]).block(Block::bordered().title(title))
 }
 
 fn events<'a>(app: &'a App<'_>, area: Rect) -> Paragraph<'a> {
@@ -117,9 +157,14 @@ fn events<'a>(app: &'a App<'_>, area: Rect) -> Paragraph<'a> {
 fn past<'a>(app: &'a App<'_>, area: Rect) -> Paragraph<'a> {
     let room = usize::from(area.height.saturating_sub(2));
     let newest = app.failovers.iter().skip(app.failovers.len().saturating_sub(room));
-    let lines: Vec<Line<'_>> = newest.map(|line| Line::from(line.as_str())).collect();
+    let lines: Vec<Line<'_>> = newest
+        .map(|Failover { text, waited }| match waited {
+            Some(waited) => Line::from(format!("{text} \u{b7} longest wait {}", ms(*waited))),
+            None => Line::from(text.as_str()),
+        })
+        .collect();
     Paragraph::new(lines)
-        .block(Block::bordered().title(" changes of leader: from the cause until all name the new one "))
+        .block(Block::bordered().title(" changes of leader: until all name the new one; longest wait of a write "))
 }
 
 fn keys(app: &App<'_>) -> Paragraph<'static> {
