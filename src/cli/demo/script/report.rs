@@ -142,7 +142,7 @@ impl Report {
             }
         }
         if let Some(records) = &step.records {
-            out.line(format!("{:>30}  {}", "records", out.tint(tint, &records.text())))?;
+            out.line(format!("        {:<9} {}", "records", out.tint(tint, &records.text())))?;
         }
         self.steps.push(step);
         Ok(())
