@@ -141,6 +141,9 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         let (to, slow) = l.copies.sends(stretch.last, stretch.batch.len(), now);
         let changes = Changes { claim: l.claim, last: stretch.last, committed, body: stretch.batch };
+        if let Some(primary) = &mut l.data {
+            primary.tells();
+        }
         if !to.is_empty() {
             self.base.send_all(to, Frame::Changes(changes));
             self.watch_successor();
@@ -229,6 +232,8 @@ impl Node {
     }
 
     pub(super) fn tell_digest(&mut self, number: u64, digest: u128) {
+        // A follower compares what it knows to be acknowledged.
+        self.tell_committed();
         let Role::Leading(l) = &self.role else { return };
         let told = Digest { claim: l.claim, number, digest };
         self.base.send_all(l.copies.followers(), Frame::Digest(told));

@@ -38,6 +38,8 @@ pub const DATA_AGAIN: Duration = Duration::from_millis(250);
 pub const DIFFERS: Duration = Duration::from_secs(3600);
 /// Writes wait for a successor at least so long, and for one that says nothing.
 pub const SUCCESSOR_WAIT: Duration = Duration::from_millis(500);
+/// Followers are told what is acknowledged with the next changes, and when none come, so much later.
+pub const TOLD_WITHIN: Duration = Duration::from_micros(200);
 /// Other leaders that are kept in mind.
 pub const OTHERS: usize = 64;
 /// Of them, those that a leader dials within [`MEET`], and a follower reports within 4 intervals.

@@ -163,6 +163,7 @@ impl Node {
             Timer::Handover => self.handing_due(),
             Timer::Request => self.requests_due(),
             Timer::Successor => self.successor_due(),
+            Timer::Told => self.tell_committed(),
             Timer::Copy => self.follow_data(),
             Timer::Check => self.check_due(),
             Timer::House => self.house_due(),

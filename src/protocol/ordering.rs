@@ -5,8 +5,8 @@ use super::role::{Leading, Role};
 use super::timers::Timer;
 use super::{Job, Judged, Node, Outcome, Output, Report, Stretch, limits};
 use crate::event::Kind;
-use crate::ident::{ConnId, Incarnation, JobId};
-use crate::message::{Ended, Frame};
+use crate::ident::{Incarnation, JobId};
+use crate::message::{Committed, Ended, Frame};
 use crate::time::Time;
 use bytes::Bytes;
 use std::time::Duration;
@@ -288,6 +288,9 @@ impl Node {
         let Some(primary) = &mut l.data else { return };
         let through = primary.advance(progress);
         let answers = primary.answers(progress);
+        if through.is_some() {
+            l.copies.committed();
+        }
         if progress == Progress::Waits && primary.waits() {
             let until = vacant.map(|since| since + self.successor_wait());
             if let Some(until) = until.filter(|until| *until > now) {
@@ -295,8 +298,8 @@ impl Node {
             }
         }
         if let Some(through) = through {
+            self.base.timers.sooner(Timer::Told, now + limits::TOLD_WITHIN);
             self.begin_job(Job::Commit { through });
-            self.tell_committed(claim, through);
         }
         let mut told = Vec::new();
         for Answered { origin, body, copies } in answers {
@@ -313,13 +316,13 @@ impl Node {
         self.tell_outcomes(told);
     }
 
-    /// Followers are told what is acknowledged.
-    fn tell_committed(&mut self, claim: crate::claim::Claim, number: u64) {
+    /// Followers are told what is acknowledged, if no changes have told them.
+    pub(super) fn tell_committed(&mut self) {
         let Role::Leading(l) = &mut self.role else { return };
-        l.copies.committed();
-        let conns: Vec<ConnId> = l.copies.followers();
+        let Some(number) = l.data.as_mut().and_then(|primary| primary.tells()) else { return };
+        let (claim, conns) = (l.claim, l.copies.followers());
         if !conns.is_empty() {
-            self.base.send_all(conns, Frame::Committed(crate::message::Committed { claim, number }));
+            self.base.send_all(conns, Frame::Committed(Committed { claim, number }));
         }
     }
 

@@ -55,6 +55,8 @@ timers! {
     Handover = "a handover goes on",
     /// Writes have waited for a successor for long enough.
     Successor = "writes wait for a successor",
+    /// Tell the followers what is acknowledged.
+    Told = "tell what is acknowledged",
     /// Tell the leader again what this machine has of the data.
     Copy = "tell the leader what is here",
     /// A request of the data has waited for too long.

@@ -78,6 +78,9 @@ impl Lan {
     }
 
     pub(crate) fn data_job(&mut self, m: M, id: JobId, job: Job) {
+        if let Job::Commit { through } = job {
+            self.acknowledges(m, through);
+        }
         let process = self.machines[m].process.as_mut().expect("it runs");
         process.data.waiting.push_back((id, job));
         let life = process.life;

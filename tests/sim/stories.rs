@@ -16,6 +16,7 @@ macro_rules! story {
 
 mod answers;
 mod beginnings;
+mod copies;
 mod data;
 mod deaths;
 mod disks;

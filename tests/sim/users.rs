@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use tanist::data::{Answer, Ask, Condition, Refusal, Request, RequestId};
 use tanist::ledger::{EVERYTHING, Read, Table, read_answer, recount, write_request};
-use tanist::protocol::{Input, Outcome};
+use tanist::protocol::{Input, Outcome, RoleName};
 use tanist::store::data::Snapshot;
 use tanist::time::Wall;
 
@@ -27,6 +27,8 @@ pub(crate) struct Users {
     pub(crate) acknowledged: BTreeMap<RequestId, M>,
     /// Records that a reader saw somewhere. bound: the length of a run
     shown: BTreeSet<RequestId>,
+    /// The highest number that a leader acknowledged.
+    through: u64,
     steps: steps::Steps,
     /// One on each machine. bound: the machines
     watchers: Vec<watchers::Watcher>,
@@ -81,7 +83,7 @@ impl Lan {
     }
 
     /// A user sends this to this machine.
-    fn ask(&mut self, m: M, request: &Request) {
+    pub(crate) fn ask(&mut self, m: M, request: &Request) {
         let now = self.now;
         let number = self.machines[m].process.as_mut().expect("it runs").data.asks(request.id, now);
         let body = write_request(request);
@@ -89,17 +91,28 @@ impl Lan {
     }
 
     fn new_request(&mut self, m: M) -> Request {
-        let id = self.users.next_id();
         let most = if self.dice.chance(0.02) { 60_000 } else { 200 };
-        let value = vec![u8::try_from(id.0 % 251).expect("small"); self.dice.index(most)].into();
-        let ask = if self.dice.chance(0.7) {
-            self.users.records.insert(id);
-            Ask::Add { topic: "notes".to_owned(), value }
-        } else {
-            let key = format!("key-{}", self.dice.below(5));
-            Ask::Put { key, value, condition: Condition::None }
-        };
-        self.signed(m, id, ask)
+        let length = self.dice.index(most);
+        if self.dice.chance(0.7) {
+            return self.new_record(m, length);
+        }
+        let id = self.users.next_id();
+        let key = format!("key-{}", self.dice.below(5));
+        self.signed(m, id, Ask::Put { key, value: vec![0; length].into(), condition: Condition::None })
+    }
+
+    fn new_record(&mut self, m: M, length: usize) -> Request {
+        let id = self.users.next_id();
+        self.users.records.insert(id);
+        let value = vec![u8::try_from(id.0 % 251).expect("small"); length].into();
+        self.signed(m, id, Ask::Add { topic: "notes".to_owned(), value })
+    }
+
+    /// A user of this machine adds a record of so many bytes. Gives what makes it the same when it is sent again.
+    pub(crate) fn user_adds(&mut self, m: M, length: usize) -> Request {
+        let request = self.new_record(m, length);
+        self.ask(m, &request);
+        request
     }
 
     /// A request as this machine passes it on.
@@ -141,6 +154,13 @@ impl Lan {
         let there = |m: &M| holds(&self.machines[*m].disk.copy(), id);
         let found = (0..self.machines.len()).filter(there).count();
         assert!(found >= usize::from(copies), "P4: {id:?} is to have {copies} copies, and {found} have it");
+    }
+
+    /// The core of this machine has its data's thread show what is acknowledged: a leader decides that.
+    pub(crate) fn acknowledges(&mut self, m: M, through: u64) {
+        if self.role(m) == Some(RoleName::Leading) {
+            self.users.through = self.users.through.max(through);
+        }
     }
 
     /// What readers of this machine see.

@@ -64,6 +64,8 @@ pub(in crate::protocol) struct Primary {
     durable: u64,
     /// Everything up to here is acknowledged.
     committed: u64,
+    /// The followers were told so up to here.
+    told: u64,
     /// Jobs that order, oldest first. Bound: [`limits::JOBS`].
     jobs: VecDeque<Ordering>,
     /// In the order in which they were judged. Bound: [`limits::DATA_REQUESTS`] of this agent, and
@@ -160,6 +162,12 @@ impl Primary {
             free.push(Answered { origin: held.origin, body: held.body, copies });
         }
         free
+    }
+
+    /// The followers are told what is acknowledged: how far, when that is news.
+    pub(in crate::protocol) fn tells(&mut self) -> Option<u64> {
+        let before = std::mem::replace(&mut self.told, self.committed);
+        (before < self.committed).then_some(self.committed)
     }
 
     /// Whether something is not acknowledged, or its user has no answer.

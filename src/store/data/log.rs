@@ -53,6 +53,8 @@ struct Current {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     files: [Option<OpenFile>; 2],
+    /// How long each is, as far as that is known.
+    lengths: [Option<u64>; 2],
     /// None before the first write.
     current: Option<Current>,
     /// Records can be added to the current file.
@@ -167,8 +169,8 @@ impl Log {
     /// Tries whether the disk would take the other file: nothing of it changes but its length.
     pub(super) fn try_other(&mut self, files: &mut dyn Files) -> Result<(), StoreError> {
         let file = self.other(files)?;
+        self.make_room(file, HEADER)?;
         let to = self.file(file);
-        self.make_room(to, HEADER)?;
         let mut last = [0];
         let tried = to.len().and_then(|length| {
             to.read(length - 1, &mut last)?;
@@ -194,12 +196,13 @@ impl Log {
         self.highest += 1;
         let (generation, file) = (self.highest, self.other(files)?);
         let begun = HEADER + batches.iter().map(|batch| record::size(batch.len()) as u64).sum::<u64>();
-        let to = self.file(file);
-        let length = to.len().map_err(StoreError::io)?;
+        let length = self.file(file).len().map_err(StoreError::io)?;
         if length > 2 * self.segment && begun <= self.segment {
-            to.set_len(self.segment).map_err(StoreError::io)?;
+            self.file(file).set_len(self.segment).map_err(StoreError::io)?;
         }
-        self.make_room(to, begun)?;
+        self.lengths[file] = None;
+        self.make_room(file, begun)?;
+        let to = self.file(file);
         let mut records = Records::new(0, generation, 0);
         records.bytes.extend_from_slice(&Header { generation, begun, base }.to_bytes());
         for batch in batches {
@@ -236,11 +239,10 @@ impl Log {
         for batch in batches {
             records.push(Kind::Batch, batch);
         }
-        let file = self.file(current.file);
-        let written = self
-            .make_room(file, records.end())
-            .and_then(|()| file.write(current.end, &records.bytes).map_err(StoreError::io))
-            .and_then(|()| file.sync_data().map_err(StoreError::io));
+        let written = self.make_room(current.file, records.end()).and_then(|()| {
+            let file = self.file(current.file);
+            file.write(current.end, &records.bytes).and_then(|()| file.sync_data()).map_err(StoreError::io)
+        });
         self.open = written.is_ok();
         written?;
         (current.end, current.synced) = (records.end(), records.end());
@@ -254,10 +256,9 @@ impl Log {
         let Some(current) = self.current.filter(|_| self.open) else { return };
         let mut records = Records::new(current.end, current.generation, current.synced);
         records.push(Kind::Commit, &record::commit(committed));
-        let file = self.file(current.file);
         let noted = self
-            .make_room(file, records.end())
-            .and_then(|()| file.write(current.end, &records.bytes).map_err(StoreError::io));
+            .make_room(current.file, records.end())
+            .and_then(|()| self.file(current.file).write(current.end, &records.bytes).map_err(StoreError::io));
         // Nothing is lost without it. The next batches will meet the same trouble, and begin the other file.
         self.open = noted.is_ok();
         if self.open {
@@ -278,9 +279,16 @@ impl Log {
     }
 
     /// Makes a file so long that it has room up to here, and fills what is new with zeros.
-    fn make_room(&self, file: &dyn StorageBackend, needed: u64) -> Result<(), StoreError> {
+    fn make_room(&mut self, which: usize, needed: u64) -> Result<(), StoreError> {
+        if self.lengths[which].is_some_and(|length| needed <= length) {
+            return Ok(());
+        }
+        // Until it is as long as it should be, nobody relies on its length.
+        self.lengths[which] = None;
+        let file = self.file(which);
         let length = file.len().map_err(StoreError::io)?;
         if needed <= length {
+            self.lengths[which] = Some(length);
             return Ok(());
         }
         let step = STEPS.into_iter().map(|part| self.segment / part).find(|step| *step >= needed);
@@ -293,6 +301,7 @@ impl Log {
             file.write(at, &zeros[..count]).map_err(StoreError::io)?;
             at += count as u64;
         }
+        self.lengths[which] = Some(longer);
         Ok(())
     }
 }

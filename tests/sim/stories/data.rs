@@ -77,14 +77,14 @@ story! {
 }
 
 /// An office with users, who have written for a while.
-fn office(seed: u64, n: usize) -> Lan {
+pub(super) fn office(seed: u64, n: usize) -> Lan {
     let mut lan = Lan::office(seed, n);
     everybody_writes(&mut lan, ms(500));
     lan
 }
 
 /// Users of all machines write, a few at a time.
-fn everybody_writes(lan: &mut Lan, time: u64) {
+pub(super) fn everybody_writes(lan: &mut Lan, time: u64) {
     lan.longest_wait(None);
     let end = lan.now + time;
     while lan.now < end {
@@ -96,7 +96,7 @@ fn everybody_writes(lan: &mut Lan, time: u64) {
 }
 
 /// Nobody writes any more, and everybody runs: all have the same, and all that was acknowledged.
-fn all_is_there(lan: &mut Lan) {
+pub(super) fn all_is_there(lan: &mut Lan) {
     for m in 0..lan.machines.len() {
         if lan.machines[m].process.is_none() {
             lan.boot(m);
@@ -107,7 +107,7 @@ fn all_is_there(lan: &mut Lan) {
     lan.expect_same_data();
 }
 
-fn outcome(lan: &Lan, word: &str) -> u64 {
+pub(super) fn outcome(lan: &Lan, word: &str) -> u64 {
     lan.users.outcomes.get(word).copied().unwrap_or(0)
 }
 

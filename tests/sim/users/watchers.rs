@@ -38,6 +38,8 @@ impl Lan {
         let Some(snapshot) = self.user_reads(m) else { return };
         let seen = seen_by(&snapshot).expect("the disk works");
         let position = Facts::read(&snapshot).expect("the disk works").position;
+        let through = self.users.through;
+        assert!(position.number <= through, "pc-{m} shows {position:?}, and only {through} is acknowledged");
         let mut watcher = std::mem::take(&mut self.users.watchers[which]);
         match &watcher.here {
             Some((at, then, had)) if (*at, *then) == (m, life) => {
