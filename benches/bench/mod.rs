@@ -34,6 +34,7 @@ mod numbers;
 mod peers;
 mod picture;
 mod plug;
+mod replication;
 mod rows;
 mod scale;
 mod scene;
@@ -52,6 +53,8 @@ pub(crate) fn main(name: &str) -> ExitCode {
         ("failover", None) => failover::run(),
         ("idle", Some(scene)) => idle::inside(&scene),
         ("idle", None) => idle::run(),
+        ("replication", Some(scene)) => replication::inside(&scene),
+        ("replication", None) => replication::run(),
         (_, Some(scene)) => scale::inside(&scene),
         (_, None) => scale::run(),
     };

@@ -33,6 +33,10 @@ impl Sample {
         self.quantile(0.99)
     }
 
+    pub(crate) fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
     pub(crate) fn max(&self) -> f64 {
         self.0[self.0.len() - 1]
     }

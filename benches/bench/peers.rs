@@ -61,8 +61,7 @@ impl Peer {
     }
 
     pub(crate) fn is_installed(&self) -> bool {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|dir| dir.join(self.program()).is_file())
+        installed(self.program())
     }
 
     /// How often the leader is heard.
@@ -94,7 +93,7 @@ struct Member {
 }
 
 /// Three machines with a peer each.
-struct Group {
+pub(crate) struct Group {
     peer: Peer,
     dir: PathBuf,
     members: BTreeMap<usize, Member>,
@@ -115,9 +114,7 @@ pub(crate) async fn play(peer: Peer, mut lan: Lan) -> Result<(), String> {
     lan.office(MACHINES.len()).await;
     ip(None, "addr add 10.77.0.254/24 dev office\n").await;
     let plug = Plug::new();
-    let (mouth, news) = mpsc::channel(NEWS);
-    let dir = lan.dir.clone();
-    let mut group = Group { peer, dir, members: BTreeMap::new(), view: BTreeMap::new(), news, mouth, starts: 0 };
+    let mut group = Group::new(peer, lan.dir.clone());
     let of = peer.name();
     let say = |what: &str, took: Duration| {
         let ms = took.as_secs_f64() * 1000.0;
@@ -164,6 +161,12 @@ pub(crate) async fn play(peer: Peer, mut lan: Lan) -> Result<(), String> {
 }
 
 impl Group {
+    /// Nothing runs yet. Everything that they write is below the directory.
+    pub(crate) fn new(peer: Peer, dir: PathBuf) -> Self {
+        let (mouth, news) = mpsc::channel(NEWS);
+        Self { peer, dir, members: BTreeMap::new(), view: BTreeMap::new(), news, mouth, starts: 0 }
+    }
+
     fn start(&mut self, machine: usize) -> Result<(), String> {
         self.starts += 1;
         let dir = self.dir.join(name(machine));
@@ -241,7 +244,10 @@ impl Group {
     }
 
     /// Waits until there is one leader, and then at least an interval more.
-    async fn ready(&mut self) -> Result<usize, String> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn ready(&mut self) -> Result<usize, String> {
         let leader = self.until(|group| group.agreed(&MACHINES)).await?;
         let random = f64::from(getrandom::u32().expect("randomness")) / f64::from(u32::MAX);
         let calm = self.peer.interval() * 4 + Duration::from_millis(100);
@@ -264,7 +270,10 @@ impl Group {
     }
 
     /// Ends all, forgets all, and starts all.
-    async fn fresh(&mut self) -> Result<Duration, String> {
+    ///
+    /// # Errors
+    /// When one cannot be started, or none becomes the leader.
+    pub(crate) async fn fresh(&mut self) -> Result<Duration, String> {
         for machine in MACHINES {
             if self.members.contains_key(&machine) {
                 self.signal(machine, Signal::SIGKILL);
@@ -280,6 +289,12 @@ impl Group {
         let told = self.view.values().filter(|view| view.0 == Some(leader)).map(|view| view.1).max();
         Ok(told.expect("it was told").saturating_duration_since(at))
     }
+}
+
+/// Whether a program can be started by its name.
+pub(crate) fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
 /// Writes a file that a peer reads.

@@ -59,6 +59,8 @@ pub(crate) struct Agent {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
     pub(crate) pid: Option<Pid>,
+    /// Variables that it is started with.
+    pub(crate) environment: Vec<(String, String)>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -68,8 +70,9 @@ impl Agent {
         std::fs::create_dir_all(&dir).expect("a directory");
         let client = Client::at(&dir.join("sock"));
         let name = name.to_owned();
-        let tasks = Vec::new();
-        Self { client, life: Life::Off, ended: None, asked_to_end: false, run: 0, name, dir, pid: None, tasks }
+        let (environment, tasks) = (Vec::new(), Vec::new());
+        let (life, ended, pid) = (Life::Off, None, None);
+        Self { client, life, ended, asked_to_end: false, run: 0, name, dir, pid, environment, tasks }
     }
 
     /// Starts it on its machine, with what it remembers.
@@ -77,6 +80,7 @@ impl Agent {
         assert_eq!(self.life, Life::Off, "{} runs already", self.name);
         let mut command = within(Some(&self.name), env!("CARGO_BIN_EXE_tanist"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["agent", "--config", "/dev/null", "--name", &self.name]);
         command.arg("--state-dir").arg(self.dir.join("state")).arg("--socket").arg(self.dir.join("sock"));
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
