@@ -73,11 +73,9 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         match compared {
             Compared::Continues(stretches) => {
-                l.copies.follows(conn);
+                l.copies.follows(conn, stretches);
                 self.member_is_whole(conn, true);
-                for stretch in stretches {
-                    self.send_stretch(conn, stretch);
-                }
+                self.send_missed(conn);
                 let committed = self.committed();
                 if let Role::Leading(l) = &self.role {
                     let committed = crate::message::Committed { claim: l.claim, number: committed };
@@ -127,19 +125,21 @@ impl Node {
         }
     }
 
-    fn send_stretch(&mut self, conn: ConnId, stretch: Stretch) {
+    /// What a member missed is sent as far as it has room on its way.
+    fn send_missed(&mut self, conn: ConnId) {
         let (now, committed) = (self.base.now, self.committed());
         let Role::Leading(l) = &mut self.role else { return };
-        l.copies.sends_one(conn, stretch.last, stretch.batch.len(), now);
-        let changes = Changes { claim: l.claim, last: stretch.last, committed, body: stretch.batch };
-        self.base.send(conn, Frame::Changes(changes));
+        while let Some(Stretch { last, batch }) = l.copies.next(conn, now) {
+            let changes = Changes { claim: l.claim, last, committed, body: batch };
+            self.base.send(conn, Frame::Changes(changes));
+        }
     }
 
     /// What was ordered goes to everybody whose place is in this order.
     pub(super) fn send_changes(&mut self, stretch: Stretch) {
         let (now, committed) = (self.base.now, self.committed());
         let Role::Leading(l) = &mut self.role else { return };
-        let (to, slow) = l.copies.sends(stretch.last, stretch.batch.len(), now);
+        let (to, slow) = l.copies.sends(&stretch, now);
         let changes = Changes { claim: l.claim, last: stretch.last, committed, body: stretch.batch };
         if let Some(primary) = &mut l.data {
             primary.tells();
@@ -170,6 +170,7 @@ impl Node {
         }
         let Role::Leading(l) = &mut self.role else { return };
         l.copies.stored(conn, number, now);
+        self.send_missed(conn);
         self.name_successor();
         self.acknowledge();
         self.handing_drained();

@@ -2,6 +2,7 @@
 
 use crate::data::Revision;
 use crate::ident::{ConnId, JobId};
+use crate::protocol::Stretch;
 use crate::time::Time;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +52,10 @@ struct Flow {
     /// The last change of each batch that is not, and its length. Bound: [`BATCHES`].
     under_way: VecDeque<(u64, usize)>,
     bytes: usize,
+    /// What it missed and is sent as soon as there is room, and what was ordered since. Bound: what continues a position,
+    /// and [`BYTES`].
+    rest: VecDeque<Stretch>,
+    rest_bytes: usize,
     /// Since when it has not said anything although something is under way.
     waits: Option<Time>,
 }
@@ -111,11 +116,13 @@ impl Copies {
         self.of.iter().find(|(_, copy)| this(copy)).map(|(conn, _)| *conn)
     }
 
-    /// Its place is in the order of this leader: from now on it is sent what is ordered.
-    pub(in crate::protocol) fn follows(&mut self, conn: ConnId) {
+    /// Its place is in the order of this leader: from now on it is sent what it missed ([`Copies::next`]), and then what is
+    /// ordered.
+    pub(in crate::protocol) fn follows(&mut self, conn: ConnId, missed: Vec<Stretch>) {
         if let Some(copy) = self.of.get_mut(&conn) {
             let stored = copy.stated.position.number;
-            copy.state = State::Follows(Flow { stored, ..Flow::default() });
+            let rest_bytes = missed.iter().map(|stretch| stretch.batch.len()).sum();
+            copy.state = State::Follows(Flow { stored, rest: missed.into(), rest_bytes, ..Flow::default() });
         }
     }
 
@@ -213,29 +220,37 @@ impl Copies {
         self.goes_on(conn)
     }
 
-    /// A batch goes to these; the others that should have it take too little of what is sent, and must begin anew.
-    pub(in crate::protocol) fn sends(&mut self, last: u64, length: usize, now: Time) -> (Vec<ConnId>, Vec<ConnId>) {
+    /// A batch goes to these; the others that should have it take too little of what is sent, and must begin anew. Who is
+    /// still sent what it missed has it later.
+    pub(in crate::protocol) fn sends(&mut self, stretch: &Stretch, now: Time) -> (Vec<ConnId>, Vec<ConnId>) {
         let (mut to, mut slow) = (Vec::new(), Vec::new());
         for (conn, copy) in &mut self.of {
             let State::Follows(flow) = &mut copy.state else { continue };
-            let room = flow.under_way.len() < BATCHES && (flow.bytes + length <= BYTES || flow.under_way.is_empty());
-            if room {
-                to.push(*conn)
+            let length = stretch.batch.len();
+            if flow.rest.is_empty() && flow.has_room(length) {
+                flow.put(stretch.last, length, now);
+                to.push(*conn);
+            } else if !flow.rest.is_empty() && flow.rest_bytes + length <= BYTES {
+                flow.rest_bytes += length;
+                flow.rest.push_back(stretch.clone());
             } else {
-                slow.push(*conn)
-            }
-            if room {
-                flow.put(last, length, now);
+                slow.push(*conn);
             }
         }
         (to, slow)
     }
 
-    /// A batch goes to this one alone.
-    pub(in crate::protocol) fn sends_one(&mut self, conn: ConnId, last: u64, length: usize, now: Time) {
-        if let Some(State::Follows(flow)) = self.of.get_mut(&conn).map(|copy| &mut copy.state) {
-            flow.put(last, length, now);
+    /// The next of what this one missed, if there is room for it on its way.
+    pub(in crate::protocol) fn next(&mut self, conn: ConnId, now: Time) -> Option<Stretch> {
+        let Some(State::Follows(flow)) = self.of.get_mut(&conn).map(|copy| &mut copy.state) else { return None };
+        let length = flow.rest.front()?.batch.len();
+        if !flow.has_room(length) {
+            return None;
         }
+        let stretch = flow.rest.pop_front()?;
+        flow.rest_bytes -= length;
+        flow.put(stretch.last, length, now);
+        Some(stretch)
     }
 
     /// A follower says how far it is durable.
@@ -258,10 +273,10 @@ impl Copies {
         }
     }
 
-    /// Whether this one's changes flow, and it says so in time.
+    /// Whether this one's changes flow, it misses none, and it says so in time.
     pub(in crate::protocol) fn is_current(&self, conn: ConnId, now: Time, patience: Duration) -> bool {
         match self.of.get(&conn).map(|copy| &copy.state) {
-            Some(State::Follows(flow)) => flow.waits.is_none_or(|at| now.since(at) < patience),
+            Some(State::Follows(flow)) => flow.rest.is_empty() && flow.waits.is_none_or(|at| now.since(at) < patience),
             _ => false,
         }
     }
@@ -291,6 +306,10 @@ impl Copies {
 }
 
 impl Flow {
+    fn has_room(&self, length: usize) -> bool {
+        self.under_way.len() < BATCHES && (self.bytes + length <= BYTES || self.under_way.is_empty())
+    }
+
     fn put(&mut self, last: u64, length: usize, now: Time) {
         self.under_way.push_back((last, length));
         self.bytes += length;
@@ -307,6 +326,10 @@ mod tests {
         Stated { position: Revision::new(ReignId(1), number), all: false, seen: Bytes::new() }
     }
 
+    fn stretch(last: u64) -> Stretch {
+        Stretch { last, batch: Bytes::from_static(b"0123456789") }
+    }
+
     const ONE: ConnId = ConnId(1);
     const TWO: ConnId = ConnId(2);
 
@@ -314,13 +337,13 @@ mod tests {
     fn what_was_sent_and_stored_counts_and_nothing_else() {
         let mut copies = Copies::default();
         copies.states(ONE, stated(4));
-        assert_eq!((copies.durable(ONE), copies.sends(5, 10, Time(1)).0), (None, vec![]), "nothing flows yet");
+        assert_eq!((copies.durable(ONE), copies.sends(&stretch(5), Time(1)).0), (None, vec![]), "nothing flows yet");
         copies.compares(ONE, JobId(7));
         assert_eq!((copies.compared(JobId(7)), copies.compared(JobId(8))), (Some(ONE), None));
-        copies.follows(ONE);
+        copies.follows(ONE, vec![]);
         assert_eq!(copies.durable(ONE), Some(4));
-        assert_eq!(copies.sends(6, 10, Time(1)).0, [ONE]);
-        copies.sends(9, 10, Time(2));
+        assert_eq!(copies.sends(&stretch(6), Time(1)).0, [ONE]);
+        copies.sends(&stretch(9), Time(2));
         copies.stored(ONE, 5, Time(3));
         assert_eq!(copies.durable(ONE), Some(4), "a part of a batch is not");
         copies.stored(ONE, 6, Time(4));
@@ -336,17 +359,41 @@ mod tests {
         let mut copies = Copies::default();
         for conn in [ONE, TWO] {
             copies.states(conn, stated(0));
-            copies.follows(conn);
+            copies.follows(conn, vec![]);
         }
         for n in 1..=BATCHES as u64 {
-            assert_eq!(copies.sends(n, 10, Time(n)), (vec![ONE, TWO], vec![]));
+            assert_eq!(copies.sends(&stretch(n), Time(n)), (vec![ONE, TWO], vec![]));
         }
         copies.stored(TWO, 100, Time(600_000));
-        assert_eq!(copies.sends(1_000, 10, Time(600_000)), (vec![TWO], vec![ONE]));
+        assert_eq!(copies.sends(&stretch(1_000), Time(600_000)), (vec![TWO], vec![ONE]));
         let half = Duration::from_millis(500);
         assert!(!copies.is_current(ONE, Time(600_000), half) && copies.is_current(TWO, Time(600_000), half));
         copies.excuse(half, Time(600_000));
         assert!(copies.is_current(ONE, Time(600_000), half), "it could not be heard");
+    }
+
+    #[test]
+    fn who_missed_much_is_sent_it_as_it_takes_it_in() {
+        let mut copies = Copies::default();
+        copies.states(ONE, stated(0));
+        let missed = 3 * BATCHES as u64;
+        copies.follows(ONE, (1..=missed).map(stretch).collect());
+        let half = Duration::from_millis(500);
+        let mut sent = 0;
+        for round in 1..=4 {
+            while let Some(next) = copies.next(ONE, Time(round)) {
+                assert_eq!(next.last, sent + 1, "in order");
+                sent = next.last;
+            }
+            assert_eq!(sent, (round * BATCHES as u64).min(missed + 1), "no more than may be on the way");
+            if round == 1 {
+                assert_eq!(copies.sends(&stretch(missed + 1), Time(1)), (vec![], vec![]), "that comes behind it");
+                assert!(!copies.is_current(ONE, Time(1), half), "it misses something");
+            }
+            copies.stored(ONE, sent, Time(round));
+        }
+        assert!(copies.is_current(ONE, Time(5), half));
+        assert_eq!(copies.sends(&stretch(missed + 2), Time(5)).0, [ONE], "from now on it has it at once");
     }
 
     #[test]
