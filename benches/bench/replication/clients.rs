@@ -151,9 +151,9 @@ impl Client {
             }
         };
         let head = str::from_utf8(&self.answer[..body]).map_err(io::Error::other)?;
-        let length = head.lines().filter_map(|line| line.split_once(": "));
-        let length = length.filter(|(field, _)| field.eq_ignore_ascii_case("content-length"));
-        let length: usize = length.last().and_then(|(_, length)| length.parse().ok()).ok_or_else(|| self.told())?;
+        let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+        let length = fields.find(|(field, _)| field.eq_ignore_ascii_case("content-length"));
+        let length: usize = length.and_then(|(_, length)| length.parse().ok()).ok_or_else(|| self.told())?;
         while self.answer.len() < body + length {
             self.more()?;
         }
