@@ -21,7 +21,7 @@ const AGAIN: u64 = 200_000;
 /// The longest one.
 const AGAIN_MAX: u64 = 120_000_000;
 /// How much one direction of a connection may hold before its sender's host gives the connection up, in bytes.
-pub(crate) const FLOW_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const FLOW_MAX: usize = 32 * 1024 * 1024;
 
 /// A machine of the LAN, by number.
 pub(crate) type M = usize;

@@ -80,6 +80,11 @@ impl Oracle {
         self.memory.push(Memory::default());
     }
 
+    /// The disk of `m` is gone, and an empty one is in its place.
+    pub(crate) fn lost(&mut self, m: M) {
+        self.memory[m] = Memory::default();
+    }
+
     /// The disk of `from` was copied to `to`.
     pub(crate) fn copied(&mut self, from: M, to: M) {
         let mut copy = self.memory[from].clone();

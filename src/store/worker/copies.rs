@@ -112,7 +112,7 @@ impl Worker {
             return Ok(None);
         }
         self.store.sync()?;
-        self.store.commit(self.store.position())?;
+        self.commit()?;
         let here = self.digest()?;
         if here.0 != number || here.1 == digest {
             return Ok(None);

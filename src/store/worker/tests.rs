@@ -74,6 +74,10 @@ impl Machine {
         }
     }
 
+    fn commits(&mut self) -> u64 {
+        self.worker.store().committed().number
+    }
+
     /// How another goes on after this one, which leads.
     fn compare(&mut self, other: &mut Machine) -> Compared {
         let (position, all, seen) = other.holds();
@@ -219,4 +223,18 @@ fn what_comes_and_does_not_fit_ends_nothing_else() {
     let said = leader.does(Job::Order(vec![garbage()]));
     assert!(matches!(&said[..], [Report::Ordered { batch: None, answers }] if answers.len() == 1), "{said:?}");
     assert_eq!(leader.puts(&[(1, "a")]).len(), 1);
+}
+
+#[test]
+fn a_comparison_shows_nothing_that_is_not_acknowledged() {
+    let (mut leader, mut follower) = (Machine::new(), Machine::new());
+    leader.leads(1, 1);
+    let first = leader.puts(&[(1, "a")]);
+    assert_eq!(follower.catches_up(&mut leader), "continues");
+    let (acknowledged, digest) = leader.state();
+    assert_eq!((acknowledged, follower.commits()), (first[0].last, first[0].last));
+    let [Stretch { last, batch }] = &leader.puts(&[(2, "b")])[..] else { panic!("one batch") };
+    follower.does(Job::Append { batch: batch.clone(), committed: acknowledged });
+    assert!(follower.does(Job::Check { number: acknowledged, digest, replace: true }).is_empty(), "they are alike");
+    assert_eq!((follower.commits(), follower.worker.store().position().number), (acknowledged, *last));
 }

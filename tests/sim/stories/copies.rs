@@ -12,6 +12,7 @@ use tanist::settings::Settings;
 fn gets_an_empty_disk(lan: &mut Lan, m: M) {
     lan.power_cut(m);
     lan.machines[m].disk = Disk::new();
+    lan.oracle.lost(m);
     lan.boot(m);
 }
 
@@ -177,7 +178,7 @@ story! {
 
 story! {
     /// Values of nearly a megabyte, while leaders die.
-    large_values_survive_their_leaders 10 |seed| {
+    large_values_survive_their_leaders 4 |seed| {
         let mut lan = office(seed, 3);
         for _ in 0..3 {
             large_records(&mut lan, 6, 1_000_000);
