@@ -51,6 +51,11 @@ impl Leading {
         self.copies.durable(served.conn)
     }
 
+    /// As far as it knows nobody took its place while it stood still.
+    fn is_sure(&self, now: Time) -> bool {
+        self.check.is_none() && now >= self.replaced
+    }
+
     /// Somebody who has more than this leader has yet to offer it.
     fn waits_for_offers(&self, now: Time) -> bool {
         !self.ahead.0.is_empty() && now < self.ahead.1
@@ -70,7 +75,7 @@ impl Node {
     /// Those that waited for too long are told so.
     pub(super) fn requests_due(&mut self) {
         let why = match &self.role {
-            Role::Leading(l) if l.check.is_some() => "this machine makes sure that it still leads",
+            Role::Leading(l) if !l.is_sure(self.base.now) => "this machine makes sure that it still leads",
             Role::Leading(l) if l.handover.is_some() => "the role is on its way to another machine",
             Role::Leading(l) if l.data.as_ref().is_some_and(|p| p.waits()) => "no second copy was made in time",
             Role::Leading(_) => "the disk of this machine does not finish what it was given",
@@ -91,7 +96,7 @@ impl Node {
     /// Whether this agent orders changes now.
     fn may_order(&self) -> bool {
         let now = self.base.now;
-        let free = |l: &Leading| l.check.is_none() && l.handover.is_none() && !l.waits_for_offers(now);
+        let free = |l: &Leading| l.is_sure(now) && l.handover.is_none() && !l.waits_for_offers(now);
         matches!(&self.role, Role::Leading(l) if free(l)) && self.lane.has_room()
     }
 
@@ -247,7 +252,7 @@ impl Node {
 
     /// How far what is ordered may be acknowledged now.
     fn progress(&self, l: &Leading) -> Progress {
-        if l.check.is_some() {
+        if !l.is_sure(self.base.now) {
             // Who may have been replaced acknowledges nothing.
             return Progress::Waits;
         }

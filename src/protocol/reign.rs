@@ -177,6 +177,7 @@ impl Node {
             failed: None,
             left_alone: None,
             check: None,
+            replaced: Time(0),
             welcomed: Time(0),
             clones: BTreeMap::new(),
         });

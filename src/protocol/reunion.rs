@@ -241,7 +241,7 @@ impl Node {
     /// This agent stays: in a new reign only when its epoch is not above the other's, and durable before it says so.
     fn stay(&mut self, conn: ConnId, yields: Claim, highest: u64) {
         let Role::Leading(l) = &mut self.role else { return };
-        l.yielding = None;
+        (l.yielding, l.replaced) = (None, Time(0));
         let claim = l.claim;
         let name = self.base.name(yields.node.id);
         let text = format!("this machine met leader {name} of epoch {}: {name} yields", yields.epoch);

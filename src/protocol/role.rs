@@ -365,6 +365,8 @@ pub(super) struct Leading {
     pub(super) left_alone: Option<Time>,
     /// After a large gap: serves nothing until a member has answered.
     pub(super) check: Option<Checking>,
+    /// The check found another leader: nothing is ordered or acknowledged before they have met, or until then.
+    pub(super) replaced: Time,
     pub(super) welcomed: Time,
     /// Members that join with the id of one that has a session. Bound: [`super::limits::WAITING`].
     pub(super) clones: BTreeMap<ConnId, (NodeId, Time)>,

@@ -161,12 +161,12 @@ impl Node {
         match standing {
             Standing::Follows(known) if known.claim == own => self.check_over(),
             Standing::Follows(known) if known.claim.node.id != self.base.me.node.id => {
-                self.check_over();
+                self.was_replaced();
                 let reporter = known.direct.then_some(peer).flatten();
                 self.other_leader(known, reporter, from);
             }
             Standing::Leads(claim) => {
-                self.check_over();
+                self.was_replaced();
                 let Some(entry) = peer.and_then(|id| self.base.members.get(id)) else { return };
                 let (name, address) = (entry.name.clone(), entry.address);
                 self.other_leader(crate::message::Known { claim, name, address, direct: true }, None, from);
@@ -174,6 +174,17 @@ impl Node {
             // It has lost this leader and follows nobody yet: it will hear the next heartbeat.
             Standing::Follows(_) | Standing::Neither => {}
         }
+    }
+
+    /// Another leads. It is met as soon as may be; what this machine acknowledged until then would be a second truth beside
+    /// that of its own followers.
+    fn was_replaced(&mut self) {
+        let until = self.base.now + self.base.settings.join_wait(true);
+        if let Role::Leading(l) = &mut self.role {
+            l.replaced = until;
+        }
+        self.base.timers.sooner(Timer::Successor, until);
+        self.check_over();
     }
 
     /// A follower came by itself: it still follows.
@@ -192,7 +203,10 @@ impl Node {
     }
 
     pub(super) fn check_due(&mut self) {
-        self.check_over();
+        match &self.role {
+            Role::Leading(l) if !l.others.is_empty() => self.was_replaced(),
+            _ => self.check_over(),
+        }
     }
 
     /// Serves again.

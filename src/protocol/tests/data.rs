@@ -3,6 +3,8 @@
 use super::hosted::*;
 use super::*;
 use crate::event::Kind;
+use crate::message::{Checked, Standing};
+use crate::wire::samples;
 
 fn body(n: u8) -> Bytes {
     Bytes::from(vec![n; 8])
@@ -99,6 +101,32 @@ fn what_cannot_be_written_is_refused_and_can_be_asked_again() {
     leader.step(Input::Done { through: job });
     assert!(matches!(leader.answers.last(), Some((2, Outcome::Judged { .. }))), "{:?}", leader.answers);
     assert_eq!(leader.told.iter().filter(|k| **k == Kind::StoreTrouble).count(), 2, "it works again");
+}
+
+/// A leader that stood still finds that another leads: it orders nothing and acknowledges nothing before they have met, for
+/// that would be a second truth among machines that reach one another.
+#[test]
+fn a_leader_that_was_replaced_while_it_stood_still_acknowledges_nothing() {
+    let (mut leader, _) = Hosted::leading_with([3]);
+    leader.users_ask(&[1]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 5, 1);
+    leader.at(leader.now.time + Duration::from_secs(2));
+    leader.step(Input::Tick);
+    let check = leader.connects(3);
+    let standing = Standing::Leads(samples::claim(9, 3));
+    leader.frame(check, Frame::Checked(Checked { standing }));
+    leader.step(Input::Done { through: job });
+    leader.users_ask(&[2]);
+    leader.run(Duration::from_millis(10));
+    assert_eq!((leader.answers.clone(), leader.commits()), (vec![], vec![]));
+    assert_eq!(leader.ordering().1, [body(1)], "the other may get what is asked now");
+    let meeting = leader.connects(3);
+    assert!(leader.sent.iter().any(|(conn, frame)| *conn == meeting && matches!(frame, Frame::Meet(_))));
+    // The other is gone again.
+    leader.run(Duration::from_secs(4));
+    assert_eq!(leader.ordering().1, [body(2)]);
+    assert_eq!(leader.commits(), [5]);
 }
 
 /// A request waits for a leader, and no longer than it may.
