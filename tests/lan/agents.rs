@@ -39,8 +39,9 @@ pub(crate) enum What {
     Told(Line),
     /// A line that it logged and that is no event.
     Logged(String),
-    /// An event that it logged. The event stream has the same, but only what happens after it was opened.
-    Noted(String),
+    /// An event that it logged, and the whole line. The event stream has the same, but only what happens after it was
+    /// opened.
+    Noted { event: String, line: String },
     /// Its process ended.
     Ended(ExitStatus),
 }
@@ -137,7 +138,11 @@ async fn read(mouth: Mouth, log: impl AsyncRead + Unpin, client: Client) {
             started = true;
             tokio::spawn(hear(mouth.clone(), client.clone()));
         }
-        if !mouth.say(event.map_or(What::Logged(line), What::Noted)).await {
+        let what = match event {
+            Some(event) => What::Noted { event, line },
+            None => What::Logged(line),
+        };
+        if !mouth.say(what).await {
             return;
         }
     }

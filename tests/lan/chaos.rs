@@ -38,9 +38,16 @@ const LAST: usize = 30;
 /// Notes of agents that nothing here is a reason for.
 const UNHEARD_OF: [&str; 4] = ["clone-detected", "intruder-ignored", "store-trouble", "cluster-full"];
 
-fn number(name: &str) -> Option<u64> {
+/// What a variable says, when it is there.
+pub(crate) fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
+}
+
+/// The seed that is asked for, or a new one.
+pub(crate) fn seed() -> u64 {
+    let new = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_millis() as u64 % 1_000_000);
+    number("TANIST_CHAOS_SEED").unwrap_or_else(new)
 }
 
 #[test]
@@ -48,8 +55,7 @@ fn faults_at_random_break_no_promise() {
     let seconds = number("TANIST_CHAOS_SECONDS").unwrap_or(SECONDS);
     let longest = Duration::from_secs(seconds + 90);
     story_within("chaos::faults_at_random_break_no_promise", longest, async |lan| {
-        let new = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_millis() as u64 % 1_000_000);
-        let seed = number("TANIST_CHAOS_SEED").unwrap_or_else(new);
+        let seed = seed();
         println!("\n{FIGURE}  TANIST_CHAOS_SEED={seed} TANIST_CHAOS_SECONDS={seconds} cargo test --test lan chaos");
         Chaos::new(lan, seed).run(Duration::from_secs(seconds)).await;
     });

@@ -1,13 +1,12 @@
 //! Leaders that end: killed, frozen, stopped, told to hand over.
 
+use crate::disks::{fill, small_disk};
 use crate::ground::story;
 use crate::lan::{Lan, Reign, SETTLE, SLACK};
 use crate::net::name;
 use crate::watch::{AT_ONCE, SILENCE};
 use nix::sys::signal::Signal;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// An office that has settled, and its leader's and successor's numbers.
@@ -47,28 +46,6 @@ fn a_killed_leader_is_followed_in_milliseconds() {
     });
 }
 
-/// Gives a machine's state a small file system of its own.
-fn small_disk(lan: &Lan, machine: usize) -> PathBuf {
-    let state = lan.machines[machine - 1].agent.dir.join("state");
-    std::fs::create_dir_all(&state).expect("a directory");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"]).arg(&state).status();
-    assert!(mounted.is_ok_and(|status| status.success()), "a file system of its own for {}", name(machine));
-    state
-}
-
-/// Takes all the space that there is on a disk.
-fn fill(state: &Path) -> PathBuf {
-    let path = state.join("fill");
-    let mut file = std::fs::File::create(&path).expect("it has space");
-    let full = loop {
-        if let Err(why) = file.write_all(&[1; 512]) {
-            break why;
-        }
-    };
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-    path
-}
-
 /// The successor's disk is full when the leader dies: another takes over all the same, and the successor follows it when
 /// there is space again.
 #[test]
@@ -76,7 +53,7 @@ fn an_heir_whose_disk_is_full_is_passed_over() {
     story("deaths::an_heir_whose_disk_is_full_is_passed_over", async |lan| {
         lan.office(4).await;
         let all = lan.all();
-        let disks: Vec<PathBuf> = all.iter().map(|machine| small_disk(lan, *machine)).collect();
+        let disks: Vec<PathBuf> = all.iter().map(|machine| small_disk(lan, *machine, "state", 4)).collect();
         lan.start(&all);
         let reign = lan.settled(&all, SETTLE + SLACK).await;
         let heir = lan.successor(&all).await;

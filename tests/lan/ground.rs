@@ -38,7 +38,7 @@ pub(crate) fn story(name: &str, story: impl AsyncFnOnce(&mut Lan)) {
 /// When the story fails.
 pub(crate) fn story_within(name: &str, longest: Duration, story: impl AsyncFnOnce(&mut Lan)) {
     if let Some(dir) = std::env::var_os(INSIDE) {
-        return inside(PathBuf::from(dir), story);
+        return inside(name, PathBuf::from(dir), story);
     }
     let way = match way() {
         Ok(way) => way,
@@ -76,13 +76,13 @@ fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn inside(dir: PathBuf, story: impl AsyncFnOnce(&mut Lan)) {
+fn inside(name: &str, dir: PathBuf, story: impl AsyncFnOnce(&mut Lan)) {
     end_with_parent();
     // All machines would share one disk, and wait for whatever else this computer writes: no machine of an office does.
     in_memory(&dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut lan = Lan::new(dir).await;
+        let mut lan = Lan::new(dir, name).await;
         story(&mut lan).await;
         lan.print_figures();
     });

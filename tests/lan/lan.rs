@@ -6,7 +6,9 @@ use super::net::{Net, name};
 use super::told::{self, Role, View};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tanist::client::Client;
 use tanist::view::{Line, Status};
@@ -29,6 +31,11 @@ const TRANSCRIPT: usize = 1500;
 
 /// How often a condition is looked at when nothing happens.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Where the log of a test is.
+fn log_of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("lan").join(format!("{}.log", name.replace("::", "-")))
+}
 
 /// A reign that all agree on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,14 +76,19 @@ pub(crate) struct Lan {
     pub(crate) lines: Vec<(Instant, usize, String)>,
     /// Every event that was logged: when, by whom, which.
     pub(crate) logged: Vec<(Instant, usize, String)>,
+    /// Everything that was told and logged from the beginning, for whoever looks for the reason of a failure.
+    log: File,
     /// When who began to lead that did not lead before, and with which epoch.
     pub(crate) begun_to_lead: Vec<(Instant, usize, u64)>,
 }
 
 impl Lan {
-    /// Without switches and machines.
-    pub(crate) async fn new(dir: PathBuf) -> Self {
+    /// Without switches and machines. `name` is that of the test.
+    pub(crate) async fn new(dir: PathBuf, name: &str) -> Self {
         let (mouth, news) = mpsc::channel(NEWS);
+        let log = log_of(name);
+        std::fs::create_dir_all(log.parent().expect("it has a directory")).expect("a directory for logs");
+        let log = File::create(log).expect("a file for the log");
         let net = Net::new().await;
         Self {
             net,
@@ -90,6 +102,7 @@ impl Lan {
             told: Vec::new(),
             lines: Vec::new(),
             logged: Vec::new(),
+            log,
             begun_to_lead: Vec::new(),
         }
     }
@@ -156,6 +169,15 @@ impl Lan {
         at
     }
 
+    /// A machine that is off is set up anew: nothing of what its agent knew is left.
+    pub(crate) fn forgets(&mut self, machine: usize) {
+        self.note(&format!("{} is set up anew", name(machine)));
+        let this = &mut self.machines[machine - 1];
+        assert_eq!(this.agent.life, Life::Off, "its agent runs");
+        std::fs::remove_dir_all(this.agent.dir.join("state")).expect("it was there");
+        this.view = View::default();
+    }
+
     /// Waits until agents have ended; every one of them had to.
     pub(crate) async fn ended(&mut self, machines: &[usize], within: Duration) {
         self.until(within, &format!("{machines:?} have ended"), async |lan| {
@@ -193,7 +215,24 @@ impl Lan {
         if self.transcript.len() >= TRANSCRIPT {
             self.transcript.pop_front();
         }
-        self.transcript.push_back(format!("{:9.4} {text}", at.duration_since(self.begun).as_secs_f64()));
+        let line = self.stamped(at, text);
+        self.keep(&line);
+        self.transcript.push_back(line);
+    }
+
+    /// Whether a machine has told or logged these words lately.
+    pub(crate) fn has_said(&self, machine: usize, words: &str) -> bool {
+        let who = format!(" {} ", name(machine));
+        self.transcript.iter().any(|line| line.contains(&who) && line.contains(words))
+    }
+
+    fn stamped(&self, at: Instant, text: &str) -> String {
+        format!("{:9.4} {text}", at.duration_since(self.begun).as_secs_f64())
+    }
+
+    fn keep(&mut self, line: &str) {
+        // Whoever has no room for a log has a test all the same.
+        let _ = writeln!(self.log, "{line}");
     }
 
     /// Takes in one piece of news.
@@ -202,7 +241,10 @@ impl Lan {
         match &news.what {
             What::Told(line) => self.write(news.at, &format!("{who} {}", told::line(line))),
             What::Logged(line) => self.write(news.at, &format!("{who} logs: {line}")),
-            What::Noted(_) => {}
+            What::Noted { line, .. } => {
+                let line = self.stamped(news.at, &format!("{who} logs: {line}"));
+                self.keep(&line);
+            }
             What::Ended(status) => self.write(news.at, &format!("{who} ended: {status}")),
         }
         let machine = &mut self.machines[news.machine - 1];
@@ -229,7 +271,7 @@ impl Lan {
                 machine.view.leader = None;
                 machine.view.role = Role::Listening;
             }
-            What::Noted(event) => self.logged.push((news.at, news.machine, event)),
+            What::Noted { event, .. } => self.logged.push((news.at, news.machine, event)),
             What::Logged(line) => self.lines.push((news.at, news.machine, line)),
         }
     }
@@ -359,6 +401,8 @@ impl Drop for Lan {
                 self.write(news.at, &format!("{} {line}", name(news.machine)));
             }
             self.print_figures();
+            // Whatever the last lines below lack.
+            println!("the whole log: target/tmp/lan/");
             self.transcript.iter().for_each(|line| println!("{line}"));
         }
     }

@@ -6,7 +6,8 @@
 //! tests say so and skip, unless `TANIST_TESTS_MUST_RUN=1`: then they fail. `cargo test --test lan -- --nocapture` prints
 //! the times of each failover; a test that fails prints what every machine told, in order.
 //!
-//! `TANIST_CHAOS_SECONDS` and `TANIST_CHAOS_SEED` are for the faults at random, in `chaos.rs`.
+//! `TANIST_CHAOS_SECONDS` and `TANIST_CHAOS_SEED` are for the faults at random, in `chaos.rs`; `TANIST_DATA_SECONDS` and
+//! the same seed for the data, in `data.rs`. `target/tmp/lan/` has the whole log of each test.
 //!
 //! Nothing touches the machine's own network: a test starts itself again inside private namespaces (network, mounts and
 //! processes), the stores of its agents in memory, and all that it made disappears with its last process.
@@ -20,7 +21,9 @@ mod chaos;
 mod commands;
 mod crowd;
 mod cuts;
+mod data;
 mod deaths;
+mod disks;
 mod elections;
 mod floods;
 mod freezer;
