@@ -44,12 +44,10 @@ async fn damaged(lan: &mut Lan, users: &Users, machine: usize) {
             return None;
         }
         let found = records(&client).await;
-        let book = users.book();
         for (id, text) in &found {
-            let asked = book.notes.get(id).map(|note| note.text.clone());
+            let asked = users.book().notes.get(id).map(|note| note.text.clone());
             assert_eq!(asked.as_ref(), Some(text), "{} shows {id}, which nobody wrote so", name(machine));
         }
-        drop(book);
         let lag = lan.client(leader).members().await.ok()?.members.into_iter().find(|m| m.name == name(machine))?.lag;
         (leader != machine && found.len() > 300 && lag.is_some_and(|lag| lag < 300)).then_some(())
     })
