@@ -189,11 +189,14 @@ impl Node {
     pub(super) fn end_copy(&mut self, conn: ConnId) {
         let Role::Leading(l) = &mut self.role else { return };
         let begun = l.copies.forget(conn);
-        if l.copies.offers_wait() {
-            l.copies.joined();
-        }
+        let next = l.copies.offers_wait();
         if begun && self.lane.has_room() {
             self.begin_job(Job::Drop { to: conn });
+        }
+        if next && let Role::Leading(l) = &mut self.role {
+            // What the one that is gone did not offer to its end, another may offer.
+            l.copies.joined();
+            self.compare_copies();
         }
     }
 

@@ -11,17 +11,6 @@ pub(super) struct Naming {
     candidate: Option<Incarnation>,
 }
 
-/// What follows from a choice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Choice {
-    /// It is named, or the candidate, already.
-    Stands,
-    /// This one is the candidate: it is to be made ready.
-    Candidate(Incarnation),
-    /// Nobody is named any more, nor is anybody to be.
-    Nobody,
-}
-
 impl Naming {
     pub(super) fn named(&self) -> Option<Incarnation> {
         self.named
@@ -38,19 +27,11 @@ impl Naming {
         self.named = None;
     }
 
-    /// The first in line is this one now, or nobody.
-    pub(super) fn choose(&mut self, first: Option<Incarnation>) -> Choice {
-        if first == self.candidate.or(self.named) {
-            return Choice::Stands;
-        }
+    /// The first in line is this one now, or nobody: then nobody is named any more either.
+    pub(super) fn choose(&mut self, first: Option<Incarnation>) {
         self.candidate = first.filter(|f| self.named != Some(*f));
-        match (first, self.candidate) {
-            (None, _) => {
-                self.named = None;
-                Choice::Nobody
-            }
-            (Some(_), None) => Choice::Stands,
-            (Some(_), Some(candidate)) => Choice::Candidate(candidate),
+        if first.is_none() {
+            self.named = None;
         }
     }
 
@@ -69,19 +50,21 @@ mod tests {
     fn one_is_named_after_it_was_made_ready_and_unnamed_at_once() {
         let (a, b) = (Some(node(1)), Some(node(2)));
         let mut naming = Naming::default();
-        assert_eq!(naming.choose(None), Choice::Stands);
-        assert_eq!(naming.choose(a), Choice::Candidate(node(1)));
-        assert_eq!((naming.named(), naming.choose(a)), (None, Choice::Stands), "it is made ready once");
+        let stands = |naming: &Naming| (naming.named(), naming.candidate());
+        naming.choose(a);
+        naming.choose(a);
+        assert_eq!(stands(&naming), (None, a), "it is made ready first");
         naming.name();
-        assert_eq!((naming.named(), naming.choose(a)), (a, Choice::Stands));
-        assert_eq!((naming.choose(b), naming.named()), (Choice::Candidate(node(2)), a), "until then the old one stays");
-        assert_eq!((naming.choose(a), naming.named()), (Choice::Stands, a), "back to the one that is named");
+        naming.choose(a);
+        assert_eq!(stands(&naming), (a, None));
+        naming.choose(b);
+        assert_eq!(stands(&naming), (a, b), "until then the old one stays");
+        naming.choose(a);
         naming.name();
-        assert_eq!(naming.named(), a, "nobody else was ready");
-        assert_eq!(
-            (naming.choose(b), naming.choose(None), naming.named()),
-            (Choice::Candidate(node(2)), Choice::Nobody, None)
-        );
+        assert_eq!(stands(&naming), (a, None), "back to the one that is named: nobody else was ready");
+        naming.choose(b);
+        naming.choose(None);
+        assert_eq!(stands(&naming), (None, None));
         naming.name();
         assert_eq!(naming.named(), None, "who left is not named when it would be ready");
     }

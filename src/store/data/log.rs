@@ -294,7 +294,7 @@ impl Log {
         let step = STEPS.into_iter().map(|part| self.segment / part).find(|step| *step >= needed);
         let longer = step.unwrap_or_else(|| needed.next_multiple_of(self.segment));
         file.set_len(longer).map_err(StoreError::io)?;
-        let zeros = vec![0; PIECE];
+        let zeros = vec![0; PIECE.min(usize::try_from(longer - length).unwrap_or(PIECE))];
         let mut at = length;
         while at < longer {
             let count = PIECE.min(usize::try_from(longer - at).unwrap_or(PIECE));
