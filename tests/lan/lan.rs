@@ -67,7 +67,7 @@ pub(crate) struct Lan {
     pub(crate) news: mpsc::Receiver<News>,
     mouth: mpsc::Sender<News>,
     /// At most `TRANSCRIPT` lines.
-    transcript: VecDeque<String>,
+    pub(crate) transcript: VecDeque<String>,
     /// Times that were taken.
     pub(crate) figures: Vec<String>,
     /// Every event that was told: when, by whom, which, and the epoch that it showed.
@@ -169,15 +169,6 @@ impl Lan {
         at
     }
 
-    /// A machine that is off is set up anew: nothing of what its agent knew is left.
-    pub(crate) fn forgets(&mut self, machine: usize) {
-        self.note(&format!("{} is set up anew", name(machine)));
-        let this = &mut self.machines[machine - 1];
-        assert_eq!(this.agent.life, Life::Off, "its agent runs");
-        std::fs::remove_dir_all(this.agent.dir.join("state")).expect("it was there");
-        this.view = View::default();
-    }
-
     /// Waits until agents have ended; every one of them had to.
     pub(crate) async fn ended(&mut self, machines: &[usize], within: Duration) {
         self.until(within, &format!("{machines:?} have ended"), async |lan| {
@@ -218,12 +209,6 @@ impl Lan {
         let line = self.stamped(at, text);
         self.keep(&line);
         self.transcript.push_back(line);
-    }
-
-    /// Whether a machine has told or logged these words lately.
-    pub(crate) fn has_said(&self, machine: usize, words: &str) -> bool {
-        let who = format!(" {} ", name(machine));
-        self.transcript.iter().any(|line| line.contains(&who) && line.contains(words))
     }
 
     fn stamped(&self, at: Instant, text: &str) -> String {

@@ -41,7 +41,9 @@ async fn hands_over(lan: &mut Lan, folder: &str) {
     let (next, _) = lan.failover(("the leader's disk is full", at), &others, &reign, FOUND).await;
     assert_eq!(next.cause, "store", "{next:?}");
     lan.hears(reign.leader, "store-trouble", at, SLACK).await;
-    assert!(lan.has_said(reign.leader, "No space left"), "{} does not say why", name(reign.leader));
+    let who = format!(" {} ", name(reign.leader));
+    let said = lan.transcript.iter().any(|line| line.contains(&who) && line.contains("No space left"));
+    assert!(said, "{} does not say why", name(reign.leader));
     let history = lan.client(next.leader).history().await.expect("it answers");
     let (text, old) = (&history.reigns.first().expect("its own").text, name(reign.leader));
     assert!(text.contains(&format!("{old} said that its store failed")), "the history does not say why: {text}");

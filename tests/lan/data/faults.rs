@@ -5,6 +5,7 @@ use super::users::Users;
 use crate::agents::Life;
 use crate::lan::{Lan, SETTLE, SLACK};
 use crate::net::name;
+use crate::told::View;
 use nix::sys::signal::Signal;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -195,7 +196,7 @@ impl<'a> Play<'a> {
             Fault::SetUpAnew => {
                 self.lan.signal(machine, Signal::SIGKILL);
                 self.lan.ended(&[machine], STOPPED).await;
-                self.lan.forgets(machine);
+                forgets(&mut self.lan, machine);
                 Mend::Start(machine)
             }
             Fault::Frozen => {
@@ -252,4 +253,13 @@ impl<'a> Play<'a> {
             }
         }
     }
+}
+
+/// A machine that is off is set up anew: nothing of what its agent knew is left.
+fn forgets(lan: &mut Lan, machine: usize) {
+    lan.note(&format!("{} is set up anew", name(machine)));
+    let this = &mut lan.machines[machine - 1];
+    assert_eq!(this.agent.life, Life::Off, "its agent runs");
+    std::fs::remove_dir_all(this.agent.dir.join("state")).expect("it was there");
+    this.view = View::default();
 }
