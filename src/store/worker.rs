@@ -111,8 +111,10 @@ impl Worker {
     pub fn take(&mut self, id: JobId, job: Job, reports: &mut Vec<Input>) {
         self.last = id;
         if !matches!(job, Job::Order(_) | Job::Append { .. } | Job::Join { .. } | Job::Commit { .. } | Job::Barrier) {
-            // It is about what readers see.
-            let _ = self.commit();
+            // It is about what readers see. A failure takes along what is not durable yet.
+            if let Err(error) = self.commit() {
+                return self.ends(id, error.into(), reports);
+            }
         }
         if job.writes() || matches!(job, Job::Lead { .. }) {
             self.writing.push(id);

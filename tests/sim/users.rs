@@ -4,7 +4,7 @@ mod steps;
 mod watchers;
 
 use crate::data::open;
-use crate::disk::{Disk, Trouble};
+use crate::disk::Disk;
 use crate::lan::Lan;
 use crate::machine::Work;
 use crate::network::M;
@@ -173,7 +173,6 @@ impl Lan {
     fn user_reads(&mut self, m: M) -> Option<Snapshot> {
         let snapshot = self.machines[m].process.as_ref().expect("it runs").data.store().snapshot();
         if snapshot.is_err() {
-            assert_ne!(self.machines[m].disk.trouble(), Trouble::None, "pc-{m}, whose disk works, cannot be read");
             self.users.ended("unread");
         }
         snapshot.ok()

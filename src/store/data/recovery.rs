@@ -38,9 +38,12 @@ impl DataStore {
             put_aside = tables.put_aside;
             done
         });
-        self.parts = put_aside.unwrap_or(self.parts);
-        self.committed = ledger.committed();
         self.given = self.given.max(ledger.highest());
+        if matches!(done, Ok(_) | Err(Trouble::Unread(_) | Trouble::Unfit(_))) {
+            // Otherwise nothing was written, whatever the ledger has come to in memory.
+            self.parts = put_aside.unwrap_or(self.parts);
+            self.committed = ledger.committed();
+        }
         done.map_err(|trouble| match trouble {
             Trouble::Unread(why) => DataError::Unread(why),
             Trouble::Unfit(why) => DataError::Unfit(why),
