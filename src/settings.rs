@@ -159,6 +159,12 @@ impl Settings {
         self.silence().max(ms(60))
     }
 
+    /// What [`Settings::large_gap`] is for a leader: 1.75 intervals, at least 35 ms. After 2 without a heartbeat, and the one
+    /// that it was to send before, others may have taken it for dead.
+    pub fn replaced_gap(&self) -> Duration {
+        self.quarters(7).max(ms(35))
+    }
+
     /// The pauses between the three quick heartbeats of a new leader: ¼ interval, at most 50 ms.
     pub fn quick(&self) -> Duration {
         self.quarters(1).min(ms(50))

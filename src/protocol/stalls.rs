@@ -31,7 +31,11 @@ impl Node {
         if let Role::Leading(l) = &mut self.role {
             l.copies.excuse(gap, self.base.now);
         }
-        if gap <= self.base.settings.large_gap() {
+        let large = match &self.role {
+            Role::Leading(_) => self.base.settings.replaced_gap(),
+            _ => self.base.settings.large_gap(),
+        };
+        if gap <= large {
             return;
         }
         if gap >= SLEEP {

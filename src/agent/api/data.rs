@@ -11,6 +11,7 @@ mod read;
 mod records;
 mod scan;
 mod tables;
+mod told;
 mod topics;
 mod watch;
 
@@ -19,7 +20,6 @@ use crate::agent::clock;
 use crate::agent::data::Data;
 use crate::data::{RequestId, Revision};
 use crate::ledger::Facts;
-use crate::time::Time;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,6 +27,7 @@ use axum::routing::get;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use told::{Owed, Target};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 /// Threads that read snapshots at one time. Reading takes the processor and now and then the disk, and an agent shares
@@ -35,10 +36,6 @@ const READERS: usize = 4;
 
 /// Bytes of values that clients are sending, or that wait for the leader (design: 64 MiB in flight).
 const IN_FLIGHT: usize = 64 << 20;
-
-/// How long after an answer to a write a read waits until it finds what was written. A member that lags longer says so by
-/// its cursor.
-const SHOWN: Duration = Duration::from_secs(1);
 
 /// What the handlers of the data share.
 pub(super) struct Access {
@@ -49,8 +46,8 @@ pub(super) struct Access {
     readers: Arc<Semaphore>,
     /// Bounds the values on their way to [`IN_FLIGHT`].
     in_flight: Arc<Semaphore>,
-    /// The latest change that a client was told of, and when; none when readers are known to see it.
-    told: Mutex<Option<(Revision, Time)>>,
+    /// What clients were told of, and readers may not see yet.
+    told: Mutex<Owed>,
 }
 
 impl Access {
@@ -64,25 +61,17 @@ impl Access {
         }
     }
 
-    /// A client is told of a change: whoever reads here from now on finds it.
-    fn tells(&self, revision: Revision) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|(before, _)| before.number < revision.number) {
-            *told = Some((revision, clock::time()));
-        }
+    /// A client is told of a change: whoever reads that here from now on finds it. False when there is no room to keep
+    /// that in mind.
+    fn tells(&self, target: Target<'_>, change: Revision) -> bool {
+        let visible = *self.data.visible.borrow();
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).tells(target, change, visible, clock::time())
     }
 
-    /// What readers must find, and for how long a read waits for it yet.
-    fn told(&self) -> Option<(Revision, Duration)> {
-        let (revision, at) = (*self.told.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let waited = Duration::from_micros(clock::time().0.saturating_sub(at.0));
-        SHOWN.checked_sub(waited).map(|left| (revision, left))
-    }
-
-    /// Readers find everything up to here.
-    fn finds(&self, revision: Revision) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        *told = told.filter(|(later, _)| later.number > revision.number);
+    /// What a reader of this must find, and for how long it waits for it yet.
+    fn owes(&self, reads: impl Fn(Target<'_>) -> bool) -> Option<(Revision, Duration)> {
+        let visible = *self.data.visible.borrow();
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).owes(reads, visible, clock::time())
     }
 
     /// An id for a request that came without one. Later ones are greater, so rows of neighbours lie side by side.

@@ -3,6 +3,7 @@
 use super::super::problem::{self, later};
 use super::super::{Api, BODY, LOOP, problem as refuse};
 use super::heads::{IDEMPOTENCY_KEY, etag, plain_id};
+use super::told::{SHOWN, Target};
 use super::{Access, IN_FLIGHT, read};
 use crate::agent::clock;
 use crate::agent::data::{Asked, Outcome};
@@ -24,13 +25,6 @@ pub(super) struct Done {
     pub(super) birth: Revision,
     pub(super) copies: u8,
     pub(super) epoch: u64,
-}
-
-/// What is written, for the words of a refusal.
-#[derive(Clone, Copy)]
-pub(super) enum Target<'a> {
-    Topic(&'a str),
-    Key(&'a str),
 }
 
 /// The value that a client sends, and its place among those on their way. The place is to be held until the answer.
@@ -124,7 +118,9 @@ pub(super) async fn write(
         Answer::Refused(_) => None,
     };
     if let Some(revision) = shows {
-        access.tells(revision);
+        if !access.tells(target, revision) {
+            read::shown(access, revision, SHOWN).await;
+        }
     }
     match answer {
         Answer::Done(birth) | Answer::Known(birth) => Ok(Done { birth, copies, epoch }),

@@ -2,6 +2,7 @@
 
 use super::super::{Api, problem};
 use super::path::{self, Nothing, Parameters, Takes};
+use super::told::Target;
 use super::{ask, heads, read, tables};
 use crate::data::{Ask, RequestId};
 use crate::ledger::lists;
@@ -33,7 +34,7 @@ pub(super) async fn put(
     let written = async {
         let (value, _place) = ask::value(access, &headers, body).await?;
         let request = Ask::Put { key: key.clone(), value, condition };
-        ask::write(&api, access, id, ask::Target::Key(&key), request).await
+        ask::write(&api, access, id, Target::Key(&key), request).await
     };
     match written.await {
         Ok(done) => {
@@ -55,7 +56,7 @@ pub(super) async fn delete(State(api): State<Api>, uri: Uri, _: Parameters<Nothi
         Err(response) => return *response,
     };
     let request = Ask::Delete { key: key.clone(), condition };
-    match ask::write(&api, access, id, ask::Target::Key(&key), request).await {
+    match ask::write(&api, access, id, Target::Key(&key), request).await {
         Ok(done) => answered(key, &done, id),
         Err(response) => ask::with_id(*response, id),
     }
@@ -90,7 +91,7 @@ pub(super) async fn get(
     let found = async {
         let access = api.access()?;
         let key = path::key(&uri)?;
-        read::at_least(&api, access, asked.at_least.as_deref()).await?;
+        read::at_least(&api, access, asked.at_least.as_deref(), |read| read == Target::Key(&key)).await?;
         if asked.fresh {
             read::fresh(&api, access, &key).await?;
         }
@@ -140,7 +141,8 @@ pub(super) async fn list(State(api): State<Api>, Parameters(page): Parameters<Pa
     let listed = async {
         let access = api.access()?;
         let limit = path::limit(page.limit)?;
-        read::at_least(&api, access, page.at_least.as_deref()).await?;
+        let reads = |read: Target<'_>| matches!(read, Target::Key(key) if key.starts_with(&page.prefix));
+        read::at_least(&api, access, page.at_least.as_deref(), reads).await?;
         read::page(access, move |snapshot| {
             let (mut keys, mut next) = (Vec::<Key>::new(), None);
             lists::keys(snapshot, &page.prefix, page.after.as_deref(), &mut |revision, entry| {

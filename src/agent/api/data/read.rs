@@ -1,6 +1,7 @@
 //! Reads: a snapshot, a thread that may block, and the point that a reader names.
 
 use super::super::{Api, LOOP, problem, problem::later};
+use super::told::Target;
 use super::{Access, ask, heads, tables};
 use crate::agent::clock;
 use crate::agent::data::{Outcome, Snapshot};
@@ -59,7 +60,7 @@ pub(super) async fn page<T: Serialize>(
 }
 
 /// Waits until readers here see a revision. Says whether they do.
-async fn shown(access: &Access, revision: Revision, limit: Duration) -> bool {
+pub(super) async fn shown(access: &Access, revision: Revision, limit: Duration) -> bool {
     let mut visible = access.data.visible.clone();
     let seen = async {
         loop {
@@ -160,12 +161,16 @@ pub(super) fn point(name: &str, text: &str) -> Result<Point, Box<Response>> {
     text.parse().map_err(|why| Box::new(problem(StatusCode::BAD_REQUEST, format!("{name}={text:?}: {why}"))))
 }
 
-/// Waits until readers here see what clients of this agent were told of, and what a read wants to have seen.
-pub(super) async fn at_least(api: &Api, access: &Access, cursor: Option<&str>) -> Result<(), Box<Response>> {
-    if let Some((revision, left)) = access.told()
-        && shown(access, revision, left).await
-    {
-        access.finds(revision);
+/// Waits until readers here see what clients of this agent were told of, as far as it is read, and what a read wants to
+/// have seen.
+pub(super) async fn at_least(
+    api: &Api,
+    access: &Access,
+    cursor: Option<&str>,
+    reads: impl Fn(Target<'_>) -> bool,
+) -> Result<(), Box<Response>> {
+    if let Some((revision, left)) = access.owes(reads) {
+        shown(access, revision, left).await;
     }
     if let Some(cursor) = cursor {
         locate(api, access, "at_least", point("at_least", cursor)?).await?;

@@ -3,6 +3,7 @@
 use super::super::{Api, problem};
 use super::path::{self, Nothing, Parameters, Takes};
 use super::scan::{Reader, Told, Wanted};
+use super::told::Target;
 use super::{ask, heads, read, tables};
 use crate::data::{Ask, Context, Entry, RequestId, Revision};
 use crate::ledger::lists;
@@ -40,7 +41,7 @@ pub(super) async fn add(
     let written = async {
         let (value, _place) = ask::value(access, &headers, body).await?;
         let request = Ask::Add { topic: topic.clone(), value };
-        ask::write(&api, access, id, ask::Target::Topic(&topic), request).await
+        ask::write(&api, access, id, Target::Topic(&topic), request).await
     };
     let response = match written.await {
         Err(response) => *response,
@@ -77,7 +78,7 @@ pub(super) async fn list(State(api): State<Api>, uri: Uri, Parameters(page): Par
     let listed = async {
         let access = api.access()?;
         let (topic, limit) = (path::topic(&uri)?, path::limit(page.limit)?);
-        read::at_least(&api, access, page.at_least.as_deref()).await?;
+        read::at_least(&api, access, page.at_least.as_deref(), |read| read == Target::Topic(&topic)).await?;
         let (position, seen) = match &page.after {
             Some(after) => read::locate(&api, access, "the cursor", read::point("after", after)?).await?,
             None => (Revision::ZERO, Context::new()),
@@ -125,7 +126,7 @@ pub(super) async fn one(State(api): State<Api>, uri: Uri, Parameters(asked): Par
             let detail = format!("the id of a record is a UUID, and {last:?} is none");
             return Err(Box::new(problem(StatusCode::BAD_REQUEST, detail)));
         };
-        read::at_least(&api, access, asked.at_least.as_deref()).await?;
+        read::at_least(&api, access, asked.at_least.as_deref(), |read| read == Target::Topic(&topic)).await?;
         let wanted = RequestId(id.as_u128());
         let (found, position) =
             read::read(access, move |snapshot| Ok((lists::record(snapshot, wanted)?, tables::position(snapshot)?)))

@@ -2,6 +2,7 @@
 
 use super::super::Api;
 use super::path::{self, Parameters, Takes};
+use super::told::Target;
 use super::{read, tables};
 use crate::ledger::lists;
 use crate::view::Stamp;
@@ -27,7 +28,7 @@ pub(super) async fn list(State(api): State<Api>, Parameters(page): Parameters<Pa
     let listed = async {
         let access = api.access()?;
         let limit = path::limit(page.limit)?;
-        read::at_least(&api, access, page.at_least.as_deref()).await?;
+        read::at_least(&api, access, page.at_least.as_deref(), |read| matches!(read, Target::Topic(_))).await?;
         read::page(access, move |snapshot| {
             let (mut topics, mut next) = (Vec::<Topic>::new(), None);
             lists::topics(snapshot, page.after.as_deref(), &mut |topic, view| {
