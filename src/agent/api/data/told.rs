@@ -25,9 +25,8 @@ pub(super) enum Target<'a> {
 /// The latest change of each name, and when it was told.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
-    // bound: NAMES together
-    topics: BTreeMap<String, (Revision, Time)>,
-    keys: BTreeMap<String, (Revision, Time)>,
+    topics: BTreeMap<String, (Revision, Time)>, // bound: NAMES with the keys
+    keys: BTreeMap<String, (Revision, Time)>,   // bound: NAMES with the topics
 }
 
 /// Readers see a change; in a later reign the number alone does not say so.
