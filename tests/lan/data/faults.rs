@@ -196,7 +196,7 @@ impl<'a> Play<'a> {
             Fault::SetUpAnew => {
                 self.lan.signal(machine, Signal::SIGKILL);
                 self.lan.ended(&[machine], STOPPED).await;
-                forgets(&mut self.lan, machine);
+                forgets(self.lan, machine);
                 Mend::Start(machine)
             }
             Fault::Frozen => {

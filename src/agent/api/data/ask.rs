@@ -117,10 +117,10 @@ pub(super) async fn write(
         Answer::Refused(Refusal::Changed(present)) => present,
         Answer::Refused(_) => None,
     };
-    if let Some(revision) = shows {
-        if !access.tells(target, revision) {
-            read::shown(access, revision, SHOWN).await;
-        }
+    if let Some(revision) = shows
+        && !access.tells(target, revision)
+    {
+        read::shown(access, revision, SHOWN).await;
     }
     match answer {
         Answer::Done(birth) | Answer::Known(birth) => Ok(Done { birth, copies, epoch }),
