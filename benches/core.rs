@@ -107,7 +107,11 @@ impl Office {
         };
         let (accepted, conns) = (ConnId::FIRST_ACCEPTED, Vec::new());
         let mut office = Office { node, host, now, accepted, conns, seq: 0, outputs: Vec::new() };
-        office.step(vec![Input::Links(vec![Link { name: "eth0".to_owned(), addresses: vec![address(1).ip()] }])]);
+        office.step(vec![Input::Links(vec![Link {
+            name: "eth0".to_owned(),
+            index: 1,
+            addresses: vec![address(1).ip()],
+        }])]);
         office.pass(Duration::from_secs(2));
         assert!(office.node.status().leader.is_some(), "nobody answered, so it leads");
         office

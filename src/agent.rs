@@ -20,6 +20,7 @@ mod journal;
 pub mod links;
 mod peers;
 mod replica;
+mod routes;
 mod service;
 pub mod shared;
 mod signals;

@@ -116,6 +116,8 @@ kinds! {
     Handover = "handover" by itself,
     /// A member says goodbye.
     Goodbye = "goodbye" by itself,
+    /// Another leads too, and the two do not meet.
+    TwoLeaders = "two-leaders" by others,
     /// Two leaders met.
     Reunion = "reunion" by itself,
     /// A reunion left a conflict.
@@ -134,6 +136,10 @@ kinds! {
     NetworkAlone = "network-alone" by itself,
     /// The leader is reached through another member, or directly again.
     Relayed = "relayed" by itself,
+    /// The leader answers, and long messages of it do not arrive.
+    NarrowPath = "narrow-path" by itself,
+    /// This machine hears others, and nobody answers it.
+    Deaf = "deaf" by itself,
     /// This process stood still.
     Stalled = "stalled" by itself,
     /// This machine slept.

@@ -65,6 +65,7 @@ mod questions;
 mod reign;
 mod replication;
 mod reunion;
+mod rivals;
 mod role;
 mod session;
 mod sightings;
@@ -229,6 +230,8 @@ pub enum Closed {
 pub struct Link {
     /// Its name.
     pub name: String,
+    /// Its number, which is the scope of its link-local addresses.
+    pub index: u32,
     /// Its addresses.
     pub addresses: Vec<std::net::IpAddr>, // bound: ADDRESSES of the host
 }

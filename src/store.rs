@@ -15,7 +15,7 @@ mod tests;
 mod worker;
 
 pub use error::{OpenError, StoreError};
-pub use worker::Worker;
+pub use worker::{GRACE, Worker};
 
 use crate::ident::NodeId;
 use crate::protocol::{Durable, Reign, ReunionReport, Write};

@@ -307,6 +307,8 @@ pub struct Reunion {
     pub with: Machine,
     /// The epoch that stayed.
     pub epoch: u64,
+    /// For how long both had led, in milliseconds; null where this agent was neither, or the other had not said it.
+    pub both_led_ms: Option<u64>,
     /// Records that came over.
     pub records: u64,
     /// Keys that came over.
@@ -351,6 +353,7 @@ impl History {
                 at: Stamp(report.at),
                 with: node(if report.yields.node.id == own { report.stays.node.id } else { report.yields.node.id }),
                 epoch: report.stays.epoch,
+                both_led_ms: report.both_led_ms,
                 records: 0,
                 keys: 0,
                 conflicts: 0,

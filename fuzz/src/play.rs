@@ -328,7 +328,7 @@ impl Player {
 
     fn links(&mut self, up: bool) {
         self.linked = up;
-        let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
+        let link = Link { name: "eth0".to_owned(), index: 1, addresses: vec![address(2).ip()] };
         self.step(Input::Links(if up { vec![link] } else { Vec::new() }));
     }
 

@@ -14,12 +14,14 @@ pub(super) use dial::Dialer;
 pub(super) use listen::bind;
 
 use super::journal::{Counts, Ignored};
+use super::links::Eligible;
 use crate::ident::ConnId;
 use crate::message::Frame;
 use crate::protocol::{Closed, Input};
 use crate::wire::Wire;
 use bytes::Bytes;
 use connection::{Order, Task};
+use listen::Listeners;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -115,6 +117,7 @@ impl Handle {
 /// All connections.
 pub(super) struct Connections {
     common: Common,
+    listeners: Listeners,
     /// At most [`CONNECTIONS`].
     table: BTreeMap<ConnId, Handle>,
 }
@@ -130,8 +133,8 @@ impl Connections {
         let (reports, inbox) = mpsc::channel(REPORTS);
         let (pipes, large) = (Arc::new(Semaphore::new(PIPES)), Arc::new(Semaphore::new(LARGE)));
         let common = Common { wire, dialer, reports, counts, pipes, large, tasks: TaskTracker::new() };
-        tokio::spawn(listen::accept(listener, common.clone()));
-        (Connections { common, table: BTreeMap::new() }, inbox)
+        let listeners = Listeners::start(listener, common.clone());
+        (Connections { common, listeners, table: BTreeMap::new() }, inbox)
     }
 
     /// What a report means to the core: nothing, when it has closed that connection. An accepted connection brings its
@@ -157,6 +160,14 @@ impl Connections {
                 (self.table.contains_key(&conn).then_some(Input::Frame { conn, frame }), None)
             }
             Report::Closed(conn, how) => (self.table.remove(&conn).map(|_| Input::Closed { conn, how }), None),
+        }
+    }
+
+    /// Others reach this agent by each of these interfaces from now on, unless it keeps to one address.
+    pub(super) fn use_links(&mut self, links: &[Eligible]) {
+        if self.common.dialer.from.is_none() {
+            self.common.dialer.routes.keep(links);
+            self.listeners.use_links(links);
         }
     }
 

@@ -7,6 +7,7 @@ mod sockets;
 
 use super::journal::{Counts, Ignored};
 use super::links::Eligible;
+use super::routes::Routes;
 use crate::ident::BootId;
 use crate::message::Datagram;
 use crate::protocol::To;
@@ -44,14 +45,25 @@ struct Sieve {
     own: BootId,
     inbox: mpsc::Sender<(SocketAddr, Datagram)>, // bound: DATAGRAMS
     counts: Arc<Counts>,
+    routes: Routes,
+    /// The interface that the sockets are on; none for those at home.
+    link: Option<Arc<str>>,
 }
 
 impl Sieve {
+    /// The same for the sockets of one interface.
+    fn on(&self, link: &Eligible) -> Sieve {
+        Sieve { link: Some(link.name.as_str().into()), ..self.clone() }
+    }
+
     /// Passes on what is of this cluster and not of this very process.
     fn take(&self, from: SocketAddr, bytes: &[u8]) {
         match self.wire.read_datagram(bytes) {
             Ok(datagram) if datagram.from.node.boot == self.own => {}
             Ok(datagram) => {
+                if let Some(link) = &self.link {
+                    self.routes.heard(from.ip(), link);
+                }
                 if self.inbox.try_send((from, datagram)).is_err() {
                     self.counts.ignored(Ignored::NoRoom, Some(from), "datagrams come faster than they are read");
                 }
@@ -94,10 +106,11 @@ impl Datagrams {
         wire: Arc<Wire>,
         own: BootId,
         counts: Arc<Counts>,
+        routes: Routes,
     ) -> io::Result<(Datagrams, mpsc::Receiver<(SocketAddr, Datagram)>)> {
         let (inbox, heard) = mpsc::channel(DATAGRAMS);
         setup.groups.truncate(GROUPS);
-        let sieve = Sieve { wire, own, inbox, counts };
+        let sieve = Sieve { wire, own, inbox, counts, routes, link: None };
         let home = sockets::home(&setup)?.into_iter().map(|s| sieve.hear(s, setup.bind.is_none())).collect();
         Ok((Datagrams { setup, sieve, home, faces: Vec::new() }, heard))
     }
@@ -130,7 +143,9 @@ impl Datagrams {
                 }
             }
             To::One(to) => {
-                let near = self.faces.iter().find_map(|face| face.reaches(*to));
+                let heard = self.sieve.routes.to(to.ip());
+                let heard = heard.and_then(|link| self.faces.iter().find_map(|face| face.by(&link, *to)));
+                let near = heard.or_else(|| self.faces.iter().find_map(|face| face.reaches(*to)));
                 let home = || self.home.iter().map(|h| &h.socket).find(|s| same_family(s, *to));
                 if let Some(socket) = near.or_else(home) {
                     self.send_on(socket, *to, bytes);

@@ -65,6 +65,8 @@ pub(super) struct State {
     asks: BTreeMap<u64, oneshot::Sender<data::Outcome>>,
     /// Something happened that users may see.
     changed: bool,
+    /// Some interfaces find no room.
+    left_out: bool,
     published: Time,
     stopped: bool,
 }
@@ -103,11 +105,18 @@ impl Host {
                 let (first, second) = self.connections.input(report);
                 self.state.inputs.extend(first.into_iter().chain(second));
             }
-            Happened::Links(links) => {
+            Happened::Links(found) => {
+                let links = &found.used;
                 if links.is_empty() {
                     self.journal.line(Level::Warn, self.no_link.clone(), Vec::new());
                 }
-                self.datagrams.use_links(&links);
+                let warning = found.warning();
+                if let Some(warning) = warning.as_ref().filter(|_| !self.state.left_out) {
+                    self.journal.line(Level::Warn, warning.clone(), Vec::new());
+                }
+                self.state.left_out = warning.is_some();
+                self.connections.use_links(links);
+                self.datagrams.use_links(links);
                 self.state.inputs.push(Input::Links(links.iter().map(super::links::Eligible::link).collect()));
                 self.state.changed = true;
             }

@@ -3,7 +3,7 @@
 use super::clock::Alarm;
 use super::connections::Report;
 use super::data::Asked;
-use super::links::Eligible;
+use super::links::Found;
 use super::shared::Command;
 use crate::message::Datagram;
 use crate::protocol::Input;
@@ -25,7 +25,7 @@ pub(super) enum Happened {
     /// A user has a request of the data.
     Asked(Asked),
     /// The interfaces changed.
-    Links(Vec<Eligible>),
+    Links(Found),
     /// Names of configured peers stand for other addresses now.
     Peers(Vec<SocketAddr>),
     /// A datagram came.
@@ -43,7 +43,7 @@ pub(super) struct Inbox {
     pub(super) replica: Receiver<Input>,                    // bound: replica::REPORTS
     pub(super) commands: Receiver<Command>,                 // bound: COMMANDS
     pub(super) asks: Receiver<Asked>,                       // bound: ASKS
-    pub(super) links: Receiver<Vec<Eligible>>,              // bound: links::CHANGES
+    pub(super) links: Receiver<Found>,                      // bound: links::CHANGES
     pub(super) peers: Receiver<Vec<SocketAddr>>,            // bound: peers::CHANGES
     pub(super) datagrams: Receiver<(SocketAddr, Datagram)>, // bound: DATAGRAMS
 }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How many interfaces are used at once; those with the lowest index are.
+/// How many interfaces are used at once.
 pub const INTERFACES: usize = 64;
 
 /// How many addresses of one interface are looked at.
@@ -130,7 +130,34 @@ pub struct LinkFacts {
     pub addresses: Vec<Address>, // bound: ADDRESSES
 }
 
+/// How likely an interface leads to the office.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Hardware.
+    Card,
+    /// A VLAN, bond, bridge or the like.
+    Virtual,
+    /// One end of a `veth` pair: most lead into a container of this machine.
+    Cable,
+}
+
 impl LinkFacts {
+    fn rank(&self) -> Rank {
+        match self.kind.as_deref() {
+            None => Rank::Card,
+            Some("veth") => Rank::Cable,
+            Some(_) => Rank::Virtual,
+        }
+    }
+
+    /// It has addresses that mean something on this link only.
+    fn is_local(&self) -> bool {
+        self.addresses.iter().all(|a| match a.ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        })
+    }
+
     fn kind_is(&self, kinds: &[&str]) -> bool {
         self.kind.as_deref().is_some_and(|k| kinds.contains(&k))
     }
@@ -160,22 +187,59 @@ pub struct Eligible {
     pub addresses: Vec<Address>, // bound: ADDRESSES
 }
 
-impl Eligible {
-    /// The same for the core.
-    pub fn link(&self) -> Link {
-        Link { name: self.name.clone(), addresses: self.addresses.iter().map(|a| a.ip).collect() }
+/// What there is to use.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The interfaces that are used, those first that most likely lead to the office; at most [`INTERFACES`].
+    pub used: Vec<Eligible>, // bound: INTERFACES
+    /// The names of those that would fit, and find no room.
+    pub left_out: Vec<String>, // bound: as many as the kernel tells
+}
+
+impl Found {
+    /// For users, that some are left out, and what to do about it.
+    pub(super) fn warning(&self) -> Option<String> {
+        let first = self.left_out.first()?;
+        let more = match self.left_out.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        Some(format!(
+            "{INTERFACES} interfaces are used, as many as can be, and {first}{more} are not: name those that lead to the office \
+             with interface"
+        ))
     }
 }
 
-/// The interfaces that are used, by their number, at most [`INTERFACES`].
-pub fn eligible(all: &[LinkFacts], rules: &Rules) -> Vec<Eligible> {
-    let used = |link: &LinkFacts| match rules.bind {
+impl Eligible {
+    /// The same for the core.
+    pub fn link(&self) -> Link {
+        let addresses = self.addresses.iter().map(|a| a.ip).collect();
+        Link { name: self.name.clone(), index: self.index, addresses }
+    }
+
+    /// It leads back to this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.addresses.iter().any(|a| a.ip.is_loopback())
+    }
+}
+
+/// The interfaces that are used (protocol §5): hardware first, then what stands for it, and cables between namespaces
+/// (`veth`) only where there is nothing else; of each kind those first that have more than an address of their own link, by
+/// their number.
+pub fn eligible(all: &[LinkFacts], rules: &Rules) -> Found {
+    let fits = |link: &&LinkFacts| match rules.bind {
         Some(ip) => link.up && holder(link, ip),
         None => eligible_one(link, all, rules),
     };
-    let mut found: Vec<Eligible> = all
-        .iter()
-        .filter(|link| used(link))
+    let mut fit: Vec<&LinkFacts> = all.iter().filter(fits).collect();
+    fit.sort_by_key(|link| (link.rank(), link.is_local(), link.index));
+    if rules.bind.is_none() && rules.only.is_empty() && fit.first().is_some_and(|link| link.rank() < Rank::Cable) {
+        fit.retain(|link| link.rank() < Rank::Cable);
+    }
+    let rest = fit.split_off(fit.len().min(if rules.bind.is_some() { 1 } else { INTERFACES }));
+    let used = fit
+        .into_iter()
         .map(|link| Eligible {
             index: link.index,
             name: link.name.clone(),
@@ -189,9 +253,8 @@ pub fn eligible(all: &[LinkFacts], rules: &Rules) -> Vec<Eligible> {
             },
         })
         .collect();
-    found.sort_by_key(|e| e.index);
-    found.truncate(if rules.bind.is_some() { 1 } else { INTERFACES });
-    found
+    let left_out = if rules.bind.is_some() { Vec::new() } else { rest.iter().map(|link| link.name.clone()).collect() };
+    Found { used, left_out }
 }
 
 /// Whose address is it? All of 127.0.0.0/8 belongs to the loopback interface.
@@ -240,7 +303,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// When the kernel cannot be asked, or no thread can be started.
-pub(super) fn follow(rules: Rules) -> std::io::Result<mpsc::Receiver<Vec<Eligible>>> {
+pub(super) fn follow(rules: Rules) -> std::io::Result<mpsc::Receiver<Found>> {
     let (found, results) = mpsc::channel(CHANGES);
     let mut watch = netlink::Watch::new()?;
     let mut last = eligible(&netlink::scan()?, &rules);

@@ -3,8 +3,8 @@
 use crate::data::Revision;
 use crate::ident::JobId;
 use crate::protocol::{Input, Job, limits};
-use crate::store::Worker;
 use crate::store::data::{DataStore, Reader};
+use crate::store::{GRACE, Worker};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -18,13 +18,6 @@ pub(super) const REPORTS: usize = 4 * limits::JOBS;
 /// What is committed and not yet durable in the tables is made so when nothing happens for so long: the next start then
 /// has little to read again.
 const CALM: Duration = Duration::from_secs(2);
-
-/// Readers see what is acknowledged after the sync of the next write, or when none comes for so long: a write that comes
-/// soon after another does not wait until the tables have that.
-const GRACE: Duration = Duration::from_micros(250);
-
-/// How many syncs readers wait for, at most, when one write comes after the other.
-const ROUNDS: u32 = 4;
 
 /// The loop's side.
 pub(super) struct Replica {
@@ -78,25 +71,20 @@ struct Thread {
 
 impl Thread {
     fn work(&mut self, queue: &Receiver<(JobId, Job)>) {
-        let mut rounds = 0;
         let mut first = self.next(queue);
         while let Some(job) = first {
             let mut reports = Vec::new();
             let rest = std::iter::from_fn(|| queue.try_recv().ok()).take(QUEUE);
-            let mut writes = false;
             for (id, job) in std::iter::once(job).chain(rest) {
-                writes |= job.writes();
                 self.worker.take(id, job, &mut reports);
                 self.report(&mut reports);
             }
             self.worker.finish(&mut reports);
             self.report(&mut reports);
             self.shown();
-            rounds += 1;
             first = queue.try_recv().ok();
-            if self.worker.is_full() || rounds >= ROUNDS || writes && first.is_none() {
+            if self.worker.shows_now(first.is_some()) {
                 self.show();
-                rounds = 0;
             }
             first = first.or_else(|| self.next(queue));
         }

@@ -11,6 +11,7 @@ use super::identity::{self, Found};
 use super::inbox::Inbox;
 use super::journal::{self, Counts, Journal, Level};
 use super::peers::Peers;
+use super::routes::Routes;
 use super::service::Service;
 use super::shared::{COMMANDS, EVENTS, Facts, Shared};
 use super::{api, disk, door, links, replica, signals};
@@ -151,9 +152,11 @@ impl Ground {
         let wire = Arc::new(Wire::new(&self.config.cluster));
         let listener = connections::bind(bind, port).map_err(|e| taken("TCP", port, &e))?;
         let peers = Peers::find(self.config.peers.clone(), port, &self.journal).await;
+        let routes = Routes::default();
         let setup = Setup { port, bind, groups: peers.groups() };
-        let (datagrams, heard) = Datagrams::open(setup, wire.clone(), self.found.node.boot, counts.clone())
-            .map_err(|e| taken("UDP", port, &e))?;
+        let (datagrams, heard) =
+            Datagrams::open(setup, wire.clone(), self.found.node.boot, counts.clone(), routes.clone())
+                .map_err(|e| taken("UDP", port, &e))?;
         let found = links::follow(self.config.rules.clone()).map_err(|e| {
             Failure::io("the kernel does not tell its network interfaces", &e, "check what the service may do")
         })?;
@@ -168,7 +171,8 @@ impl Ground {
         let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
         let data = Data { asks, source, visible, write_timeout: self.config.write_timeout };
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
-        let (connections, reports) = Connections::new(listener, wire.clone(), Dialer { from: bind }, counts.clone());
+        let (connections, reports) =
+            Connections::new(listener, wire.clone(), Dialer { from: bind, routes }, counts.clone());
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);

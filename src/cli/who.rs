@@ -6,7 +6,7 @@ use super::{Asking, Fail};
 use crate::ident::NodeId;
 use crate::message::MemberState;
 use crate::protocol::RoleName;
-use crate::view::{History, Machine, Member, Members, Stamp, Status};
+use crate::view::{History, Machine, Member, Members, Reign, Stamp, Status};
 use std::time::Duration;
 
 pub(super) async fn status(options: &Asking, out: Out) -> Result<(), Fail> {
@@ -153,27 +153,32 @@ fn member_row(member: &Member, all: &[(NodeId, &str)]) -> Vec<(String, Tint)> {
     ]
 }
 
+/// Reigns of one leader that follow each other are one row.
 fn history_text(history: &History, out: Out) -> Vec<String> {
     let mut all: Vec<(NodeId, &str)> = history.reigns.iter().map(|r| (r.leader.id, r.leader.name.as_str())).collect();
     all.extend(history.reunions.iter().map(|r| (r.with.id, r.with.name.as_str())));
     let mut table = Table::new(&["EPOCH", "LEADER", "FROM", "UNTIL", "LASTED", "CAUSE"]);
-    for reign in &history.reigns {
+    let one_leader = |a: &Reign, b: &Reign| a.leader.id == b.leader.id;
+    let rows: Vec<&[Reign]> = history.reigns.chunk_by(one_leader).collect();
+    for reigns in &rows {
         let plain = |text: String| (text, Tint::Plain);
-        let lasted = reign.ended.map_or_else(|| "-".to_owned(), |end: Stamp| lasting(end.since(reign.began)));
+        let (last, first) = (&reigns[0], &reigns[reigns.len() - 1]);
+        let epochs = if last.epoch == first.epoch { String::new() } else { format!("{}-", first.epoch) };
+        let lasted = last.ended.map_or_else(|| "-".to_owned(), |end: Stamp| lasting(end.since(first.began)));
         table.row(vec![
-            plain(reign.epoch.to_string()),
-            (label(reign.leader.id, &reign.leader.name, &all), Tint::Strong),
-            plain(reign.began.local()),
-            plain(reign.ended.map_or_else(|| "-".to_owned(), Stamp::local)),
+            plain(format!("{epochs}{}", last.epoch)),
+            (label(first.leader.id, &first.leader.name, &all), Tint::Strong),
+            plain(first.began.local()),
+            plain(last.ended.map_or_else(|| "-".to_owned(), Stamp::local)),
             plain(lasted),
-            plain(reign.cause.as_str().to_owned()),
+            plain(first.cause.as_str().to_owned()),
         ]);
     }
-    let mut rows = table.lines(out, 0).into_iter();
-    let mut lines: Vec<String> = rows.next().into_iter().collect();
-    for (row, reign) in rows.zip(&history.reigns) {
+    let mut shown = table.lines(out, 0).into_iter();
+    let mut lines: Vec<String> = shown.next().into_iter().collect();
+    for (row, reigns) in shown.zip(rows) {
         lines.push(row);
-        lines.push(format!("       {}", out.tint(Tint::Faint, &reign.text)));
+        lines.push(format!("       {}", out.tint(Tint::Faint, &reigns[reigns.len() - 1].text)));
     }
     if history.reigns.is_empty() {
         lines = vec!["this agent has not seen a reign yet".to_owned()];

@@ -58,6 +58,11 @@ impl Campaign {
 
     // ---- own claims
 
+    /// No canvass of this election was lost yet.
+    pub(super) fn is_first_try(&self) -> bool {
+        self.tries == 0
+    }
+
     /// A canvass was lost: the pause before the next grows by this factor, which doubles up to 16.
     pub(super) fn lost(&mut self) -> u32 {
         self.tries += 1;

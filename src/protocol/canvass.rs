@@ -31,6 +31,11 @@ impl Node {
             // Others would wait for a claim that cannot win; the disk is tried once a second.
             return self.wait(limits::HOUSE);
         }
+        if abdicate.is_none()
+            && let Some(left) = self.behind_deaf_port()
+        {
+            return self.wait(left.min(self.base.settings.join_wait(true)));
+        }
         self.await_nobody();
         let Role::Electing(e) = &self.role else { return };
         let held_back = e.lost.as_ref().and_then(|lost| self.held_back(lost.claim, lost.proven()));
@@ -309,7 +314,7 @@ impl Node {
             return;
         }
         if c.voiced && !objected && voices >= quorum {
-            return self.won();
+            return if self.is_deaf() { self.lost_canvass() } else { self.won() };
         }
         if !c.voiced && !objected {
             // The own disk is slow: nothing counts until it is done.
@@ -317,6 +322,26 @@ impl Node {
             return self.base.timers.set(Timer::Elect, again);
         }
         self.lost_canvass();
+    }
+
+    /// The leader that is to be replaced beats, and answers nothing by TCP; of those who are awaited nobody answers either:
+    /// what is broken is this machine's own way to others (§7.4).
+    fn is_deaf(&mut self) -> bool {
+        let (Role::Electing(e), Some(c)) = (&self.role, &self.campaign.canvass) else { return false };
+        let Some(lost) = e.lost.as_ref().filter(|lost| lost.cause == Cause::Stalled) else { return false };
+        let leader = self.base.members.get(lost.claim.node.id);
+        let beats = leader.is_some_and(|e| e.heard_within(self.base.settings.suspicion(), self.base.now));
+        let mut awaited = c.asked.values().filter(|a| a.awaited).peekable();
+        let deaf = beats && awaited.peek().is_some() && awaited.all(|a| a.says.is_none() && !a.refused);
+        if deaf && self.campaign.is_first_try() {
+            let text = format!(
+                "{} beats, and neither it nor anybody else answers this machine by TCP: its own network card, address or \
+                 firewall?",
+                lost.name
+            );
+            self.base.warn(Kind::Deaf, text, vec![("leader", lost.name.clone().into())]);
+        }
+        deaf
     }
 
     fn lost_canvass(&mut self) {

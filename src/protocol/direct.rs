@@ -20,7 +20,8 @@ impl Node {
     }
 
     pub(super) fn dial_session(&mut self) {
-        let Role::Following(f) = &self.role else { return };
+        let now = self.base.now;
+        let Role::Following(f) = &mut self.role else { return };
         if f.full || !f.dials.is_empty() {
             if f.session.is_none() && !self.base.timers.is_set(Timer::Redial) {
                 // A dial for the direct way may be all that is left: it is given up in time like any other.
@@ -28,7 +29,8 @@ impl Node {
             }
             return;
         }
-        let (now, patience) = (self.base.now, self.base.settings.unanswered());
+        let patience = if f.vain < limits::VAIN { self.base.settings.unanswered() } else { limits::VAIN_DIAL };
+        f.dialled = now;
         self.base.timers.set(Timer::Redial, now + patience);
         let routes = self.routes(0);
         if routes.is_empty() {

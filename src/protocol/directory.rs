@@ -32,6 +32,8 @@ pub(super) struct Entry {
     pub(super) seniority: (Duration, Time),
     /// A connection with it, or a leader's list, has vouched for it: otherwise it is a stranger.
     pub(super) met: bool,
+    /// It was there when this machine was last among others: only remembered since.
+    pub(super) lived: bool,
     /// How long it had been silent when this agent started.
     pub(super) silent_before: Duration,
     /// The last datagram or direct connection from it.
@@ -58,6 +60,7 @@ impl Entry {
             via: None,
             seniority: (Duration::ZERO, now),
             met: false,
+            lived: false,
             silent_before: Duration::ZERO,
             heard: None,
             seen: Sightings::default(),
@@ -247,11 +250,14 @@ impl Directory {
     /// Those that the store remembers, but for `me`.
     pub(super) fn remembering(members: Vec<Remembered>, me: NodeId, now: Now) -> Self {
         let mut directory = Self { all: BTreeMap::new(), seniority: (Duration::ZERO, now.time) };
+        let newest = members.iter().map(|m| m.heard).max().unwrap_or_default();
         for m in members.into_iter().filter(|m| m.id != me) {
             // Whichever start it has now, it will say.
             let node = Incarnation { id: m.id, boot: BootId(0) };
             let mut entry = Entry::new(node, m.name, m.address, now.time);
             entry.met = true;
+            // Its last sign is written down once in that time.
+            entry.lived = newest.0 - m.heard.0 <= (limits::REMEMBER * 5 / 4).as_micros() as u64;
             entry.kept = Some((m.address, now.time));
             // Its silence counts from the last sign, however often this agent, or this machine with its clock, starts.
             entry.silent_before = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));

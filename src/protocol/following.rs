@@ -2,6 +2,7 @@
 
 use super::directory::Entry;
 use super::notices::{Fields, us};
+use super::rivals::Rival;
 use super::role::{Following, Heard, Lost, Role};
 use super::timers::Timer;
 use super::ways::{Conn, Purpose};
@@ -79,6 +80,8 @@ impl Node {
             hint: None,
             answered: None,
             turned_away: None,
+            dialled: now,
+            vain: 0,
             refused: None,
             after,
             released: None,
@@ -284,7 +287,11 @@ impl Node {
         // Heard from its own mouth, it is reached directly; told by a member, only that member may reach it.
         let mut known = super::address::localised(known, from);
         known.direct = relay.is_none();
-        let reported = f.others.get(&id).and_then(|o| o.reported);
+        let before = f.others.get(&id);
+        let reported = before.and_then(|o| o.reported);
+        let rival = before.filter(|o| now.since(o.heard) < again * 2).map(|o| o.rival.clone());
+        let mut rival = rival.unwrap_or_else(|| Rival::new(now));
+        let tell = relay.is_none() && rival.due(now);
         // Where many lead, each is reported by many: a few at a time, and nobody again before the others had their turn.
         let lately = |at: Option<Time>| at.is_some_and(|at| now.since(at) < again);
         let few = f.others.values().filter(|o| lately(o.reported)).count() < limits::MEETS;
@@ -292,7 +299,10 @@ impl Node {
         let due = !lately(reported) && few && first;
         let session = f.session.as_ref().map(|s| s.conn);
         let told = if due && session.is_some() { Some(now) } else { reported };
-        f.others.insert(id, Heard { known: known.clone(), heard: now, reported: told });
+        f.others.insert(id, Heard { known: known.clone(), heard: now, reported: told, rival });
+        if tell {
+            self.tell_rival(&known);
+        }
         if due && let Some(conn) = session {
             self.base.send(conn, Frame::Report(known));
         }

@@ -83,6 +83,9 @@ pub struct ReunionReport {
     pub stays: Claim,
     /// The reign that yielded.
     pub yields: Claim,
+    /// For how long both had led, in milliseconds, where both had said so.
+    #[serde(default)]
+    pub both_led_ms: Option<u64>,
     /// Who met whom, in words.
     pub text: String,
 }

@@ -81,6 +81,10 @@ pub const HIGHER: u32 = 3;
 pub const SILENT: Duration = Duration::from_secs(3);
 /// For so long an address that was heard here counts more than the one that the leader hears: a member may have two.
 pub const OWN_EARS: Duration = Duration::from_secs(60);
+/// A leader that answers questions, and so many dials for a session in a row with nothing, is dialled less often.
+pub const VAIN: u32 = 4;
+/// Such a dial has so long.
+pub const VAIN_DIAL: Duration = Duration::from_secs(8);
 /// A session that was silent for so long is closed.
 pub const SESSION_DEAD: Duration = Duration::from_secs(10);
 /// The step in which round trips are compared, in microseconds.
@@ -97,12 +101,20 @@ pub const PROBE: Duration = Duration::from_secs(2);
 pub const BLACK_HOLE: Duration = Duration::from_secs(2);
 /// Between two dials of another leader, and the longest exchange at a decider.
 pub const MEET: Duration = Duration::from_secs(1);
+/// Another leader that is heard of for so long does not come to meet.
+pub const TWO_LEAD: Duration = Duration::from_secs(10);
+/// Users are told so again after this.
+pub const TWO_LEAD_AGAIN: Duration = Duration::from_secs(600);
 /// The longest pause between two Hellos.
 pub const HELLO: Duration = Duration::from_secs(2);
 /// The least silence after which a leader that is heard by TCP only is dead.
 pub const TCP_ONLY: Duration = Duration::from_secs(1);
 /// After losing its last link a follower leads itself.
 pub const LINK_LOST: Duration = Duration::from_secs(3);
+/// Twice as long when that happened within [`LINKS_CALM`] before, and so on, up to this.
+pub const LINK_LOST_MAX: Duration = Duration::from_secs(30);
+/// A link that was not lost for so long is a good one again.
+pub const LINKS_CALM: Duration = Duration::from_secs(60);
 /// How many new ids an agent takes within [`NEW_ID`], whatever somebody says.
 pub const NEW_IDS: usize = 3;
 /// See [`NEW_IDS`].

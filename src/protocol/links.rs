@@ -4,8 +4,35 @@ use super::role::{Doubt, Listening, Phase, Role};
 use super::timers::Timer;
 use super::{Link, Node, limits};
 use crate::event::{Cause, Kind};
-use crate::time::ms;
+use crate::message::MemberState;
+use crate::time::{Time, ms};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// When the last link was lost, and came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flaps {
+    /// How often it was lost lately.
+    losses: u32,
+    last: Time,
+    /// Since when there is one.
+    up: Time,
+    /// Users were told that nobody is heard since then.
+    told: bool,
+}
+
+impl Flaps {
+    /// The last link is lost once more. How long this machine waits for one before it leads itself: a cable that comes and
+    /// goes is not to set the pace of all (§5).
+    fn lost(&mut self, now: Time) -> Duration {
+        if now.since(self.last) > limits::LINKS_CALM {
+            self.losses = 0;
+        }
+        let after = (limits::LINK_LOST * 2u32.pow(self.losses.min(8))).min(limits::LINK_LOST_MAX);
+        (self.losses, self.last) = (self.losses + 1, now);
+        after
+    }
+}
 
 impl Node {
     pub(super) fn links_changed(&mut self, links: Vec<Link>) {
@@ -13,6 +40,7 @@ impl Node {
         let was = self.base.ways.use_links(links);
         let linked = self.base.linked();
         if was.is_empty() && linked {
+            (self.flaps.up, self.flaps.told) = (now, false);
             let names: Vec<String> = self.base.ways.links().iter().map(|l| l.name.clone()).collect();
             let names = names.join(", ");
             self.base.info(Kind::NetworkUp, format!("there is a network: {names}"), vec![("links", names.into())]);
@@ -30,9 +58,10 @@ impl Node {
         if was.is_empty() && self.base.timers.is_set(Timer::Alone) {
             return;
         }
+        let flapping = self.flaps.lost(now);
         let after = match &self.role {
             Role::Listening(_) => self.base.settings.lone_after,
-            _ => limits::LINK_LOST,
+            _ => flapping,
         };
         let lead = matches!(self.role, Role::Leading(_));
         let text = if lead {
@@ -77,6 +106,29 @@ impl Node {
                 self.beat_now();
             }
         }
+    }
+
+    /// Nobody was heard since the network came, though others lived when this machine was last among them: a port that passes
+    /// nothing at first is likelier than an office without anybody. For how long that is to be thought (§5).
+    pub(super) fn behind_deaf_port(&mut self) -> Option<Duration> {
+        let (now, up) = (self.base.now, self.flaps.up);
+        let left = (up + self.base.settings.lone_after).since(now);
+        let heard = self.base.members.iter().any(|e| e.heard >= Some(up));
+        let lived = self.base.members.iter().filter(|e| e.lived || e.state == MemberState::Alive).count();
+        if !self.base.linked() || left.is_zero() || heard || lived == 0 {
+            return None;
+        }
+        // Nobody keeps this agent from a leader by what it says: it hears of none.
+        self.campaign.count_leaderless(true, now);
+        if !std::mem::replace(&mut self.flaps.told, true) {
+            let text = format!(
+                "nobody is heard since the network came, though others were here before ({lived}): alone, this machine leads \
+                 itself in {}",
+                ms(left)
+            );
+            self.base.warn(Kind::NetworkAlone, text, vec![]);
+        }
+        Some(left)
     }
 
     /// Configured peers have other addresses: whoever is new among them is greeted, whatever the role (§5).

@@ -5,6 +5,7 @@ use super::campaign::Campaign;
 use super::doubles::Doubles;
 use super::greetings::Greetings;
 use super::lane::Lane;
+use super::links::Flaps;
 use super::ordering::Data;
 use super::replication::Backup;
 use super::role::{Listening, Role};
@@ -27,6 +28,7 @@ pub struct Node {
     /// What the data's own thread was given.
     pub(super) lane: Lane,
     pub(super) data: Data,
+    pub(super) flaps: Flaps,
     /// It was told to stop.
     pub(super) stopping: bool,
     /// It has stopped.
@@ -52,6 +54,7 @@ impl Node {
             doubles: Doubles::default(),
             lane: Lane::default(),
             data,
+            flaps: Flaps::default(),
             stopping: false,
             stopped: false,
             planned: None,

@@ -164,6 +164,7 @@ impl Node {
             listed_at: now,
             turn: 0,
             others: BTreeMap::new(),
+            met: None,
             renewing: None,
             meets: VecDeque::new(),
             yielding: None,

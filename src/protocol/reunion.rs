@@ -1,5 +1,7 @@
 //! Reunion: two leaders meet after a split, and one yields (protocol §9, the data excepted).
 
+use super::notices::Fields;
+use super::rivals::Rival;
 use super::role::{Leading, Other, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -8,9 +10,11 @@ use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Checked, Decided, Frame, Known, Meet, Standing};
-use crate::time::Time;
+use crate::time::{Time, ms};
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Whether the first stays: more followers, then led longer without a break, then the better claim (§9).
 fn first_stays(a: &Meet, b: &Meet) -> bool {
@@ -39,6 +43,21 @@ fn due(l: &Leading, me: NodeId, now: Time) -> Vec<NodeId> {
     due.into_iter().take(limits::MEETS.saturating_sub(lately)).map(|(_, _, id)| id).collect()
 }
 
+/// For users: for how long both have led.
+fn for_so_long(both: Duration) -> String {
+    format!("; both had led for {}", ms(both))
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn met_fields(with: &str, stays: bool, both: Option<Duration>) -> Fields {
+    let mut fields: Fields = vec![("with", with.into()), ("stays", stays.into())];
+    fields.extend(both.map(|both| ("both_led_ms", millis(both).into())));
+    fields
+}
+
 impl Node {
     /// This agent leads and heard of another leader, from itself or from a member.
     pub(super) fn other_leader(&mut self, known: Known, reporter: Option<NodeId>, from: SocketAddr) {
@@ -62,6 +81,7 @@ impl Node {
             dialled: None,
             reporter: None,
             conns: Vec::new(),
+            rival: Rival::new(now),
         });
         other.heard = now;
         if reporter.is_none() || known.claim != other.known.claim {
@@ -70,7 +90,11 @@ impl Node {
         // One that has the other's id is no way to it: by that id it would be asked for itself.
         other.reporter = reporter.filter(|r| *r != id).or(other.reporter);
         let due = other.dialled.map_or(now, |at| at + limits::MEET);
+        let told = other.rival.due(now).then(|| other.known.clone());
         self.base.timers.sooner(Timer::Meet, due);
+        if let Some(known) = told {
+            self.tell_rival(&known);
+        }
     }
 
     fn values(&self, via: Option<NodeId>) -> Option<Meet> {
@@ -93,7 +117,7 @@ impl Node {
         Some(Meet {
             claim: l.claim,
             followers: followers.into_iter().take(limits::MEMBERS).collect(),
-            led_ms: u64::try_from(led.as_millis()).unwrap_or(u64::MAX),
+            led_ms: millis(led),
             highest: self.base.highest(),
             via,
         })
@@ -196,6 +220,7 @@ impl Node {
         if l.check.is_some() {
             return;
         }
+        l.met = Some((peer, Duration::from_millis(meet.led_ms)));
         if self.base.me.node < peer {
             if l.meets.len() < limits::OTHERS {
                 l.meets.push_back((conn, meet));
@@ -244,24 +269,23 @@ impl Node {
         (l.yielding, l.replaced) = (None, Time(0));
         let claim = l.claim;
         let name = self.base.name(yields.node.id);
-        let text = format!("this machine met leader {name} of epoch {}: {name} yields", yields.epoch);
+        let both = self.both_led(yields);
+        let text = format!(
+            "this machine met leader {name} of epoch {}: {name} yields{}",
+            yields.epoch,
+            both.map(for_so_long).unwrap_or_default()
+        );
         // Others read it too.
         let story = format!("{} met leader {name} of epoch {}: {name} yields", self.base.me.name, yields.epoch);
         if !self.base.past.first_yield_of(yields) {
             return self.stay_on(conn, claim, yields, highest, story);
         }
-        self.base.tell(
-            Kind::Reunion,
-            Level::Info,
-            Some(Cause::Reunion),
-            text.clone(),
-            vec![("with", name.into()), ("stays", true.into())],
-        );
+        self.base.tell(Kind::Reunion, Level::Info, Some(Cause::Reunion), text.clone(), met_fields(&name, true, both));
         self.stay_on(conn, claim, yields, highest, story);
         // What stays is the new reign, when one begins.
         let Role::Leading(l) = &self.role else { return };
         let stays = l.renewing.as_ref().map_or(l.claim, |renewing| renewing.claim);
-        let report = ReunionReport { at: self.base.wall, stays, yields, text };
+        let report = ReunionReport { at: self.base.wall, stays, yields, both_led_ms: both.map(millis), text };
         self.base.persist(vec![Write::Reunion(report)], super::writes::Then::Nothing);
     }
 
@@ -314,11 +338,29 @@ impl Node {
             return;
         }
         let (own, name) = (l.claim, known.name.clone());
-        let text = format!("this machine met leader {name} of epoch {}: this machine yields", known.claim.epoch);
-        let fields = vec![("with", name.into()), ("stays", false.into())];
+        let both = self.both_led(known.claim);
+        let text = format!(
+            "this machine met leader {name} of epoch {}: this machine yields{}",
+            known.claim.epoch,
+            both.map(for_so_long).unwrap_or_default()
+        );
+        let fields = met_fields(&name, false, both);
         self.base.tell(Kind::Reunion, Level::Info, Some(Cause::Reunion), text.clone(), fields);
-        let report = ReunionReport { at: self.base.wall, stays: known.claim, yields: own, text };
+        let both_led_ms = both.map(millis);
+        let report = ReunionReport { at: self.base.wall, stays: known.claim, yields: own, both_led_ms, text };
         self.base.persist(vec![Write::Reunion(report)], super::writes::Then::Nothing);
+    }
+
+    /// For how long both have led: as long as the one whose reign began later. None when the other has not said it.
+    fn both_led(&self, other: Claim) -> Option<Duration> {
+        let Role::Leading(l) = &self.role else { return None };
+        let own = Duration::from_micros(self.base.wall.0.saturating_sub(self.base.past.since().0));
+        let theirs = l.met.filter(|(node, _)| *node == other.node).map(|(_, led)| led);
+        match l.claim.epoch.cmp(&other.epoch) {
+            Ordering::Greater => Some(own),
+            Ordering::Less => theirs,
+            Ordering::Equal => theirs.map(|theirs| theirs.min(own)),
+        }
     }
 
     fn other_address(&self, id: NodeId) -> Option<SocketAddr> {

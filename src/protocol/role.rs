@@ -3,6 +3,7 @@
 use super::RoleName;
 use super::naming::Naming;
 use super::replication::{Copies, Primary};
+use super::rivals::Rival;
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{ConnId, Incarnation, JobId, NodeId};
@@ -110,6 +111,10 @@ pub(super) struct Following {
     pub(super) answered: Option<Time>,
     /// When the leader last refused to take this agent in.
     pub(super) turned_away: Option<Time>,
+    /// When it was last dialled for a session.
+    pub(super) dialled: Time,
+    /// Dials for a session in a row that had their time, while the leader answered questions.
+    pub(super) vain: u32,
     /// When a dial for a session was last refused.
     pub(super) refused: Option<Time>,
     /// The claim that the leader itself asked for by Abdicate.
@@ -340,6 +345,8 @@ pub(super) struct Leading {
     pub(super) turn: usize,
     /// Other leaders. Bound: [`super::limits::OTHERS`].
     pub(super) others: BTreeMap<NodeId, Other>,
+    /// The one that stated its values last, and how long it had led then.
+    pub(super) met: Option<(Incarnation, Duration)>,
     /// A new reign of its own that is being written down, and who waits for it.
     pub(super) renewing: Option<Renewing>,
     /// Exchanges that wait for their turn. Bound: [`super::limits::OTHERS`].
@@ -420,6 +427,7 @@ pub(super) struct Other {
     pub(super) reporter: Option<NodeId>,
     /// Dials under way. Bound: two.
     pub(super) conns: Vec<ConnId>, // bound: ROUTES
+    pub(super) rival: Rival,
 }
 
 /// Another leader that a follower hears.
@@ -429,6 +437,7 @@ pub(super) struct Heard {
     pub(super) heard: Time,
     /// When the own leader was last told of it.
     pub(super) reported: Option<Time>,
+    pub(super) rival: Rival,
 }
 
 /// A new reign of the same leader on its way to the disk.

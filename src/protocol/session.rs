@@ -20,6 +20,9 @@ impl Node {
         let session = self.session_address().map(|hop| Route { to, hop, via: None });
         let heard = self.base.direct_to(to).filter(|r| session.is_none_or(|s| s.hop != r.hop));
         let mut routes: Vec<Route> = session.into_iter().chain(heard).collect();
+        if f.vain > 0 {
+            self.add_places(&mut routes);
+        }
         if let Some(relay) = f.relay {
             routes.extend(self.session_way().or_else(|| self.base.through(to, relay)));
             let mut others: Vec<NodeId> = self
@@ -39,6 +42,17 @@ impl Node {
         routes
     }
 
+    /// The leader is heard from other places too: one family of addresses may be gone, or one of its cards.
+    pub(super) fn add_places(&self, routes: &mut Vec<Route>) {
+        let Role::Following(f) = &self.role else { return };
+        let to = f.claim.node;
+        for hop in self.base.members.get(to.id).into_iter().flat_map(|e| e.places(to.boot, self.base.lately())) {
+            if routes.iter().all(|r| r.hop != hop) && !self.base.own(hop) {
+                routes.insert(routes.len().min(1), Route { to, hop, via: None });
+            }
+        }
+    }
+
     /// A dial for a session has had its time, or it is time for the next.
     pub(super) fn redial_due(&mut self) {
         let Role::Following(f) = &mut self.role else { return };
@@ -46,11 +60,31 @@ impl Node {
             return;
         }
         let waited = !f.dials.is_empty();
+        if waited && f.answered >= Some(f.dialled) {
+            self.joins_in_vain();
+        }
         self.dial_anew();
         self.seek_way();
         if waited {
             self.doubt(Doubt::Unanswered);
         }
+    }
+
+    /// The leader answers questions, and gives no session: what is longer does not arrive. It is followed by heartbeat alone,
+    /// and dialled less often.
+    fn joins_in_vain(&mut self) {
+        let Role::Following(f) = &mut self.role else { return };
+        f.vain += 1;
+        if f.vain != limits::VAIN {
+            return;
+        }
+        let (claim, name) = (f.claim, f.name.clone());
+        let text = format!(
+            "leader {name} answers what is short, and nothing that is long arrives: does every switch in between pass packets \
+             as large as the network cards send (MTU)?"
+        );
+        self.base.warn(Kind::NarrowPath, text, vec![("leader", name.into())]);
+        self.confirm(claim);
     }
 
     /// Another way is known now, besides those that are being dialled.
@@ -155,6 +189,7 @@ impl Node {
         let was_via = f.relay.is_some() && f.listed;
         f.session = Some(Session { conn, via, seq: 0, ping: None, rtt_us: None, deaf: false });
         f.heard = now;
+        f.vain = 0;
         f.listed = true;
         f.successor = joined.successor;
         f.relay = via;

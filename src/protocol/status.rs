@@ -1,5 +1,6 @@
 //! What users see of the node.
 
+use super::address;
 use super::directory::{self};
 use super::role::Role;
 use super::{MemberView, Node, RoleName, Status, Who};
@@ -7,14 +8,13 @@ use crate::ident::{Incarnation, NodeId};
 use crate::message::{Member, MemberState};
 use crate::time::{Now, Time};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 impl Node {
     fn who(&self, node: Incarnation) -> Who {
         if node.id == self.base.me.node.id {
-            let address = self.base.ways.links().first().and_then(|l| l.addresses.first());
-            let address = address.map(|ip| SocketAddr::new(*ip, self.base.me.port));
+            let address = address::of_links(self.base.ways.links(), self.base.me.port);
             return Who { node, name: self.base.me.name.clone(), address };
         }
         let entry = self.base.members.get(node.id);
@@ -98,7 +98,7 @@ impl Node {
                 let own = id == self.base.me.node.id;
                 let role = if own {
                     self.role.name()
-                } else if Some(id) == leader {
+                } else if Some(id) == leader || self.is_rival(id) {
                     RoleName::Leading
                 } else {
                     RoleName::Following
@@ -106,6 +106,7 @@ impl Node {
                 let because = match place {
                     Some(i) => line[i].1.clone(),
                     None if Some(id) == leader => "leads".to_owned(),
+                    None if role == RoleName::Leading => "leads beside it".to_owned(),
                     None if member.priority == 0 => "priority 0 never leads".to_owned(),
                     None => match member.state {
                         MemberState::Alive => "is catching up".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::role::{Asking, Doubt, Following, Lost, ROUTES, Role};
 use super::timers::Timer;
-use super::ways::{Conn, Purpose, Route};
+use super::ways::{Conn, Purpose};
 use super::{Closed, Node, To, limits};
 use crate::claim::Claim;
 use crate::event::{Cause, Kind, Level};
@@ -101,12 +101,8 @@ impl Node {
         let Some(asking) = &f.asking else { return };
         let (nonce, node, round) = (asking.nonce, f.claim.node, asking.rounds);
         let mut routes = self.routes(round);
-        // One family of addresses may be gone, while the leader beats in the other; and whoever has its id may have its place.
-        for hop in self.base.members.get(node.id).into_iter().flat_map(|e| e.places(node.boot, self.base.lately())) {
-            if routes.iter().all(|r| r.hop != hop) && !self.base.own(hop) {
-                routes.insert(routes.len().min(1), Route { to: node, hop, via: None });
-            }
-        }
+        // Whoever has its id may have its place.
+        self.add_places(&mut routes);
         for route in routes.into_iter().take(ROUTES) {
             let conn = self.base.dial(route, Purpose::Ask, Frame::Question(Question { nonce, to: node }));
             if let Role::Following(Following { asking: Some(asking), .. }) = &mut self.role {
@@ -361,6 +357,8 @@ impl Node {
                 Role::Following(f) if f.turned_away.is_some_and(|at| now.since(at) < limits::PING) => {
                     self.base.timers.set(Timer::Redial, now + limits::PING);
                 }
+                // The dial that is under way has its time.
+                Role::Following(f) if f.vain >= limits::VAIN && !f.dials.is_empty() => {}
                 _ => self.dial_anew(),
             }
         }

@@ -40,7 +40,13 @@ fn reign(epoch: u64, ended: Option<u64>) -> Reign {
 }
 
 fn reunion(at: u64) -> ReunionReport {
-    ReunionReport { at: Wall(at), stays: claim(9, 1), yields: claim(8, 2), text: format!("the {at}th") }
+    ReunionReport {
+        at: Wall(at),
+        stays: claim(9, 1),
+        yields: claim(8, 2),
+        both_led_ms: Some(at),
+        text: format!("the {at}th"),
+    }
 }
 
 fn member(n: u128, heard: u64) -> Remembered {

@@ -18,7 +18,15 @@ use crate::protocol::{Input, Job, Judged, Report, Stretch, limits};
 use bytes::Bytes;
 use copies::Scanning;
 use std::collections::VecDeque;
+use std::time::Duration;
 use tail::Tail;
+
+/// Readers see what is acknowledged after the sync of the next write, or when none comes for so long: a write that comes
+/// soon after another does not wait until the tables have that.
+pub const GRACE: Duration = Duration::from_micros(250);
+
+/// How many syncs readers wait for, at most, when one write comes after the other.
+const ROUNDS: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +43,10 @@ pub struct Worker {
     writing: Vec<JobId>,
     /// The last job that was taken.
     last: JobId,
+    /// Something was written since the last sync, or was to be.
+    wrote: bool,
+    /// Syncs since readers were shown something.
+    rounds: u32,
     /// Everything up to this number is acknowledged.
     acknowledged: u64,
     tail: Tail,
@@ -94,6 +106,8 @@ impl Worker {
             asked: VecDeque::new(),
             writing: Vec::new(),
             last: JobId(0),
+            wrote: false,
+            rounds: 0,
             acknowledged: 0,
             tail: Tail::default(),
             scans: VecDeque::new(),
@@ -110,6 +124,7 @@ impl Worker {
     /// Takes a job. What is reported at once is appended: changes that are ordered can leave while the disk works.
     pub fn take(&mut self, id: JobId, job: Job, reports: &mut Vec<Input>) {
         self.last = id;
+        self.wrote |= job.writes();
         if !matches!(job, Job::Order(_) | Job::Append { .. } | Job::Join { .. } | Job::Commit { .. } | Job::Barrier) {
             // It is about what readers see. A failure takes along what is not durable yet.
             if let Err(error) = self.commit() {
@@ -163,8 +178,9 @@ impl Worker {
         }
     }
 
-    /// Makes durable what was taken, and says so.
+    /// Makes durable what was taken, and says so. The caller then asks whether it [shows](Worker::shows_now).
     pub fn finish(&mut self, reports: &mut Vec<Input>) {
+        self.rounds += 1;
         match self.store.sync() {
             Ok(_) => self.state(reports),
             Err(error) => {
@@ -184,13 +200,21 @@ impl Worker {
         self.acknowledged.min(self.store.durable().number) > self.store.committed().number
     }
 
-    /// Whether requests wait for the room that [`Worker::show`] makes.
-    pub fn is_full(&self) -> bool {
+    /// Whether readers are shown at once what is acknowledged, asked after each sync; `more` jobs wait already. The tables
+    /// take longer than the log, so a write that waits goes first, but at most [`ROUNDS`] times in a row. What waits for room
+    /// waits for the showing. When the answer is no and nothing comes, the caller shows after [`GRACE`].
+    pub fn shows_now(&mut self, more: bool) -> bool {
+        let wrote = std::mem::take(&mut self.wrote);
+        self.is_full() || self.rounds >= ROUNDS || wrote && !more
+    }
+
+    fn is_full(&self) -> bool {
         !self.asked.is_empty()
     }
 
     /// Shows to readers what is acknowledged. Then there is room for requests that waited for it.
     pub fn show(&mut self, reports: &mut Vec<Input>) {
+        self.rounds = 0;
         // When the disk fails here, the log still has it, and the next job tries again.
         if self.commit().unwrap_or(false) && self.is_full() {
             self.order(reports);

@@ -128,6 +128,7 @@ fn history_is_newest_first_and_names_whom_this_agent_met() {
         at: AT,
         stays: Claim { epoch: 9, at: AT, node: node(stays) },
         yields: Claim { epoch: 8, at: AT, node: node(yields) },
+        both_led_ms: Some(15_000),
         text: "two met".into(),
     };
     let reigns = [reign(7, 2), reign(8, 1)];

@@ -17,6 +17,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
 mod agents;
+mod cards;
 mod chaos;
 mod commands;
 mod crowd;

@@ -2,7 +2,7 @@
 //! What goes wrong between machines is a packet filter in the switches, so that no machine can notice it by itself.
 
 use super::commands::{ip, nft};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -23,6 +23,10 @@ pub(crate) struct Net {
     cables: Vec<(usize, String)>,
     /// From whom to whom nothing passes.
     cuts: BTreeSet<(usize, usize)>,
+    /// Ports of switches through which nothing passes, and which have carrier.
+    dead: BTreeSet<String>,
+    /// Ports through which packets longer than so many bytes do not pass.
+    narrow: BTreeMap<String, u32>,
     /// So many of a hundred datagrams are lost.
     loss: u32,
     /// So many of a hundred packets of every kind are lost.
@@ -85,6 +89,22 @@ impl Net {
         self.filter().await;
     }
 
+    /// Lets nothing through a port of a switch, or everything again; its carrier stays.
+    pub(crate) async fn dead(&mut self, port: &str, dead: bool) {
+        if dead {
+            self.dead.insert(port.to_owned());
+        } else {
+            self.dead.remove(port);
+        }
+        self.filter().await;
+    }
+
+    /// Lets nothing through a port of a switch that is longer than so many bytes.
+    pub(crate) async fn narrow(&mut self, port: &str, longest: u32) {
+        self.narrow.insert(port.to_owned(), longest);
+        self.filter().await;
+    }
+
     /// Mends everything. Every kind of fault must have hit something, or the test has shown nothing.
     pub(crate) async fn mend(&mut self) {
         let rules = nft(None, "list chain bridge lan forward\n").await;
@@ -95,6 +115,8 @@ impl Net {
     /// Mends everything, whether or not anything was lost.
     pub(crate) async fn heal(&mut self) {
         self.cuts.clear();
+        self.dead.clear();
+        self.narrow.clear();
         (self.loss, self.loss_of_all) = (0, 0);
         self.filter().await;
     }
@@ -124,6 +146,13 @@ impl Net {
         if !pairs.is_empty() {
             let pairs = pairs.join(", ");
             lines.push_str(&format!("add rule bridge lan forward iifname . oifname {{ {pairs} }} counter drop\n"));
+        }
+        let dead = self.dead.iter().map(|port| (port, String::new()));
+        let narrow = self.narrow.iter().map(|(port, longest)| (port, format!("meta length > {longest} ")));
+        for (port, which) in dead.chain(narrow) {
+            for side in ["iifname", "oifname"] {
+                lines.push_str(&format!("add rule bridge lan forward {side} \"{port}\" {which}counter drop\n"));
+            }
         }
         nft(None, &lines).await;
     }

@@ -315,7 +315,7 @@ impl World {
         let now = Time(100_000_000);
         let node = Node::new(start, Now { time: now, wall: wall(m) });
         member.process = Some(Process { node, now, next_accepted: ConnId::FIRST_ACCEPTED, writes: VecDeque::new() });
-        let link = Link { name: "eth0".to_owned(), addresses: vec![address(m).ip()] };
+        let link = Link { name: "eth0".to_owned(), index: 1, addresses: vec![address(m).ip()] };
         self.step(m, Input::Links(vec![link]));
     }
 

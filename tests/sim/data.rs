@@ -20,13 +20,25 @@ pub(crate) struct Data {
     worker: Worker,
     /// Jobs that wait for the thread. bound: the core's own
     waiting: VecDeque<(JobId, Job)>,
-    /// What the thread reports when it is done with what it has now, the disk's mark, and when. bound: the core's own
-    under_way: Option<(Vec<Input>, u64, u64)>,
-    /// When readers see what is acknowledged, if nothing else is to be done.
+    under_way: Option<UnderWay>,
+    /// Readers are to see at once what is acknowledged.
+    shows: bool,
+    /// When they see it, if nothing else is to be done.
     shows_at: u64,
     /// Requests of users that were not answered, by the host's numbers, and when each came. bound: the users'
     asked: BTreeMap<u64, (RequestId, u64)>,
     requests: u64,
+}
+
+/// What the thread does.
+struct UnderWay {
+    /// What it reports at the end. bound: the core's own
+    reports: Vec<Input>,
+    /// The disk's mark.
+    mark: u64,
+    until: u64,
+    /// It makes durable what was taken; otherwise it shows.
+    syncs: bool,
 }
 
 impl Data {
@@ -71,10 +83,24 @@ impl Lan {
         let disk = self.machines[m].disk.clone();
         let trouble = disk.trouble();
         disk.set_trouble(Trouble::None);
-        let opened = open(&disk).unwrap_or_else(|why| panic!("the data of pc-{m} did not survive a crash: {why:?}"));
+        let opened =
+            DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
+        if let Some(why) = opened.set_aside {
+            assert!(self.machines[m].damaged, "the data of pc-{m} did not survive a crash: {why:?}");
+            self.say(m, || format!("== set aside: {why:?}"));
+        }
+        let opened = opened.store;
         disk.set_trouble(trouble);
         let worker = Worker::new(opened);
-        Data { worker, waiting: VecDeque::new(), under_way: None, shows_at: 0, asked: BTreeMap::new(), requests: 0 }
+        Data {
+            worker,
+            waiting: VecDeque::new(),
+            under_way: None,
+            shows: false,
+            shows_at: 0,
+            asked: BTreeMap::new(),
+            requests: 0,
+        }
     }
 
     pub(crate) fn data_job(&mut self, m: M, id: JobId, job: Job) {
@@ -96,13 +122,13 @@ impl Lan {
         }
         let machine = &mut self.machines[m];
         let data = &mut machine.process.as_mut().expect("it runs").data;
-        if let Some((_, _, at)) = data.under_way {
-            if at > self.now {
-                return;
-            }
-            let (reports, mark, _) = data.under_way.take().expect("looked at");
-            machine.disk.complete(mark);
-            for report in reports {
+        if data.under_way.as_ref().is_some_and(|under_way| under_way.until > self.now) {
+            return;
+        }
+        if let Some(done) = data.under_way.take() {
+            data.shows = done.syncs && data.worker.shows_now(!data.waiting.is_empty());
+            machine.disk.complete(done.mark);
+            for report in done.reports {
                 if self.life(m) == Some(life) {
                     self.deliver(m, Work::Input(report));
                 }
@@ -117,12 +143,13 @@ impl Lan {
     fn data_begins(&mut self, m: M, life: u64) {
         let machine = &mut self.machines[m];
         let data = &mut machine.process.as_mut().expect("it runs").data;
-        let shows = data.worker.owes_readers() && (data.shows_at <= self.now || data.worker.is_full());
-        if data.under_way.is_some() || data.waiting.is_empty() && !shows {
+        let idle = data.waiting.is_empty();
+        let shows = data.shows || idle && data.worker.owes_readers() && data.shows_at <= self.now;
+        if data.under_way.is_some() || idle && !shows {
             return;
         }
         let (mut at_once, mut later) = (Vec::new(), Vec::new());
-        if data.waiting.is_empty() {
+        if std::mem::take(&mut data.shows) || idle {
             data.worker.show(&mut later);
         } else {
             for (id, job) in std::mem::take(&mut data.waiting) {
@@ -136,7 +163,7 @@ impl Lan {
         // Readers see it at once, or a little later.
         let grace = if self.dice.chance(0.5) { 0 } else { self.dice.below(300) };
         let data = &mut self.machines[m].process.as_mut().expect("it runs").data;
-        data.under_way = Some((later, mark, at));
+        data.under_way = Some(UnderWay { reports: later, mark, until: at, syncs: !shows });
         data.shows_at = at + grace;
         self.plan(at + grace, Event::Data { m, life });
         self.plan(at, Event::Data { m, life });

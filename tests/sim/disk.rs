@@ -257,6 +257,22 @@ impl Disk {
         inner.current = inner.synced.clone();
     }
 
+    /// One bit of the data's files is not what was written, while nobody has them open. Gives the file's name.
+    pub(crate) fn damage(&self, dice: &mut Dice) -> String {
+        let mut inner = self.lock();
+        let names = Arc::clone(&inner.synced_names);
+        let written: Vec<(&String, File)> = names.iter().map(|(name, file)| (name, *file)).collect();
+        let written: Vec<_> = written.into_iter().filter(|(_, file)| inner.synced.of(*file).len > 0).collect();
+        let (name, file) = *dice.pick(&written);
+        let mut byte = [0];
+        let at = dice.below(inner.synced.of(file).len);
+        inner.synced.of(file).read(at, &mut byte);
+        byte[0] ^= 1 << dice.below(8);
+        inner.synced.of(file).write(at, &byte);
+        inner.current = inner.synced.clone();
+        format!("{name} at {at}")
+    }
+
     pub(crate) fn set_trouble(&self, trouble: Trouble) {
         self.lock().trouble = trouble;
     }

@@ -4,7 +4,7 @@ use crate::clocks::Clock;
 use crate::dice::Dice;
 use crate::disk::{Disk, Trouble};
 use crate::machine::{Event, Machine, Queued, Work};
-use crate::network::{M, Network, Nic, Packet, address};
+use crate::network::{M, Network, Nic, Packet, addresses};
 use crate::oracle::Oracle;
 use crate::tally::Tally;
 use std::cmp::Reverse;
@@ -83,7 +83,13 @@ impl Lan {
     /// A new machine, switched off, with an empty store.
     pub(crate) fn add(&mut self, settings: Settings, segments: &[u8]) -> M {
         let m = self.machines.len();
-        let nic = |s: &u8| Nic { segment: *s, address: address(*s, 0, m), up: true, no_broadcast: false };
+        let nic = |(segment, address): (&u8, IpAddr)| Nic {
+            segment: *segment,
+            address,
+            up: true,
+            dead: false,
+            no_broadcast: false,
+        };
         let drift = self.dice.below(401).cast_signed() - 200;
         let base = self.dice.between(S, 1_000_000 * S);
         self.machines.push(Machine {
@@ -93,9 +99,10 @@ impl Lan {
             settings,
             version: "0.1.0".to_owned(),
             peers: Vec::new(),
-            nics: segments.iter().map(nic).collect(),
+            nics: segments.iter().zip(addresses(segments, 0, m)).map(nic).collect(),
             clock: Clock::new(base, drift),
             disk: Disk::new(),
+            damaged: false,
             sync: (100, 2000),
             machine_id: format!("machine-{m}"),
             powered: false,
@@ -391,7 +398,7 @@ impl Lan {
         if m == n && !self.net.echo || !self.passes(m, n) || broadcast && self.net.deaf.contains(&(m, n)) {
             return Vec::new();
         }
-        let open = |nic: &&Nic| nic.up && !(broadcast && nic.no_broadcast);
+        let open = |nic: &&Nic| nic.works() && !(broadcast && nic.no_broadcast);
         let mine = self.machines[m].nics.iter().filter(open);
         let theirs = |segment| self.machines[n].nics.iter().filter(open).find(move |nic| nic.segment == segment);
         mine.filter_map(|nic| Some((nic.address, theirs(nic.segment)?.address))).collect()
@@ -404,12 +411,13 @@ impl Lan {
 
     /// Who has that address now and gets a packet that `m` sends, and from which address of `m` it comes.
     pub(crate) fn route(&self, m: M, to: IpAddr) -> Option<(M, IpAddr)> {
-        let n = self.machines.iter().position(|n| n.nics.iter().any(|nic| nic.up && nic.address == to))?;
+        let n = self.machines.iter().position(|n| n.nics.iter().any(|nic| nic.works() && nic.address == to))?;
         if !self.passes(m, n) {
             return None;
         }
         let segment = self.machines[n].nics.iter().find(|nic| nic.address == to)?.segment;
-        let mine = self.machines[m].nics.iter().filter(|nic| nic.up);
+        // The host sends by the card on which it hears the other.
+        let mine = self.machines[m].nics.iter().filter(|nic| nic.works());
         let direct = mine.clone().find(|nic| nic.segment == segment);
         let from = direct.or_else(|| self.net.routed.then(|| mine.clone().next()).flatten())?;
         Some((n, from.address))

@@ -118,6 +118,8 @@ pub(crate) struct Machine {
     pub(crate) nics: Vec<Nic>,
     pub(crate) clock: Clock,
     pub(crate) disk: Disk,
+    /// What the disk has of the data may be set aside.
+    pub(crate) damaged: bool,
     /// How long a sync takes, in microseconds.
     pub(crate) sync: (u64, u64),
     pub(crate) machine_id: String,
@@ -136,7 +138,7 @@ impl Machine {
 
     pub(crate) fn links(&self) -> Vec<Link> {
         let up = self.nics.iter().enumerate().filter(|(_, nic)| nic.up);
-        up.map(|(i, nic)| Link { name: format!("eth{i}"), addresses: vec![nic.address] }).collect()
+        up.map(|(i, nic)| Link { name: format!("eth{i}"), index: i as u32 + 1, addresses: vec![nic.address] }).collect()
     }
 }
 

@@ -55,8 +55,23 @@ pub(crate) struct Nic {
     pub(crate) segment: u8,
     pub(crate) address: IpAddr,
     pub(crate) up: bool,
+    /// It has carrier, and nothing passes it.
+    pub(crate) dead: bool,
     /// Broadcasts do not pass it, in either direction.
     pub(crate) no_broadcast: bool,
+}
+
+impl Nic {
+    pub(crate) fn works(&self) -> bool {
+        self.up && !self.dead
+    }
+}
+
+/// The addresses of a machine's cards: of two on one segment each has its own.
+pub(crate) fn addresses(segments: &[u8], salt: u8, m: M) -> Vec<IpAddr> {
+    let before = |i: usize| segments[..i].iter().filter(|segment| **segment == segments[i]).count();
+    let network = |i: usize| segments[i] + 100 * u8::try_from(before(i)).expect("two at most");
+    (0..segments.len()).map(|i| address(network(i), salt, m)).collect()
 }
 
 pub(crate) fn address(segment: u8, salt: u8, m: M) -> IpAddr {
@@ -156,6 +171,10 @@ pub(crate) struct Network {
     pub(crate) bad: BTreeMap<(M, M), f64>,
     /// Only broadcast is cut, from and to.
     pub(crate) deaf: BTreeSet<(M, M)>,
+    /// Longer frames than so many bytes do not pass, from or to these machines. bound: the machines
+    pub(crate) narrow: BTreeMap<M, usize>,
+    /// Of these machines no packet of a connection passes, either way; datagrams do. bound: the machines
+    pub(crate) no_tcp: BTreeSet<M>,
     /// Segments between which a router passes unicast.
     pub(crate) routed: bool,
     pub(crate) conns: BTreeMap<u64, Conn>,
@@ -171,6 +190,8 @@ impl Network {
             cuts: BTreeSet::new(),
             bad: BTreeMap::new(),
             deaf: BTreeSet::new(),
+            narrow: BTreeMap::new(),
+            no_tcp: BTreeSet::new(),
             routed: false,
             conns: BTreeMap::new(),
             next_conn: 1,

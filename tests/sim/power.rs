@@ -131,6 +131,15 @@ impl Lan {
         }
     }
 
+    /// The power goes, and what the disk had of the data is not what was written any more.
+    pub(crate) fn damage(&mut self, m: M) {
+        self.power_cut(m);
+        let disk = self.machines[m].disk.clone();
+        let place = disk.damage(&mut self.dice);
+        self.machines[m].damaged = true;
+        self.say(m, || format!("== {place} is damaged"));
+    }
+
     /// The process stands still; its machine's kernel does not.
     pub(crate) fn freeze(&mut self, m: M, microseconds: u64) {
         if let Some(process) = &mut self.machines[m].process {

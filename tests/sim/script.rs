@@ -2,7 +2,7 @@
 
 use crate::lan::{Lan, PORT, S};
 use crate::machine::Work;
-use crate::network::{M, Packet, Weather, address};
+use crate::network::{M, Packet, Weather, addresses};
 use crate::oracle::Change;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -100,6 +100,14 @@ impl Lan {
     pub(crate) fn successor(&self) -> M {
         let who = self.status(self.leader()).and_then(|s| s.successor).expect("a successor is named");
         self.machine_of(who.node.id).expect("it runs")
+    }
+
+    /// Whether that member has a place in this one's line of succession.
+    pub(crate) fn in_line(&self, here: M, m: M) -> bool {
+        let (machine, id) = (&self.machines[here], self.status(m).map(|s| s.node.id));
+        let node = machine.process.as_ref().map(|process| &process.node);
+        let members = node.map(|node| node.members(machine.clock.read(self.now))).unwrap_or_default();
+        members.iter().any(|view| Some(view.member.node.id) == id && view.place.is_some())
     }
 
     pub(crate) fn machine_of(&self, id: tanist::ident::NodeId) -> Option<M> {
@@ -225,6 +233,9 @@ impl Lan {
         self.net.cuts.clear();
         self.net.bad.clear();
         self.net.deaf.clear();
+        self.net.narrow.clear();
+        self.net.no_tcp.clear();
+        self.machines.iter_mut().flat_map(|machine| &mut machine.nics).for_each(|nic| nic.dead = false);
         self.net.weather = Weather::calm();
     }
 
@@ -280,8 +291,9 @@ impl Lan {
     pub(crate) fn new_address(&mut self, m: M) {
         self.machines[m].salt = (self.machines[m].salt + 1) % 30;
         let salt = self.machines[m].salt;
-        for nic in &mut self.machines[m].nics {
-            nic.address = address(nic.segment, salt, m);
+        let segments: Vec<u8> = self.machines[m].nics.iter().map(|nic| nic.segment).collect();
+        for (nic, address) in self.machines[m].nics.iter_mut().zip(addresses(&segments, salt, m)) {
+            nic.address = address;
         }
         self.links_changed(m);
     }

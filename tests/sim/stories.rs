@@ -26,4 +26,5 @@ mod histories;
 mod moves;
 mod networks;
 mod pairs;
+mod paths;
 mod reunions;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tanist::settings::Settings;
 
 /// Every fault, by name.
-const FAULTS: [&str; 34] = [
+const FAULTS: [&str; 37] = [
     "loss",
     "doubling",
     "reordering",
@@ -25,6 +25,9 @@ const FAULTS: [&str; 34] = [
     "one-way cut",
     "partial cut",
     "bad pair",
+    "narrow path",
+    "no TCP",
+    "dead card",
     "TCP break",
     "crash",
     "crash between outputs",
@@ -124,6 +127,7 @@ fn run(seed: u64) -> Tally {
         let mut settings = plan.settings.clone();
         settings.priority = priority(&mut dice, m);
         let segments: &[u8] = match (two_segments, m) {
+            (false, _) if dice.chance(0.1) => &[0, 0],
             (false, _) => &[0],
             (true, 0) => &[0, 1],
             (true, m) if m % 2 == 0 => &[0],
@@ -154,7 +158,8 @@ impl Run {
         self.allowed = members;
         self.lan.run(s(10));
         let end = self.lan.now + self.plan.chaos;
-        let quiet = self.plan.rates.iter().all(|(fault, _)| harmless(fault)) && self.lan.machines[0].nics.len() == 1;
+        let quiet = self.plan.rates.iter().all(|(fault, _)| harmless(fault))
+            && self.lan.machines.iter().all(|machine| machine.nics.len() == 1);
         if quiet {
             self.lan.settle_within(self.settling());
             self.lan.watch();
@@ -266,7 +271,7 @@ impl Run {
         let n = self.lan.machines.len();
         match fault {
             _ if harmless(fault) => 0,
-            "handover" | "handover by a follower" | "TCP break" => 2,
+            "handover" | "handover by a follower" | "TCP break" | "narrow path" => 2,
             "crash"
             | "crash between outputs"
             | "power cut"

@@ -57,7 +57,7 @@ impl Lan {
         if conn.ends[1].open {
             return;
         }
-        let Some((n, from)) = self.route(m, to) else {
+        let Some((n, from)) = self.route(m, to).filter(|(n, _)| self.has_tcp(m, *n)) else {
             self.plan(self.now + SYN_AGAIN, Event::Syn { conn: key });
             return;
         };
@@ -125,8 +125,8 @@ impl Lan {
     fn way(&self, key: u64, from: usize) -> bool {
         let conn = &self.net.conns[&key];
         let (a, b) = (conn.ends[from].m, conn.ends[1 - from].m);
-        let at = |m: M, address| self.machines[m].nics.iter().any(|nic| nic.up && nic.address == address);
-        self.passes(a, b) && at(a, conn.addresses[from]) && at(b, conn.addresses[1 - from])
+        let at = |m: M, address| self.machines[m].nics.iter().any(|nic| nic.works() && nic.address == address);
+        self.passes(a, b) && self.has_tcp(a, b) && at(a, conn.addresses[from]) && at(b, conn.addresses[1 - from])
     }
 
     pub(crate) fn send(&mut self, m: M, to: &[ConnId], frame: &Frame) {
@@ -209,7 +209,7 @@ impl Lan {
 
     /// Data needs the way back too: without acknowledgements a kernel soon only repeats its first packet.
     fn passable(&mut self, key: u64, from: usize) -> bool {
-        let (there, back) = (self.way(key, from), self.way(key, 1 - from));
+        let (there, back) = (self.way(key, from) && self.fits(key, from), self.way(key, 1 - from));
         let now = self.now;
         let unacked = &mut self.net.conns.get_mut(&key).expect("looked at").flows[from].unacked;
         if !there {
@@ -220,6 +220,18 @@ impl Lan {
             return true;
         }
         now - *unacked.get_or_insert(now) < 200_000
+    }
+
+    fn has_tcp(&self, a: M, b: M) -> bool {
+        !self.net.no_tcp.contains(&a) && !self.net.no_tcp.contains(&b)
+    }
+
+    /// What is next in one direction is not too long for the way.
+    fn fits(&self, key: u64, from: usize) -> bool {
+        let conn = &self.net.conns[&key];
+        let narrow = conn.ends.iter().filter_map(|end| self.net.narrow.get(&end.m)).min();
+        let longest = narrow.copied().unwrap_or(usize::MAX);
+        !matches!(conn.flows[from].queue.front(), Some((_, Item::Data(bytes))) if bytes.len() > longest)
     }
 
     fn arrive(&mut self, key: u64, end: usize, item: Item) {

@@ -4,9 +4,8 @@ mod steps;
 mod watchers;
 
 use crate::data::open;
-use crate::disk::Disk;
 use crate::lan::Lan;
-use crate::machine::Work;
+use crate::machine::{Machine, Work};
 use crate::network::M;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -151,7 +150,7 @@ impl Lan {
         if !self.dice.chance(0.02) {
             return;
         }
-        let there = |m: &M| holds(&self.machines[*m].disk.copy(), id);
+        let there = |m: &M| holds(&self.machines[*m], id);
         let found = (0..self.machines.len()).filter(there).count();
         assert!(found >= usize::from(copies), "P4: {id:?} is to have {copies} copies, and {found} have it");
     }
@@ -232,9 +231,13 @@ impl Lan {
     }
 }
 
-/// Whether the data of a disk has what this request made, acknowledged or not.
-fn holds(disk: &Disk, id: RequestId) -> bool {
-    let mut store = open(disk).unwrap_or_else(|why| panic!("what survives a power cut is damaged: {why:?}"));
+/// Whether the data of a machine's disk has what this request made, acknowledged or not. What is damaged has nothing.
+fn holds(machine: &Machine, id: RequestId) -> bool {
+    let mut store = match open(&machine.disk.copy()) {
+        Ok(store) => store,
+        Err(_) if machine.damaged => return false,
+        Err(why) => panic!("what survives a power cut is damaged: {why:?}"),
+    };
     let position = store.position();
     store.commit(position).expect("the copy of a disk works");
     let snapshot = store.snapshot().expect("the copy of a disk works");

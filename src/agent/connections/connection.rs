@@ -196,7 +196,7 @@ impl Task {
 
     /// Opens a connection and runs it.
     pub(super) async fn dial(mut self, to: SocketAddr) {
-        let dialer = self.common.dialer;
+        let dialer = self.common.dialer.clone();
         let stream = tokio::select! {
             biased;
             () = self.cut.cancelled() => return,

@@ -1,6 +1,7 @@
 //! Opening connections, and what every connection's socket is set to.
 
 use crate::agent::clock::within;
+use crate::agent::routes::Routes;
 use crate::protocol::Closed;
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::{SockRef, TcpKeepalive};
@@ -21,11 +22,17 @@ const QUIET: Duration = Duration::from_secs(10);
 /// The pauses between such questions, and how many may go unanswered.
 const ASK: (Duration, u32) = (Duration::from_secs(3), 3);
 
-/// Opens connections, from one address if the agent keeps to one.
-#[derive(Clone, Copy, Debug)]
+/// The longest segment that is sent or asked for, in bytes: what IPv6 takes everywhere. Hosts with jumbo frames behind a
+/// switch without them would lose what is longer, and hear nothing of it.
+pub(super) const SEGMENT: u32 = 1220;
+
+/// Opens connections.
+#[derive(Clone, Debug)]
 pub(in crate::agent) struct Dialer {
-    /// That address.
+    /// The one address to keep to.
     pub(in crate::agent) from: Option<IpAddr>,
+    /// Where others are heard: there they are dialled.
+    pub(in crate::agent) routes: Routes,
 }
 
 impl Dialer {
@@ -33,7 +40,7 @@ impl Dialer {
     ///
     /// # Errors
     /// Only a machine that says no has refused; all else is this machine's own matter.
-    pub(super) async fn dial(self, to: SocketAddr) -> Result<TcpStream, (Closed, io::Error)> {
+    pub(super) async fn dial(&self, to: SocketAddr) -> Result<TcpStream, (Closed, io::Error)> {
         let done = within(DIAL, self.connect(to)).await;
         match done.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in 2 s"))) {
             Ok(stream) => Ok(stream),
@@ -44,12 +51,18 @@ impl Dialer {
         }
     }
 
-    async fn connect(self, to: SocketAddr) -> io::Result<TcpStream> {
+    async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = self.from.filter(|from| from.is_ipv4() == to.is_ipv4()) {
             // The port is chosen when the other end is known: many connections can then share one.
             setsockopt(&socket, IpBindAddressNoPort, &true)?;
             socket.bind(SocketAddr::new(from, 0))?;
+        }
+        let options = SockRef::from(&socket);
+        options.set_tcp_mss(SEGMENT)?;
+        if let Some(link) = self.routes.to(to.ip()) {
+            // Where that is not allowed, the kernel's own route has to do.
+            let _ = options.bind_device(Some(link.as_bytes()));
         }
         let stream = socket.connect(to).await?;
         settle(&stream)?;

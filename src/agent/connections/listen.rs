@@ -1,16 +1,20 @@
 //! Connections that others open. One that has not said a whole first frame is not yet shown to the core, and there is
 //! room for a few of those only: who says nothing loses its place to who comes next.
 
+use super::dial::SEGMENT;
 use super::{Common, Handle, dial};
 use crate::agent::clock::pause;
-use crate::agent::journal::Ignored;
+use crate::agent::journal::{Counts, Ignored};
+use crate::agent::links::Eligible;
 use crate::ident::ConnId;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 /// How many connections may be there without having said anything; beyond that the oldest is closed.
@@ -22,16 +26,16 @@ const BACKLOG: i32 = 1024;
 /// Without file descriptors, the next try comes after this.
 const SHORT_OF_FILES: Duration = Duration::from_millis(100);
 
+/// How many connections wait for their turn, of all listeners together.
+const ARRIVED: usize = 64;
+
 /// Listens on one address, which need not be there yet, or on all of both families.
 pub(in crate::agent) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
-    let listener = match address {
-        Some(ip) => listen(SocketAddr::new(ip, port), true)?,
-        None => match listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), false) {
-            Err(e) if no_ipv6(&e) => listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), false)?,
-            other => other?,
-        },
-    };
-    TcpListener::from_std(listener.into())
+    let home = Port { port, link: None, one: address.is_some() };
+    match address {
+        Some(ip) => home.listen(ip),
+        None => home.listen_to_all(),
+    }
 }
 
 /// The kernel was built or started without IPv6.
@@ -39,47 +43,133 @@ fn no_ipv6(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL))
 }
 
-fn listen(at: SocketAddr, one: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(at), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if at.is_ipv6() {
-        socket.set_only_v6(one)?;
-    }
-    match (one, at.is_ipv4()) {
-        (true, true) => socket.set_freebind_v4(true)?,
-        (true, false) => socket.set_freebind_v6(true)?,
-        _ => {}
-    }
-    socket.bind(&at.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
+/// What a listener is bound to.
+struct Port<'a> {
+    port: u16,
+    /// The interface; none for all.
+    link: Option<&'a str>,
+    /// One address only.
+    one: bool,
 }
 
-/// Takes connections for ever.
-pub(super) async fn accept(listener: TcpListener, common: Common) {
+impl Port<'_> {
+    fn listen_to_all(&self) -> io::Result<TcpListener> {
+        match self.listen(Ipv6Addr::UNSPECIFIED.into()) {
+            Err(e) if no_ipv6(&e) => self.listen(Ipv4Addr::UNSPECIFIED.into()),
+            other => other,
+        }
+    }
+
+    fn listen(&self, ip: IpAddr) -> io::Result<TcpListener> {
+        let at = SocketAddr::new(ip, self.port);
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if at.is_ipv6() {
+            socket.set_only_v6(self.one)?;
+        }
+        match (self.one, at.is_ipv4()) {
+            (true, true) => socket.set_freebind_v4(true)?,
+            (true, false) => socket.set_freebind_v6(true)?,
+            _ => {}
+        }
+        // Connections take it from their listener.
+        socket.set_tcp_mss(SEGMENT)?;
+        if let Some(link) = self.link {
+            socket.bind_device(Some(link.as_bytes()))?;
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&at.into())?;
+        // The first one was bound alone, which shows whether another program has the port. It is shared with those of the
+        // interfaces only.
+        socket.set_reuse_port(!self.one)?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    }
+}
+
+/// All listeners: one for all interfaces, and one for each of them. What comes in by an interface is answered by it,
+/// whichever way the kernel would take.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    port: u16,
+    arrived: mpsc::Sender<Arrived>, // bound: ARRIVED
+    counts: Arc<Counts>,
+    /// By the interface's number and name. Bound: INTERFACES.
+    links: BTreeMap<(u32, String), AbortHandle>,
+}
+
+/// A connection, and where it came from.
+type Arrived = (TcpStream, SocketAddr);
+
+impl Listeners {
+    /// Takes connections for ever.
+    pub(super) fn start(home: TcpListener, common: Common) -> Listeners {
+        let (arrived, arrivals) = mpsc::channel(ARRIVED);
+        let port = home.local_addr().map_or(0, |at| at.port());
+        let counts = common.counts.clone();
+        tokio::spawn(take(home, arrived.clone(), counts.clone()));
+        tokio::spawn(accept(arrivals, common));
+        Listeners { port, arrived, counts, links: BTreeMap::new() }
+    }
+
+    /// Listens on these interfaces too. Where that fails, the one for all of them has to do.
+    pub(super) fn use_links(&mut self, links: &[Eligible]) {
+        let here = |index: u32, name: &str| links.iter().any(|link| link.index == index && link.name == name);
+        self.links.retain(|(index, name), task| {
+            let stays = here(*index, name);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for link in links.iter().filter(|link| !link.is_loopback()) {
+            if self.links.contains_key(&(link.index, link.name.clone())) {
+                continue;
+            }
+            match (Port { port: self.port, link: Some(&link.name), one: false }).listen_to_all() {
+                Ok(listener) => {
+                    let task = tokio::spawn(take(listener, self.arrived.clone(), self.counts.clone()));
+                    self.links.insert((link.index, link.name.clone()), task.abort_handle());
+                }
+                Err(e) => {
+                    self.counts.ignored(Ignored::NotSent, None, &format!("{} cannot be listened on: {e}", link.name));
+                }
+            }
+        }
+    }
+}
+
+/// Takes what one listener has, for ever.
+async fn take(listener: TcpListener, arrived: mpsc::Sender<Arrived>, counts: Arc<Counts>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                if arrived.send((stream, plain(from))).await.is_err() {
+                    return;
+                }
+            }
+            Err(e) => {
+                counts.ignored(Ignored::NoRoom, None, &format!("a connection could not be taken: {e}"));
+                pause(SHORT_OF_FILES).await;
+            }
+        }
+    }
+}
+
+/// Begins every connection that comes.
+async fn accept(mut arrivals: mpsc::Receiver<Arrived>, common: Common) {
     let mut next = ConnId::FIRST_ACCEPTED;
     // At most GREETING.
     let mut greeting: VecDeque<AbortHandle> = VecDeque::new();
-    loop {
-        let (stream, from) = match listener.accept().await {
-            Ok((stream, from)) => (stream, plain(from)),
-            Err(e) => {
-                common.counts.ignored(Ignored::NoRoom, None, &format!("a connection could not be taken: {e}"));
-                pause(SHORT_OF_FILES).await;
-                continue;
-            }
-        };
+    while let Some((stream, from)) = arrivals.recv().await {
         if greeting.len() >= GREETING {
             greeting.retain(|task| !task.is_finished());
         }
         if greeting.len() >= GREETING
             && let Some(oldest) = greeting.pop_front()
         {
-            common.counts.ignored(
-                Ignored::Silent,
-                Some(from),
-                "too many connections say nothing; the oldest is closed",
-            );
+            let why = "too many connections say nothing; the oldest is closed";
+            common.counts.ignored(Ignored::Silent, Some(from), why);
             oldest.abort();
         }
         greeting.push_back(begin(common.clone(), ConnId(next), stream, from));

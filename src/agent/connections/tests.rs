@@ -1,6 +1,7 @@
 use super::*;
 use crate::agent::clock::within;
 use crate::agent::journal::{Journal, Level};
+use crate::agent::routes::Routes;
 use crate::message::{Ping, Pong, Via};
 use bytes::BufMut;
 use std::time::Duration;
@@ -21,7 +22,7 @@ impl Host {
         let (journal, _) = Journal::start(Level::Error).expect("a thread");
         let listener = bind(Some([127, 0, 0, 1].into()), 0).expect("a port");
         let at = listener.local_addr().expect("bound");
-        let dialer = Dialer { from: Some([127, 0, 0, 1].into()) };
+        let dialer = Dialer { from: Some([127, 0, 0, 1].into()), routes: Routes::default() };
         let counts = Arc::new(Counts::new(journal));
         let (connections, inbox) = Connections::new(listener, Arc::new(Wire::new("test")), dialer, counts);
         Host { connections, inbox, at, later: Vec::new() }

@@ -22,6 +22,7 @@ pub(super) struct Face {
 impl Face {
     /// The sockets on an interface: for each family in which it has an address.
     pub(super) fn on(link: &Eligible, setup: &Setup, sieve: &Sieve) -> Face {
+        let sieve = &if link.is_loopback() { sieve.clone() } else { sieve.on(link) };
         let mut face = Face { link: link.clone(), ways: Vec::new(), _heard: Vec::new() };
         let everyone = [
             SocketAddr::new(Ipv4Addr::BROADCAST.into(), setup.port),
@@ -94,6 +95,11 @@ impl Face {
         self.ways.iter().map(|w| &w.0).find(|s| s.local_addr().is_ok_and(|a| a.is_ipv4() == v4))
     }
 
+    /// The socket for an address that was heard on the interface of this name.
+    pub(super) fn by(&self, link: &str, to: SocketAddr) -> Option<&Arc<UdpSocket>> {
+        if self.link.name == link { self.of_family(to.is_ipv4()) } else { None }
+    }
+
     /// The socket for an address on this interface: a link-local one names its interface, another is in a subnet.
     pub(super) fn reaches(&self, to: SocketAddr) -> Option<&Arc<UdpSocket>> {
         let here = match to {
@@ -114,8 +120,7 @@ impl Sieve {
 fn receiver(link: &Eligible, at: SocketAddr, groups: &[Ipv4Addr]) -> io::Result<UdpSocket> {
     let socket = new(at.is_ipv4())?;
     socket.set_reuse_address(true)?;
-    let loopback = link.addresses.iter().any(|a| a.ip.is_loopback());
-    if !loopback {
+    if !link.is_loopback() {
         socket.bind_device(Some(link.name.as_bytes()))?;
     }
     socket.bind(&at.into())?;

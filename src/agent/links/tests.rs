@@ -19,7 +19,7 @@ fn recorded() -> Vec<LinkFacts> {
 }
 
 fn names(all: &[LinkFacts], rules: &Rules) -> Vec<String> {
-    eligible(all, rules).into_iter().map(|e| e.name).collect()
+    eligible(all, rules).used.into_iter().map(|e| e.name).collect()
 }
 
 fn v4(text: &str, prefix: u8) -> Address {
@@ -166,12 +166,38 @@ fn lists_of_names_overrule() {
 }
 
 #[test]
+fn what_most_likely_leads_to_the_office_comes_first_and_what_finds_no_room_is_named() {
+    let local = |link: LinkFacts| LinkFacts { addresses: vec![v4("fe80::1", 64)], ..link };
+    let veth = |index: u32| LinkFacts { kind: Some("veth".into()), ..card(index, &format!("veth{index}")) };
+    let containers = || (1..=80).map(|index| local(veth(index)));
+    let used = |all: Vec<LinkFacts>| names(&all, &Rules::default());
+
+    let host: Vec<_> = containers().chain([card(81, "eth0"), LinkFacts { index: 82, ..of_kind("vlan") }]).collect();
+    assert_eq!(used(host.clone()), ["eth0", "one"]);
+    assert_eq!(eligible(&host, &Rules::default()).warning(), None, "a container is nobody's office");
+    let wanted = Rules { only: vec!["veth7".into(), "eth0".into()], ..Rules::default() };
+    assert_eq!(names(&host, &wanted), ["eth0", "veth7"], "what is named is used");
+
+    let inside: Vec<_> = containers().chain([LinkFacts { name: "eth0".into(), ..veth(81) }]).collect();
+    let found = eligible(&inside, &Rules::default());
+    assert_eq!((found.used.len(), found.used[0].name.as_str()), (INTERFACES, "eth0"));
+    assert_eq!(found.left_out.len(), 81 - INTERFACES);
+    let warning = found.warning().expect("it is said");
+    assert!(warning.contains("veth64 and 16 more"), "{warning}");
+    assert_eq!(used((1..=3).map(|n| card(9 - n, &format!("eth{n}"))).collect()), ["eth3", "eth2", "eth1"]);
+}
+
+#[test]
 fn one_address_is_the_link_while_it_is_there() {
     let lo = LinkFacts { loopback: true, addresses: vec![v4("127.0.0.1", 8)], ..card(1, "lo") };
     let all = [lo, card(2, "eth0")];
     let of = |text: &str| {
         let rules = Rules { bind: Some(text.parse().expect("an address")), ..Rules::default() };
-        eligible(&all, &rules).into_iter().map(|e| (e.name.clone(), e.addresses[0].everybody())).collect::<Vec<_>>()
+        eligible(&all, &rules)
+            .used
+            .into_iter()
+            .map(|e| (e.name.clone(), e.addresses[0].everybody()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(of("127.7.8.9"), [("lo".to_owned(), Some(Ipv4Addr::new(127, 255, 255, 255)))]);
     assert_eq!(of("10.0.0.1"), [("eth0".to_owned(), Some(Ipv4Addr::new(10, 0, 0, 255)))]);

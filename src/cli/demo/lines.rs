@@ -4,7 +4,7 @@
 use super::agree::Agreement;
 use super::cluster::{Cluster, News, What};
 use super::proof::{Checked, Proof};
-use super::records::{Found, Records, grouped};
+use super::records::{Found, RATE, Records, grouped};
 use crate::cli::out::{Out, Tint};
 use crate::cli::{Fail, NO, watch};
 use crate::view::Line;
@@ -53,7 +53,7 @@ pub(super) async fn run(
     for agent in 0..agents {
         cluster.start(agent).map_err(|why| Fail::new(NO, why))?;
     }
-    let (records, mut proof, mut said) = (Records::begin(cluster), Proof::default(), Agreement::new(agents));
+    let (records, mut proof, mut said) = (Records::begin(cluster, RATE), Proof::default(), Agreement::new(agents));
     tokio::pin!(interrupted);
     loop {
         let news = tokio::select! {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// The topic that the writers add to.
 const TOPIC: &str = "demo";
 
-/// Records that all writers together add in a second.
+/// Records that all writers together add in a second while somebody watches.
 pub(super) const RATE: u32 = 60;
 
 /// Records that all writers together add at the most, a quarter of an hour's: every check reads all of them.
@@ -60,11 +60,11 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Lets a writer begin on every agent. Needs a tokio runtime.
-    pub(super) fn begin(cluster: &Cluster) -> Self {
+    /// Lets a writer begin on every agent; together they add so many records in a second. Needs a tokio runtime.
+    pub(super) fn begin(cluster: &Cluster, rate: u32) -> Self {
         let (stop, _) = watch::channel(false);
         let agents = u32::try_from(cluster.agents.len()).unwrap_or(u32::MAX);
-        let (pace, share) = (Duration::from_secs(1) * agents / RATE, RECORDS / u64::from(agents));
+        let (pace, share) = (Duration::from_secs(1) * agents / rate, RECORDS / u64::from(agents));
         let tallies: Vec<Arc<Tally>> = cluster.agents.iter().map(|_| Arc::default()).collect();
         let writer = |(agent, tally): (&Agent, &Arc<Tally>)| {
             let writer = Writer {

@@ -20,6 +20,12 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// How often the demo looks whether somebody meddles with its agents, and whether they have settled.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long the writers go on after a step, before its records are compared: so long they also write before the next one.
+const WRITES: Duration = Duration::from_millis(500);
+
+/// Records that all writers of a script together add in a second.
+const RATE: u32 = 400;
+
 /// How many stages of one step are kept; no election of twelve agents has as many.
 const STAGES: usize = 200;
 
@@ -59,7 +65,7 @@ struct Settled {
 pub(super) async fn run(cluster: &mut Cluster, json: bool, out: Out) -> Result<(), Fail> {
     let mut report = Report::new(cluster.agents.len(), cluster.heartbeat());
     let said = Agreement::new(cluster.agents.len());
-    let records = Records::begin(cluster);
+    let records = Records::begin(cluster, RATE);
     let mut script = Script { cluster, records, said, doomed: None, stages: Vec::new() };
     let played = play(&mut script, &mut report, out).await;
     report.end(json, out)?;
@@ -108,6 +114,7 @@ impl Script<'_> {
         };
         let stages = self.told(since);
         self.settle().await?;
+        self.go_on().await?;
         let found = self.compare().await?;
         let compared = Compared::new(found, self.records.recent_wait());
         Ok(Step::new(name, took, text, stages, compared))
@@ -121,6 +128,15 @@ impl Script<'_> {
         let text = format!("the writers ended with {} acknowledged", grouped(found.acknowledged));
         let compared = Compared::new(found, self.records.longest_wait());
         Ok(Step::new("end", since.elapsed(), text, Vec::new(), compared))
+    }
+
+    /// Lets the writers write.
+    async fn go_on(&mut self) -> Result<(), String> {
+        let end = Instant::now() + WRITES;
+        while Instant::now() < end {
+            self.news(LOOK).await?;
+        }
+        Ok(())
     }
 
     /// Compares what was acknowledged with what every agent has. An agent that ends or stands still meanwhile, and was

@@ -119,7 +119,7 @@ impl Hosted {
             hanging: Vec::new(),
             dialled: 0,
         };
-        let link = Link { name: "eth0".to_owned(), addresses: vec![address(2).ip()] };
+        let link = Link { name: "eth0".to_owned(), index: 1, addresses: vec![address(2).ip()] };
         hosted.step(Input::Links(vec![link]));
         hosted
     }

@@ -145,6 +145,25 @@ impl Run {
                     self.lan.break_connection(key);
                 }
             }
+            "narrow path" => {
+                let longest = usize::try_from(self.dice.between(500, 2000)).expect("small");
+                self.lan.net.narrow.insert(m, longest);
+                let pause = ms(self.dice.between(100, 30_000));
+                self.lan.run(pause);
+                self.lan.net.narrow.clear();
+            }
+            "dead card" => {
+                self.lan.machines[m].nics[0].dead = true;
+                let pause = ms(self.dice.between(100, 20_000));
+                self.lan.run(pause);
+                self.lan.machines[m].nics[0].dead = false;
+            }
+            "no TCP" => {
+                self.lan.net.no_tcp.insert(m);
+                let pause = ms(self.dice.between(100, 20_000));
+                self.lan.run(pause);
+                self.lan.net.no_tcp.clear();
+            }
             "stop" => {
                 self.lan.stop(m);
                 let pause = ms(self.dice.between(10, 5000));

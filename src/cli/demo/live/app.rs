@@ -4,7 +4,7 @@
 use crate::cli::demo::agree::Agreement;
 use crate::cli::demo::cluster::{Cluster, Life, News, What};
 use crate::cli::demo::proof::{Checked, Proof};
-use crate::cli::demo::records::Records;
+use crate::cli::demo::records::{RATE, Records};
 use crate::protocol::RoleName;
 use crate::view::{Event, Line, Stamp};
 use nix::sys::signal::Signal;
@@ -106,7 +106,7 @@ impl<'a> App<'a> {
     pub(super) fn new(cluster: &'a mut Cluster, answers: mpsc::Sender<Look>) -> Self {
         let agents = cluster.agents.len();
         Self {
-            records: Records::begin(cluster),
+            records: Records::begin(cluster, RATE),
             proof: Proof::default(),
             cluster,
             rows: (0..agents).map(|_| Row::default()).collect(),

@@ -42,7 +42,7 @@ fn added(id: &str) -> String {
 #[tokio::test]
 async fn a_writer_whose_agent_dies_goes_on_with_the_same_id_and_does_not_count_the_time() {
     let (cluster, agent) = cluster();
-    let records = Records::begin(&cluster);
+    let records = Records::begin(&cluster, RATE);
     let (first, unanswered) = asked(&agent).await;
     assert!(first.starts_with("POST /v1/records/demo ") && first.ends_with("pc-1 1"), "{first}");
     cluster.agents[0].up.send_replace(false);
@@ -98,7 +98,7 @@ async fn acknowledged(records: &mut Records, agent: &UnixListener, number: u64) 
 #[tokio::test]
 async fn a_check_waits_for_what_is_missing_and_believes_what_is_there_twice() {
     let (cluster, agent) = cluster();
-    let mut records = Records::begin(&cluster);
+    let mut records = Records::begin(&cluster, RATE);
     acknowledged(&mut records, &agent, 2).await;
     let (found, ()) = tokio::join!(records.prove(&cluster), async {
         topic(&agent, &[]).await;
@@ -118,7 +118,7 @@ async fn a_check_waits_for_what_is_missing_and_believes_what_is_there_twice() {
 #[tokio::test(start_paused = true)]
 async fn what_stays_missing_is_found() {
     let (cluster, agent) = cluster();
-    let mut records = Records::begin(&cluster);
+    let mut records = Records::begin(&cluster, RATE);
     acknowledged(&mut records, &agent, 2).await;
     let holds = async {
         loop {
@@ -136,7 +136,7 @@ async fn what_stays_missing_is_found() {
 #[tokio::test(start_paused = true)]
 async fn a_writer_that_gets_nowhere_is_found() {
     let (cluster, agent) = cluster();
-    let records = Records::begin(&cluster);
+    let records = Records::begin(&cluster, RATE);
     let refuses = async {
         loop {
             let (_, stream) = asked(&agent).await;
