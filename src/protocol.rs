@@ -38,6 +38,7 @@ mod disk;
 mod doubles;
 mod durable;
 mod election;
+mod entry;
 mod following;
 mod forwarding;
 mod frames;

@@ -118,11 +118,20 @@ impl Node {
         if matches!(&self.role, Role::Following(f) if f.claim.node == node && (goodbye.ends == Some(f.claim) || goodbye.leader.is_some()))
         {
             if let Role::Following(f) = &mut self.role {
-                f.hint = Some(Cause::Goodbye);
+                f.goodbye = Some(self.base.now);
             }
             return self.doubt(Doubt::Goodbye);
         }
         self.member_left(node);
+    }
+
+    /// The leader is followed no more: when it said goodbye, and has not answered since, it has left (§8).
+    pub(super) fn leader_left(&mut self) {
+        if let Role::Following(f) = &self.role
+            && f.left()
+        {
+            self.member_left(f.claim.node);
+        }
     }
 
     /// A member said that it leaves.
@@ -132,7 +141,7 @@ impl Node {
         if entry.node != node || entry.state == MemberState::Left {
             return;
         }
-        entry.state = MemberState::Left;
+        entry.turns(MemberState::Left, self.base.now);
         self.base.info(Kind::MemberLeft, format!("{name} said goodbye"), vec![("member", name.clone().into())]);
         if let Role::Leading(l) = &mut self.role {
             l.changed.insert(node.id);

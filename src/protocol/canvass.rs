@@ -107,7 +107,7 @@ impl Node {
             Role::Leading(_) => true,
             Role::Listening(_) | Role::Following(_) => false,
         };
-        let alive = |e: &directory::Entry| {
+        let alive = |e: &super::entry::Entry| {
             listed && e.state == MemberState::Alive
                 || answered.contains(&e.node.id)
                 // Where there is a list, a stranger is asked and not awaited: it may be nobody at all.

@@ -3,7 +3,7 @@
 use super::role::{Doubt, Role};
 use super::{Node, To};
 use crate::ident::Incarnation;
-use crate::message::{Cast, Datagram, MemberState};
+use crate::message::{Cast, Datagram};
 use std::net::SocketAddr;
 
 impl Node {
@@ -14,10 +14,9 @@ impl Node {
         }
         let former = self.base.heard(&sender, Some(from), false);
         if let Some(e) = self.base.members.get_mut(sender.node.id)
-            && e.state == MemberState::Left
             && !matches!(cast, Cast::Goodbye(_))
         {
-            e.state = MemberState::Silent;
+            e.is_back(former.is_some(), self.base.now);
         }
         self.new_boot(former, sender.node);
         let searching = matches!(self.role, Role::Listening(_) | Role::Electing(_));

@@ -1,7 +1,7 @@
 //! Finding one another: Hello, Hi, Welcome, and what every other datagram means to each role (protocol §5).
 
 use super::address::localised;
-use super::directory::Entry;
+use super::entry::Entry;
 use super::following::Target;
 use super::role::{Listening, Role};
 use super::timers::Timer;

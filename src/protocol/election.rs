@@ -1,6 +1,7 @@
 //! Claims, succession, election: the claimant's side (protocol §7).
 
 use super::address::localised;
+use super::entry::Entry;
 use super::following::Target;
 use super::role::{Doubt, Electing, Lost, Phase, Role};
 use super::timers::Timer;
@@ -77,11 +78,13 @@ impl Node {
         let silent = matches!(lost.cause, Cause::Silent | Cause::CutOff);
         let lost_epoch = lost.claim.epoch;
         self.electing(Some(lost), BTreeSet::new());
-        if let Some(entry) = self.base.members.get_mut(dead) {
+        let gone = |e: &Entry| e.state == MemberState::Left;
+        if let Some(entry) = self.base.members.get_mut(dead).filter(|e| !gone(e)) {
             entry.state = MemberState::Silent;
         }
         if let Some(entry) = successor.and_then(|n| self.base.members.get_mut(n.id))
             && entry.node.id != dead
+            && !gone(entry)
         {
             // Named after the last list came: it was alive then.
             entry.state = MemberState::Alive;

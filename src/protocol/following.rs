@@ -1,6 +1,6 @@
 //! Following a leader: the session, its pings, and the ways to it (protocol §6).
 
-use super::directory::Entry;
+use super::entry::Entry;
 use super::notices::{Fields, us};
 use super::rivals::Rival;
 use super::role::{Following, Heard, Lost, Role};
@@ -53,6 +53,9 @@ impl Node {
         }
         let conn = conn.or_else(|| self.open_conn(known.claim.node));
         let listed_before = self.role.has_list();
+        if matches!(&self.role, Role::Following(f) if f.claim.node != known.claim.node) {
+            self.leader_left();
+        }
         let after = self.withdraw_for_leader(&known);
         self.leave_role(conn.as_slice());
         self.meet_member(&known);
@@ -77,7 +80,7 @@ impl Node {
             asking: None,
             others: std::collections::BTreeMap::new(),
             tellers: Vec::new(),
-            hint: None,
+            goodbye: None,
             answered: None,
             turned_away: None,
             dialled: now,

@@ -83,7 +83,7 @@ impl Node {
             Frame::Reigns(reigns) => self.leader_reigns(conn, reigns),
             Frame::Yields(known) => self.leader_yields(conn, localised(known, from)),
             Frame::Report(known) => self.reported(conn, localised(known, from)),
-            Frame::Leaves => self.follower_leaves(conn),
+            Frame::Leaves => self.leaves(conn),
             Frame::Tell(tell) => self.told_dead(conn, &tell),
             Frame::Told(told) => self.told(conn, told, from),
             Frame::Canvass(canvass) => self.canvassed(conn, canvass),

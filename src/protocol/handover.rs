@@ -231,6 +231,7 @@ impl Node {
         );
         if stopping {
             self.tell_followers(known);
+            self.tell_heir();
             self.finish_requests(known);
             self.say_goodbye(Some(known.clone()), None);
             self.end();
@@ -248,6 +249,14 @@ impl Node {
         for conn in conns {
             self.base.close(conn);
         }
+    }
+
+    /// The heir keeps the list now: that this agent leaves must reach it, whatever becomes of the Goodbye.
+    fn tell_heir(&mut self) {
+        let Role::Leading(l) = &self.role else { return };
+        let Some(conn) = l.handover.as_ref().and_then(|h| l.sessions.get(&h.to.id)).map(|s| s.conn) else { return };
+        self.base.send(conn, Frame::Leaves);
+        self.base.close(conn);
     }
 
     /// The new leader serves: those who asked are told.
@@ -381,6 +390,7 @@ impl Node {
         if let Some(state) = self.base.ways.get_mut(conn) {
             state.purpose = super::ways::Purpose::Incoming;
         }
+        self.leader_left();
         self.leave_role(&[conn]);
         self.base.end_reign();
         self.electing(Some(lost), requests);

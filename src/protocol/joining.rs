@@ -1,6 +1,6 @@
 //! The leader's side of sessions, and the member list that it keeps (protocol §6).
 
-use super::directory::Entry;
+use super::entry::Entry;
 use super::role::{Role, Served};
 use super::ways::Purpose;
 use super::{Node, limits};
@@ -207,9 +207,11 @@ impl Node {
         self.handing_lost(id);
     }
 
-    /// A follower leaves in order.
-    pub(super) fn follower_leaves(&mut self, conn: ConnId) {
-        if let Some(node) = self.served_mut(conn).map(|s| s.node) {
+    /// A follower leaves in order, or the leader that this one was asked to take over from.
+    pub(super) fn leaves(&mut self, conn: ConnId) {
+        if let Some(node) = self.base.peer(conn)
+            && matches!(self.role, Role::Leading(_))
+        {
             self.member_left(node);
         }
     }

@@ -1,6 +1,6 @@
 //! Leading: heartbeats and reigns (protocol §5, §6, §7.5).
 
-use super::directory::{self};
+use super::entry::Entry;
 use super::role::{Role, Served};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -54,7 +54,7 @@ impl Node {
     /// Configured and remembered members without a session are announced to in turn.
     fn next_without_session(&mut self) -> Option<SocketAddr> {
         let Role::Leading(l) = &mut self.role else { return None };
-        let without = |e: &&directory::Entry| e.met && !l.sessions.contains_key(&e.node.id);
+        let without = |e: &&Entry| e.met && !l.sessions.contains_key(&e.node.id);
         let count = self.base.members.reachable().filter(without).count();
         let peers = self.base.ways.peers().iter().copied();
         let known =

@@ -1,6 +1,6 @@
 //! The member list that a leader keeps, and sends to its followers (protocol §6).
 
-use super::directory::Entry;
+use super::entry::Entry;
 use super::notices::Fields;
 use super::role::Role;
 use super::timers::Timer;
@@ -37,7 +37,8 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         let (changed, gone) = (std::mem::take(&mut l.changed), std::mem::take(&mut l.gone));
         l.listed_at = now;
-        let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).collect();
+        // Also those that have their list already, and whose session does not count yet.
+        let conns: Vec<ConnId> = l.sessions.values().map(|s| s.conn).chain(l.joining.keys().copied()).collect();
         let mut listed = |id: &NodeId| {
             let entry = self.base.members.get_mut(*id)?;
             entry.rtt_listed = entry.rtt_us;

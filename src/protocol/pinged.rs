@@ -1,5 +1,6 @@
 //! Pings at the leader, and who does not send any (protocol §6).
 
+use super::entry::Entry;
 use super::role::{Held, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
@@ -80,6 +81,20 @@ impl Node {
         }
     }
 
+    /// Members that the list of the reign before shows alive, and that neither came to this leader nor were heard.
+    fn never_came(&self) -> Vec<NodeId> {
+        let now = self.base.now;
+        let Role::Leading(l) = &self.role else { return Vec::new() };
+        if now.since(l.led_since) < limits::SILENT {
+            return Vec::new();
+        }
+        let absent = |e: &&Entry| {
+            let here = l.sessions.contains_key(&e.node.id) || e.heard_within(limits::SILENT, now);
+            e.state == MemberState::Alive && !here
+        };
+        self.base.members.iter().filter(absent).map(|e| e.node.id).collect()
+    }
+
     /// Looks through the sessions: who is silent, who has been for long, who answered about a clone.
     pub(super) fn sweep_due(&mut self) {
         let now = self.base.now;
@@ -108,6 +123,7 @@ impl Node {
             next = next.min(until);
         }
         self.base.timers.set(Timer::Sweep, next);
+        silent.extend(self.never_came());
         for id in silent {
             if let Some(entry) = self.base.members.get_mut(id) {
                 entry.turns(MemberState::Silent, now);

@@ -105,8 +105,8 @@ pub(super) struct Following {
     pub(super) others: BTreeMap<NodeId, Heard>,
     /// Members that told this agent that the leader is dead. Bound: [`super::limits::WAITING`].
     pub(super) tellers: Vec<ConnId>,
-    /// The leader said why it goes.
-    pub(super) hint: Option<Cause>,
+    /// When the leader said goodbye.
+    pub(super) goodbye: Option<Time>,
     /// When the leader last answered an interrogation.
     pub(super) answered: Option<Time>,
     /// When the leader last refused to take this agent in.
@@ -134,6 +134,16 @@ pub(super) struct Following {
 }
 
 impl Following {
+    /// What its end is called, when it is proven.
+    pub(super) fn end_cause(&self) -> Cause {
+        if self.goodbye.is_some() { Cause::Goodbye } else { Cause::Died }
+    }
+
+    /// The leader said goodbye, and has not answered since.
+    pub(super) fn left(&self) -> bool {
+        self.goodbye.is_some() && self.answered < self.goodbye
+    }
+
     /// Whether the leader is reached directly. Between two sessions it is while its own heartbeats are heard, the last no
     /// longer than `lately` ago.
     pub(super) fn direct(&self, now: Time, lately: Duration) -> bool {

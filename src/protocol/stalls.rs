@@ -134,7 +134,7 @@ impl Node {
             None => l.sessions.keys().copied().take(4).collect(),
         };
         if ids.is_empty() {
-            let alive = |e: &&super::directory::Entry| e.state == MemberState::Alive;
+            let alive = |e: &&super::entry::Entry| e.state == MemberState::Alive;
             ids = self.base.members.iter().filter(alive).map(|e| e.node.id).take(4).collect();
         }
         if ids.is_empty() {

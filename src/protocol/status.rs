@@ -66,7 +66,7 @@ impl Node {
     pub(super) fn myself(&self) -> Member {
         let who = self.who(self.base.me.node);
         let address = who.address.unwrap_or((Ipv4Addr::UNSPECIFIED, self.base.me.port).into());
-        let mut entry = directory::Entry::new(self.base.me.node, who.name, address, self.base.now);
+        let mut entry = super::entry::Entry::new(self.base.me.node, who.name, address, self.base.now);
         entry.state = MemberState::Alive;
         entry.priority = self.base.settings.priority;
         entry.version.clone_from(&self.base.version);

@@ -299,7 +299,7 @@ impl Node {
                 Answered::Moved(Box::new(super::address::localised(known.clone(), from)))
             }
             _ => {
-                let cause = f.hint.unwrap_or(Cause::Died);
+                let cause = f.end_cause();
                 Answered::Gone(cause, format!("it said after {after} that it leads no more"))
             }
         }
@@ -377,7 +377,7 @@ impl Node {
         }
         let after = ms(self.base.now.since(asking.began));
         let cause = match &self.role {
-            Role::Following(f) => f.hint.unwrap_or(Cause::Died),
+            Role::Following(f) => f.end_cause(),
             _ => Cause::Died,
         };
         self.dead(cause, format!("it refused the question after {after}"));
@@ -415,6 +415,7 @@ impl Node {
             self.judge_canvass(conn, canvass);
         }
         self.refuse(requests, "the leader went away meanwhile; see 'tanist status'");
+        self.leader_left();
         self.lose(lost, successor, told);
     }
 

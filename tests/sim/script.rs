@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use tanist::claim::Claim;
 use tanist::event::Kind;
-use tanist::protocol::{Input, RoleName, Status, To};
+use tanist::message::MemberState;
+use tanist::protocol::{Input, MemberView, RoleName, Status, To};
 use tanist::settings::Settings;
 
 /// Seconds.
@@ -71,6 +72,23 @@ impl Lan {
 
     pub(crate) fn status(&self, m: M) -> Option<Status> {
         self.machines[m].process.as_ref().map(|p| p.node.status())
+    }
+
+    /// What users of this machine see of the members.
+    pub(crate) fn members_at(&self, m: M) -> Vec<MemberView> {
+        let process = self.machines[m].process.as_ref().expect("it runs");
+        process.node.members(self.machines[m].clock.read(self.now))
+    }
+
+    /// Everybody who runs shows this one in this state, and with a place in the line of succession only when it is alive.
+    pub(crate) fn expect_state(&self, of: M, state: MemberState) {
+        let name = &self.machines[of].name;
+        for m in self.running().into_iter().filter(|m| *m != of) {
+            let all = self.members_at(m);
+            let view = all.iter().find(|v| v.member.name == *name).unwrap_or_else(|| panic!("pc-{m} has no {name}"));
+            assert_eq!(view.member.state, state, "{name} as pc-{m} sees it");
+            assert!(view.place.is_none() || state == MemberState::Alive, "{name} has a place at pc-{m}: {view:?}");
+        }
     }
 
     pub(crate) fn role(&self, m: M) -> Option<RoleName> {

@@ -23,6 +23,7 @@ mod disks;
 mod doubles;
 mod handovers;
 mod histories;
+mod members;
 mod moves;
 mod networks;
 mod pairs;
