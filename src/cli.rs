@@ -5,6 +5,7 @@ mod demo;
 mod input;
 mod keys;
 mod leash;
+mod members;
 mod out;
 mod records;
 mod role;
@@ -51,13 +52,15 @@ enum Command {
     /// Tell by the exit status alone whether this machine leads (0) or not (1)
     IsLeader(Asked),
     /// List the members, in the order of succession
-    Members(Asking),
+    Members(members::ListOptions),
     /// List past reigns, and why each began
     History(Asking),
     /// Print events, or the changes of keys, as they happen, one line each
     Watch(watch::Options),
     /// Move the role to the successor, or to a named machine
     Handover(role::HandoverOptions),
+    /// Take members that left, or are silent, out of every list
+    Forget(members::ForgetOptions),
     /// Add a record to a topic, and print its id
     Add(records::AddOptions),
     /// List the records of a topic, in the order in which they were added
@@ -190,7 +193,8 @@ async fn ask(command: Command) -> Result<(), Fail> {
     let out = Out::new();
     match command {
         Command::Status(options) => who::status(&options, out).await,
-        Command::Members(options) => who::members(&options, out).await,
+        Command::Members(options) => members::list(&options, out).await,
+        Command::Forget(options) => members::forget(&options, out).await,
         Command::History(options) => who::history(&options, out).await,
         Command::Leader(options) => role::leader(&options, out).await,
         Command::IsLeader(options) => role::is_leader(&options).await,

@@ -44,7 +44,7 @@ pub use data::{Changes, PATIENCE, Reading, UPDATES, Value, Watch};
 pub use error::{Error, Tried};
 pub use events::Events;
 
-use crate::view::{History, IsLeader, Leader, Members, Status};
+use crate::view::{Forgotten, History, IsLeader, Leader, Members, Status};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -138,6 +138,16 @@ impl Client {
     /// When no agent answers.
     pub async fn members(&self) -> Result<Members, Error> {
         transport::json(transport::get(&self.sockets, "/v1/members", ANSWER).await?).await
+    }
+
+    /// Takes the members with this name or id that are gone out of every list; the leader does it, for all.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when they are there, or there is none; or when no agent answers.
+    pub async fn forget(&self, who: &str) -> Result<Forgotten, Error> {
+        let path = format!("/v1/members/{}", data::encoded(who, ""));
+        let call = transport::Call::new(hyper::Method::DELETE, &path);
+        transport::json(transport::call(&self.sockets, &call, ANSWER * 2).await?).await
     }
 
     /// Past reigns and reunions, the newest first.

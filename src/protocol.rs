@@ -40,6 +40,7 @@ mod durable;
 mod election;
 mod entry;
 mod following;
+mod forgetting;
 mod forwarding;
 mod frames;
 mod greetings;
@@ -49,6 +50,7 @@ mod housekeeping;
 mod jobs;
 mod joining;
 mod kept;
+mod labels;
 mod lane;
 mod leading;
 pub mod limits;
@@ -84,6 +86,7 @@ mod writes;
 pub use host::Host;
 pub use jobs::{Compared, Job, Judged, Outcome, Report, Stretch};
 pub use kept::{Durable, Promise, Reign, Remembered, ReunionReport, Write};
+pub use labels::named;
 pub use node::Node;
 
 use crate::claim::Claim;
@@ -210,6 +213,15 @@ pub enum Input {
         /// A name or an id.
         to: Option<String>,
     },
+    /// A user asks that a member which is gone be taken out of every list.
+    Forget {
+        /// Comes back in [`Output::Reply`].
+        request: u64,
+        /// A name or an id.
+        who: String,
+    },
+    /// This machine is called so from now on.
+    Name(String),
     /// The agent is to stop: hand over, say goodbye, then [`Output::Stopped`] comes.
     Stop,
 }
@@ -367,6 +379,8 @@ pub struct Who {
 pub struct Status {
     /// This agent.
     pub node: Incarnation,
+    /// What it is called now.
+    pub name: String,
     /// The role.
     pub role: RoleName,
     /// The reign that it shows: its own, the one that it follows, or the last one that it did.

@@ -22,8 +22,6 @@ use std::net::SocketAddr;
 pub struct Standing<'a> {
     /// The name of the cluster.
     pub cluster: &'a str,
-    /// The agent's label.
-    pub name: &'a str,
     /// The program's version.
     pub version: &'a str,
     /// How many voices win a claim.
@@ -112,7 +110,7 @@ impl Status {
         Self {
             node: Own {
                 id: status.node.id,
-                name: standing.name.to_owned(),
+                name: status.name.clone(),
                 version: standing.version.to_owned(),
                 boot: status.node.boot.to_string(),
             },
@@ -364,6 +362,13 @@ impl History {
         met.sort_by_key(|reunion| std::cmp::Reverse(reunion.at));
         Self { reigns: told, reunions: met, drills: Vec::new() }
     }
+}
+
+/// `DELETE /v1/members/{id}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// The members that were taken out of every list, as this agent knew them.
+    pub forgotten: Vec<Machine>,
 }
 
 /// The body of `POST /v1/handover`.

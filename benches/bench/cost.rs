@@ -41,6 +41,9 @@ pub(crate) const KINDS: [(&str, &str); 5] = [
     ("TCP packets that carry something", "meta l4proto tcp tcp flags & psh == psh"),
 ];
 
+/// The place of what is said on connections among them.
+pub(crate) const TCP: usize = 2;
+
 /// The place of all packets among them.
 pub(crate) const ALL: usize = 3;
 

@@ -48,7 +48,8 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
         let rest = if scene::quick() { REST / 4 } else { REST };
         stage.lan.quiet(rest).await;
         let after = ran()?;
-        let (all_packets, bytes) = cost::counted().await[0][cost::ALL];
+        let counted = cost::counted().await.swap_remove(0);
+        let ((all_packets, bytes), (session_packets, session_bytes)) = (counted[cost::ALL], counted[cost::TCP]);
         for (i, pid) in pids.iter().enumerate() {
             let who = if i == 0 { "leader" } else { "follower" };
             figure("crowd", &format!("{who}: processor"), (after[i] - begun[i]) / rest.as_secs_f64() * 100.0);
@@ -58,6 +59,10 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
         }
         figure("crowd", "leader: packets", all_packets / rest.as_secs_f64());
         figure("crowd", "leader: bytes", bytes / rest.as_secs_f64());
+        // Heartbeats are datagrams.
+        let each = rest.as_secs_f64() * (pids.len() - 1) as f64;
+        figure("crowd", "leader: packets for each", session_packets / each);
+        figure("crowd", "leader: bytes for each", session_bytes / each);
         stage.row("crowd", "killed", super::faults::Fault::Killed, if scene::quick() { 2 } else { KILLS }).await;
         Ok(())
     })

@@ -14,6 +14,10 @@ const LOCAL: &str = "local socket";
 /// A crowd is one cluster within this, in seconds.
 const FORMED: f64 = 10.0;
 
+/// What a leader at rest sends on each follower's session in a second, however many there are.
+const PACKETS_EACH: f64 = 2.0;
+const BYTES_EACH: f64 = 300.0;
+
 /// One client's median, in milliseconds, and the answers a second to all of them.
 const ANSWER: f64 = 0.1;
 const ANSWERS: f64 = 30_000.0;
@@ -94,6 +98,11 @@ fn crowded(found: &Found) -> String {
     ];
     for (what, value) in more {
         table.row(vec![what.to_owned(), value, String::new(), String::new()]);
+    }
+    for (what, limit) in [("packets", PACKETS_EACH), ("bytes", BYTES_EACH)] {
+        let found = found.sample(CROWD, &format!("leader: {what} for each")).map_or(f64::NAN, |s| s.max());
+        let name = format!("at rest: {what} a second for each follower, beside the heartbeats");
+        table.row(vec![name, short(found), format!("≤ {limit}"), verdict(found, limit).to_owned()]);
     }
     format!("\n{}", table.markdown())
 }

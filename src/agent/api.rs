@@ -22,7 +22,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -132,6 +132,7 @@ pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) ->
         .route("/v1/history", get(history::get))
         .route("/v1/events", get(events::get))
         .route("/v1/handover", post(handover::post))
+        .route("/v1/members/{id}", delete(members::delete))
         .route_layer(from_fn(without_parameters))
         .route("/v1/leader", get(leader::get))
         .merge(data::routes())

@@ -11,6 +11,7 @@ use crate::message::NAME_MAX;
 use crate::settings::{BadSettings, Settings};
 use crate::wire::CLUSTER_MAX;
 use file::File;
+pub(super) use paths::host_name;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,8 @@ impl fmt::Display for Peer {
 pub struct Config {
     /// The label.
     pub name: String,
+    /// It is the host name: the agent follows that.
+    pub host_name: bool,
     /// The cluster.
     pub cluster: String,
     /// Where the store is.
@@ -221,7 +224,9 @@ fn check_file(file: &File) -> Result<Vec<Warning>, ConfigError> {
 }
 
 fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
-    let name = file.text("name", o.name).map_or_else(|| Ok(paths::host_name()), |v| label("name", v, NAME_MAX))?;
+    let name = file.text("name", o.name);
+    let host_name = name.is_none();
+    let name = name.map_or_else(|| Ok(paths::host_name()), |v| label("name", v, NAME_MAX))?;
     let cluster = file
         .text("cluster", o.cluster)
         .map_or_else(|| Ok("office".to_owned()), |v| label("cluster", v, CLUSTER_MAX))?;
@@ -260,6 +265,7 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
     })?;
     Ok(Config {
         name,
+        host_name,
         cluster,
         state_dir,
         socket,

@@ -27,8 +27,11 @@ use tokio::sync::{broadcast, oneshot, watch};
 /// How much is taken in before the loop looks at the deadline and lets the connections work.
 const BATCH: usize = 64;
 
-/// How many users wait for the end of a handover.
-const HANDOVERS: usize = 64;
+/// How many users wait for what the leader was asked: a handover, or to forget a member.
+const ASKED: usize = 64;
+
+/// How often the host name is looked at: DHCP or cloud-init may give it after the start.
+const NAMED: Duration = Duration::from_secs(5);
 
 /// The status is made anew at least so often while anything happens, for what no event tells.
 const STALE: Duration = Duration::from_secs(1);
@@ -48,6 +51,8 @@ pub(super) struct Host {
     pub(super) events: broadcast::Sender<Arc<Event>>, // bound: EVENTS
     /// What users are told when no interface can be used.
     pub(super) no_link: String,
+    /// The name of this machine is its label: it may change.
+    pub(super) host_name: bool,
     pub(super) state: State,
 }
 
@@ -58,7 +63,7 @@ pub(super) struct State {
     inputs: Vec<Input>, // bound: BATCH, and one step's outputs
     /// What a step gave back; the list is used again.
     outputs: Vec<Output>, // bound: STEP, one step's outputs
-    /// Users that wait for the end of a handover, at most [`HANDOVERS`].
+    /// Users that wait for what the leader was asked, at most [`ASKED`].
     asked: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
     requests: u64,
     /// Users that wait for what became of a request of the data; bounded by the core's DATA_REQUESTS.
@@ -68,6 +73,8 @@ pub(super) struct State {
     /// Some interfaces find no room.
     left_out: bool,
     published: Time,
+    /// When the host name was looked at last.
+    named: Time,
     stopped: bool,
 }
 
@@ -164,22 +171,50 @@ impl Host {
                 let _ = reply.send(snapshot);
             }
             Command::Handover { to, reply } => {
-                self.state.asked.retain(|_, reply| !reply.is_closed());
-                if self.state.asked.len() >= HANDOVERS {
-                    let _ = reply.send(Err("too many handovers were asked for already".to_owned()));
-                    return;
+                if let Some(request) = self.waits(reply) {
+                    self.state.inputs.push(Input::Handover { request, to });
                 }
-                self.state.requests += 1;
-                self.state.asked.insert(self.state.requests, reply);
-                self.state.inputs.push(Input::Handover { request: self.state.requests, to });
+            }
+            Command::Forget { who, reply } => {
+                if let Some(request) = self.waits(reply) {
+                    self.state.inputs.push(Input::Forget { request, who });
+                }
             }
         }
+    }
+
+    /// A user waits for the leader: the number of what it asked for, when there is room.
+    fn waits(&mut self, reply: oneshot::Sender<Result<(), String>>) -> Option<u64> {
+        self.state.asked.retain(|_, reply| !reply.is_closed());
+        if self.state.asked.len() >= ASKED {
+            let _ = reply.send(Err("too much was asked of the leader already: try again".to_owned()));
+            return None;
+        }
+        self.state.requests += 1;
+        self.state.asked.insert(self.state.requests, reply);
+        Some(self.state.requests)
+    }
+
+    /// The label of this machine follows its host name.
+    fn follow_host_name(&mut self, now: Time) {
+        if !self.host_name || now.since(self.state.named) < NAMED {
+            return;
+        }
+        self.state.named = now;
+        let (name, was) = (super::config::host_name(), &self.node.sender().name);
+        if name == *was {
+            return;
+        }
+        self.journal.line(Level::Info, format!("this machine is called {name} now, and was {was}"), Vec::new());
+        self.state.inputs.push(Input::Name(name));
+        self.state.changed = true;
     }
 
     /// Shows the status, when it may have changed and has.
     pub(super) fn publish(&mut self) {
         let now = clock::time();
         self.service.alive(now);
+        self.follow_host_name(now);
         if !self.state.changed && now.since(self.state.published) < STALE {
             return;
         }

@@ -36,6 +36,13 @@ pub enum Command {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// Take a member that is gone out of every list. The answer comes when the leader has done it, or the reason why not.
+    Forget {
+        /// A name or an id.
+        who: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// Show everything.
     Snapshot {
         /// Where it goes.
@@ -52,8 +59,6 @@ pub struct Facts {
     pub version: String,
     /// How many voices win a claim.
     pub quorum: u32,
-    /// This agent's label.
-    pub name: String,
     /// UDP and TCP.
     pub port: u16,
     /// The local API's Unix socket.

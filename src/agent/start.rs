@@ -137,7 +137,6 @@ impl Ground {
             cluster: self.config.cluster.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             quorum: self.config.settings.quorum,
-            name: self.config.name.clone(),
             port: self.config.port,
             socket: self.config.socket.clone(),
             state_dir: self.config.state_dir.clone(),
@@ -203,6 +202,7 @@ impl Ground {
             status,
             events: feed,
             no_link: links::none_fits(&self.config.rules),
+            host_name: self.config.host_name,
             state: State::default(),
         };
         // Until here what is wrong is said once, by the agent itself.

@@ -1,22 +1,16 @@
-//! Who is who: `status`, `members` and `history`.
+//! Who is who: `status` and `history`.
 
 use super::out::{Out, Tint};
 use super::table::Table;
 use super::{Asking, Fail};
 use crate::ident::NodeId;
-use crate::message::MemberState;
 use crate::protocol::RoleName;
-use crate::view::{History, Machine, Member, Members, Reign, Stamp, Status};
+use crate::view::{History, Machine, Reign, Stamp, Status};
 use std::time::Duration;
 
 pub(super) async fn status(options: &Asking, out: Out) -> Result<(), Fail> {
     let status = options.asked.client()?.status().await?;
     if options.json { out.json(&status) } else { out.line(status_text(&status, out).join("\n")) }
-}
-
-pub(super) async fn members(options: &Asking, out: Out) -> Result<(), Fail> {
-    let members = options.asked.client()?.members().await?;
-    if options.json { out.json(&members) } else { out.line(members_text(&members, out).join("\n")) }
 }
 
 pub(super) async fn history(options: &Asking, out: Out) -> Result<(), Fail> {
@@ -94,66 +88,6 @@ fn status_text(status: &Status, out: Out) -> Vec<String> {
     lines
 }
 
-fn members_text(members: &Members, out: Out) -> Vec<String> {
-    let all: Vec<(NodeId, &str)> = members.members.iter().map(|m| (m.id, m.name.as_str())).collect();
-    let mut table = Table::new(&[
-        "",
-        "NAME",
-        "ADDRESS",
-        "ROLE",
-        "STATE",
-        "HEARD",
-        "LAG",
-        "ROUND TRIP",
-        "VERSION",
-        "PRIORITY",
-        "PLACE",
-        "BECAUSE",
-    ]);
-    for member in &members.members {
-        table.row(member_row(member, &all));
-    }
-    let mut lines = table.lines(out, 0);
-    let marks = "* this machine   place: in the line of succession, 1 is the named successor";
-    lines.push(out.tint(Tint::Faint, marks));
-    lines
-}
-
-fn member_row(member: &Member, all: &[(NodeId, &str)]) -> Vec<(String, Tint)> {
-    let plain = |text: String| (text, Tint::Plain);
-    let (state, tint) = match member.state {
-        MemberState::Alive => ("alive", Tint::Good),
-        MemberState::Silent => ("silent", Tint::Bad),
-        MemberState::Left => ("left", Tint::Faint),
-    };
-    let heard = match member.last_heard_ms {
-        _ if member.own => "-".to_owned(),
-        Some(ms) => format!("{} ago", lasting(Duration::from_millis(ms))),
-        None => "never".to_owned(),
-    };
-    let address = member.address.map_or_else(|| "-".to_owned(), |address| address.to_string());
-    let address = match &member.via {
-        Some(via) => format!("{address} via {}", label(via.id, &via.name, all)),
-        None => address,
-    };
-    let leads = member.role == RoleName::Leading;
-    vec![
-        plain(if member.own { "*" } else { "" }.to_owned()),
-        (label(member.id, &member.name, all), if leads { Tint::Strong } else { Tint::Plain }),
-        plain(address),
-        (role(member.role).to_owned(), if leads { Tint::Strong } else { Tint::Plain }),
-        (state.to_owned(), tint),
-        plain(heard),
-        plain(member.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string())),
-        plain(member.rtt_us.map_or_else(|| "-".to_owned(), |us| crate::time::ms(Duration::from_micros(us)))),
-        plain(member.version.clone()),
-        plain(member.priority.to_string()),
-        plain(member.place.map_or_else(|| "-".to_owned(), |place| place.to_string())),
-        (member.because.clone(), Tint::Faint),
-    ]
-}
-
-/// Reigns of one leader that follow each other are one row.
 fn history_text(history: &History, out: Out) -> Vec<String> {
     let mut all: Vec<(NodeId, &str)> = history.reigns.iter().map(|r| (r.leader.id, r.leader.name.as_str())).collect();
     all.extend(history.reunions.iter().map(|r| (r.with.id, r.with.name.as_str())));

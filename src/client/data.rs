@@ -344,7 +344,7 @@ fn key_path(key: &str) -> String {
 }
 
 /// Percent signs for what a path or a parameter may not hold as it is.
-fn encoded(text: &str, allowed: &str) -> String {
+pub(super) fn encoded(text: &str, allowed: &str) -> String {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || allowed.as_bytes().contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

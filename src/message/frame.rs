@@ -64,8 +64,10 @@ pub enum Frame {
     Checked(Checked),
     /// A member passes on that its user asks for a handover (§8).
     Handover(Handover),
-    /// How that ended.
+    /// How that ended, or a [`Frame::Forget`].
     HandoverDone(HandoverDone),
+    /// A member passes on that its user asks to forget a member (§5).
+    Forget(Forget),
     /// Requests of a member's users (§10).
     Requests(Requests),
     /// What became of them.
@@ -369,6 +371,15 @@ pub struct Handover {
     pub request: u64,
     /// A name or an id; the successor when missing.
     pub to: Option<String>,
+}
+
+/// A member that a user wants forgotten.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Forget {
+    /// The asker's number for it.
+    pub request: u64,
+    /// A name or an id.
+    pub who: String,
 }
 
 /// How a handover ended.

@@ -3,7 +3,7 @@
 use super::role::{Doubt, Role};
 use super::{Node, To};
 use crate::ident::Incarnation;
-use crate::message::{Cast, Datagram};
+use crate::message::{Cast, Datagram, Sender};
 use std::net::SocketAddr;
 
 impl Node {
@@ -12,7 +12,11 @@ impl Node {
         if sender.node == self.base.me.node {
             return;
         }
+        let known = self.base.members.get(sender.node.id).filter(|e| e.name != sender.name).is_some();
         let former = self.base.heard(&sender, Some(from), false);
+        if known {
+            self.member_renamed(&sender);
+        }
         if let Some(e) = self.base.members.get_mut(sender.node.id)
             && !matches!(cast, Cast::Goodbye(_))
         {
@@ -43,6 +47,17 @@ impl Node {
                 }
             }
             Cast::Answer(a) => self.datagram_answers(sender.node, &a, from),
+        }
+    }
+
+    /// A known member is called otherwise now.
+    fn member_renamed(&mut self, sender: &Sender) {
+        // What it said when its connections began is old.
+        self.base.ways.renamed(sender);
+        match &mut self.role {
+            Role::Following(f) if f.claim.node == sender.node => f.name.clone_from(&sender.name),
+            Role::Leading(l) if l.sessions.contains_key(&sender.node.id) => self.list_moved(sender.node.id),
+            _ => {}
         }
     }
 

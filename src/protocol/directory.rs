@@ -6,7 +6,7 @@ use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{Member, MemberState, Sender};
 use crate::time::{Now, Time, Wall};
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -80,11 +80,19 @@ fn decided_by(m: &Member, other: &Member) -> String {
     }
 }
 
+fn not_alive(e: &Entry) -> bool {
+    e.state != MemberState::Alive
+}
+
 /// All known members, this agent left out.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     /// Bound: [`limits::MEMBERS`].
     all: BTreeMap<NodeId, Entry>,
+    /// Members that made room, and whose rows are still in the store. Bound: [`limits::MEMBERS`].
+    dropped: BTreeSet<NodeId>,
+    /// Members that a leader has forgotten. Bound: [`limits::MEMBERS`].
+    forgotten: BTreeSet<NodeId>,
     /// How long this agent has been in the cluster's list already, and since when that is counted.
     seniority: (Duration, Time),
 }
@@ -92,8 +100,13 @@ pub(super) struct Directory {
 impl Directory {
     /// Those that the store remembers, but for `me`.
     pub(super) fn remembering(members: Vec<Remembered>, me: NodeId, now: Now) -> Self {
-        let mut directory = Self { all: BTreeMap::new(), seniority: (Duration::ZERO, now.time) };
         let newest = members.iter().map(|m| m.heard).max().unwrap_or_default();
+        let mut directory = Self {
+            all: BTreeMap::new(),
+            dropped: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
+            seniority: (Duration::ZERO, now.time),
+        };
         for m in members.into_iter().filter(|m| m.id != me) {
             // Whichever start it has now, it will say.
             let node = Incarnation { id: m.id, boot: BootId(0) };
@@ -170,7 +183,8 @@ impl Directory {
         self.all.len()
     }
 
-    /// Enters a member; false when the list is full of others. A stranger never takes the place of one that was met.
+    /// Enters a member; false when the list is full of others. A stranger takes the place of one that was met only when it
+    /// is entered as alive: it leads, and is followed. The place is then that of one that is not alive.
     pub(super) fn insert(&mut self, entry: Entry) -> bool {
         if !self.all.contains_key(&entry.node.id) {
             let ip = entry.address.ip();
@@ -182,20 +196,49 @@ impl Directory {
                 && (entry.met || strangers < limits::STRANGERS || self.drop_oldest(stranger))
                 && (self.all.len() < limits::MEMBERS - 1
                     || self.drop_oldest(stranger)
-                    || entry.met && self.drop_oldest(|e| e.state != MemberState::Alive));
+                    || (entry.met || entry.state == MemberState::Alive) && self.drop_oldest(not_alive));
             if !room {
                 return false;
             }
         }
+        self.forgotten.remove(&entry.node.id);
         self.all.insert(entry.node.id, entry);
         true
+    }
+
+    /// Whether one more that was met has a place.
+    pub(super) fn has_room(&self) -> bool {
+        self.all.len() < limits::MEMBERS - 1 || self.all.values().any(not_alive)
     }
 
     /// Drops the one of these that was not heard for the longest; false when there is none.
     fn drop_oldest(&mut self, which: impl Fn(&Entry) -> bool) -> bool {
         let those = self.all.values().filter(|e| which(e));
-        let Some(oldest) = those.min_by_key(|e| e.heard.unwrap_or(Time(0))).map(|e| e.node.id) else { return false };
-        self.all.remove(&oldest).is_some()
+        let last = |e: &&Entry| (e.heard.unwrap_or(Time(0)), Reverse(e.silent_before));
+        let Some(oldest) = those.min_by_key(last).map(|e| e.node.id) else { return false };
+        if self.all.remove(&oldest).is_some_and(|e| e.kept.is_some()) {
+            self.dropped.insert(oldest);
+        }
+        true
+    }
+
+    /// The members that made room since the last time: the store is to forget them too, or it would drop others.
+    pub(super) fn take_dropped(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Takes a member out of the list for good, unless it is heard again, and gives what was known of it.
+    pub(super) fn forget(&mut self, id: NodeId) -> Option<Entry> {
+        while self.forgotten.len() >= limits::MEMBERS {
+            self.forgotten.pop_first();
+        }
+        self.forgotten.insert(id);
+        self.all.remove(&id)
+    }
+
+    /// Those that were forgotten, and were not heard of since.
+    pub(super) fn forgotten_ids(&self) -> Vec<NodeId> {
+        self.forgotten.iter().copied().collect()
     }
 
     /// The next of these after `last`, in turn.
@@ -204,10 +247,6 @@ impl Directory {
         let after = self.all.range((Excluded(last), Unbounded));
         let rest = self.all.range((Unbounded, Included(last)));
         after.chain(rest).map(|(_, e)| e).filter(move |e| which(e))
-    }
-
-    pub(super) fn remove(&mut self, id: NodeId) -> Option<Entry> {
-        self.all.remove(&id)
     }
 
     /// Members that can be dialled, one for each address: that of the one which is alive, or was heard there last. A
@@ -326,5 +365,44 @@ mod tests {
         rival.priority = 101;
         assert_eq!(order(&[member(1), rival], Some(1)), [2, 1]);
         assert_eq!(order(&[member(1)], Some(7)), [1], "a name that is gone changes nothing");
+    }
+
+    /// As many as the list holds, met and silent, each at an address of its own, and remembered by the store.
+    fn full(now: Now) -> Directory {
+        let address = |n: u128| (std::net::Ipv4Addr::from(0x0a00_0000 + u32::try_from(n).expect("small")), 1).into();
+        let row = |n| Remembered {
+            id: member(n).node.id,
+            name: format!("pc-{n}"),
+            address: address(n),
+            heard: Wall(n as u64),
+        };
+        let all = (1..limits::MEMBERS as u128).map(row).collect();
+        Directory::remembering(all, member(9999).node.id, now)
+    }
+
+    #[test]
+    fn whoever_leads_takes_the_place_of_one_that_is_gone_and_the_store_is_told() {
+        let now = Now { time: Time(1_000_000), wall: Wall(1_000_000) };
+        let mut directory = full(now);
+        assert_eq!(directory.len(), limits::MEMBERS - 1);
+        let living = member(1).node.id;
+        directory.get_mut(living).expect("remembered").turns(MemberState::Alive, now.time);
+        let entry = |n, state| {
+            let mut entry = Entry::new(member(n).node, format!("pc-{n}"), ([127, 0, 0, 1], 1).into(), now.time);
+            entry.state = state;
+            entry
+        };
+        assert!(!directory.insert(entry(5000, MemberState::Silent)), "a stranger that does not lead");
+        assert!(directory.insert(entry(5001, MemberState::Alive)), "one that does");
+        let silent_longest = member(2).node.id;
+        assert!(directory.get(living).is_some() && directory.get(silent_longest).is_none());
+        assert_eq!(directory.take_dropped().into_iter().collect::<Vec<_>>(), [silent_longest], "its row is to go");
+        assert!(directory.insert(entry(5002, MemberState::Alive)), "the next takes the place of the stranger before");
+        assert!(directory.take_dropped().is_empty() && directory.get(member(3).node.id).is_some());
+        directory.iter_mut().for_each(|e| (e.met, e.state) = (true, MemberState::Alive));
+        assert!(
+            !directory.has_room() && !directory.insert(entry(5003, MemberState::Alive)),
+            "the living keep their places"
+        );
     }
 }

@@ -77,6 +77,30 @@ impl Node {
         }
     }
 
+    /// This machine has another name: it says so to all, and to its leader, whom a broadcast may not reach.
+    pub(super) fn renamed(&mut self, name: String) {
+        if std::mem::replace(&mut self.base.me.name, name) == self.base.me.name {
+            return;
+        }
+        let own = self.base.me.node.id;
+        match &mut self.role {
+            Role::Leading(l) => {
+                l.changed.insert(own);
+                self.list_moved(own);
+            }
+            Role::Following(f) => {
+                let way = self.base.direct_to(f.claim.node);
+                let (version, priority) = (self.base.version.clone(), self.base.settings.priority);
+                if let Some(way) = way {
+                    self.base.cast(To::One(way.hop), Cast::Hello(Hello { broadcast: false, version, priority }));
+                }
+            }
+            Role::Listening(_) | Role::Electing(_) => {}
+        }
+        self.hello();
+        self.greetings.say_hello_twice_more();
+    }
+
     /// The join wait is over and no leader was heard.
     pub(super) fn join_over(&mut self) {
         let elects = self.may_lead() && self.base.linked();

@@ -92,6 +92,7 @@ impl Node {
             moved,
             requests: std::collections::BTreeSet::new(),
             unsent: Vec::new(),
+            forgets: std::collections::BTreeSet::new(),
             probe: None,
         });
         if self.base.promises.shown() != Some(known.claim) {

@@ -1,5 +1,6 @@
 //! Handover: a planned change of leader, and the end of an agent (protocol §8).
 
+use super::labels::named;
 use super::role::{Drain, Handing, Leading, Lost, Role};
 use super::timers::Timer;
 use super::{Node, Output, To, limits};
@@ -77,7 +78,7 @@ impl Node {
             return;
         }
         if let Role::Following(f) = &mut self.role
-            && f.requests.remove(&done.request)
+            && (f.requests.remove(&done.request) || f.forgets.remove(&done.request))
         {
             self.base.out.push(Output::Reply { request: done.request, refused: done.refused });
         }
@@ -85,6 +86,7 @@ impl Node {
 
     /// What was asked on a session that is no more is not answered any more.
     pub(super) fn requests_lost(&mut self) {
+        self.forgets_lost();
         let Role::Following(f) = &mut self.role else { return };
         let requests = std::mem::take(&mut f.requests);
         self.refuse(requests, "the connection to the leader broke meanwhile; see 'tanist status'");
@@ -116,33 +118,43 @@ impl Node {
             return l.naming.named().map(Some).ok_or(none.to_owned());
         };
         let me = &self.base.me;
-        let named =
-            |name: &str, id: NodeId| name == to || id.to_string() == to || format!("{name} ({})", id.short()) == to;
-        let mut found: Vec<NodeId> =
-            self.base.members.iter().filter(|e| named(&e.name, e.node.id)).map(|e| e.node.id).collect();
-        if named(&me.name, me.node.id) {
-            found.push(me.node.id);
-        }
-        let id = match found.as_slice() {
-            [] => return Err(format!("no member is called {to}; 'tanist members' lists them")),
-            [id] => *id,
-            _ => {
-                return Err(format!(
-                    "{} members are called {to}; use the id that 'tanist members --json' shows",
-                    found.len()
-                ));
-            }
-        };
+        let id = self.one_named(to)?;
         if id == me.node.id {
             return Ok(None);
         }
         let entry = self.base.members.get(id).ok_or_else(|| format!("{to} is gone"))?;
         match l.sessions.get(&id) {
             _ if entry.priority == 0 => Err(format!("{to} has priority 0, so it never leads")),
+            None if entry.state == MemberState::Left => Err(format!("{to} has left")),
             None => Err(format!("{to} is not connected to the leader")),
             Some(s) if s.silent => Err(format!("{to} does not answer")),
             Some(s) if !entry.whole || l.copies.durable(s.conn).is_none() => Err(format!("{to} is still catching up")),
             Some(s) => Ok(Some(s.node)),
+        }
+    }
+
+    /// The members that are called so, this one included.
+    pub(super) fn all_named(&self, text: &str) -> Vec<NodeId> {
+        let others = self.base.members.iter().map(|e| (e.node.id, e.name.as_str()));
+        named(text, others.chain([(self.base.me.node.id, self.base.me.name.as_str())]))
+    }
+
+    /// The member that is called so: the only one, or of several the only one that is alive.
+    fn one_named(&self, text: &str) -> Result<NodeId, String> {
+        let there = |id: &NodeId| {
+            *id == self.base.me.node.id || self.base.members.get(*id).is_some_and(|e| e.state == MemberState::Alive)
+        };
+        let all = self.all_named(text);
+        let alive: Vec<NodeId> = all.iter().copied().filter(there).collect();
+        match (all.as_slice(), alive.as_slice()) {
+            ([], _) => Err(format!("no member is called {text}; 'tanist members' lists them")),
+            ([id], _) | (_, [id]) => Ok(*id),
+            (several, []) | (_, several) => {
+                let n = several.len();
+                let digits: Vec<String> = several.iter().take(8).map(|id| id.short()).collect();
+                let digits = digits.join(", ");
+                Err(format!("{n} members are called {text}: use the digits that 'tanist members' shows ({digits})"))
+            }
         }
     }
 

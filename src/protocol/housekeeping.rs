@@ -6,7 +6,7 @@ use super::ways::Purpose;
 use super::writes::Then;
 use super::{Node, Write, limits};
 use crate::event::Kind;
-use crate::ident::{ConnId, NodeId};
+use crate::ident::ConnId;
 use crate::message::MemberState;
 use crate::time::ms;
 
@@ -36,12 +36,13 @@ impl Node {
             }
             let (now, wall) = (self.base.now, self.base.wall);
             let rows = self.base.members.unwritten(now, wall, 64);
-            if !rows.is_empty() {
-                let writes = rows.into_iter().map(Write::Member).collect();
+            let dropped = self.base.members.take_dropped().into_iter().map(Write::Forget);
+            let writes: Vec<Write> = dropped.chain(rows.into_iter().map(Write::Member)).collect();
+            if !writes.is_empty() {
                 self.base.persist(writes, Then::Nothing);
             }
         }
-        self.forget();
+        self.forget_old();
         if self.greetings.say_hello_again() {
             self.hello();
         }
@@ -83,33 +84,6 @@ impl Node {
             let claim = *claim;
             if self.base.store_age().is_zero() {
                 self.confirm(claim);
-            }
-        }
-    }
-
-    /// Members that nobody has heard for long are forgotten (§5).
-    pub(super) fn forget(&mut self) {
-        let after = self.base.settings.forget_after;
-        let leader = match &self.role {
-            Role::Following(f) => Some(f.claim.node.id),
-            _ => None,
-        };
-        let leading = matches!(self.role, Role::Leading(_));
-        if !leading && leader.is_some() {
-            // The list is the leader's.
-            return;
-        }
-        let serving = |id: NodeId| matches!(&self.role, Role::Leading(l) if l.sessions.contains_key(&id));
-        for id in self.base.members.forgotten(after, self.base.now, serving) {
-            let name = self.base.name(id);
-            let kept = self.base.members.remove(id).is_some_and(|e| e.kept.is_some());
-            self.base.info(Kind::MemberLeft, format!("{name} is forgotten: not heard for long"), vec![]);
-            if kept && self.base.writes.has_room() {
-                self.base.persist(vec![Write::Forget(id)], Then::Nothing);
-            }
-            if let Role::Leading(l) = &mut self.role {
-                l.gone.insert(id);
-                self.base.timers.sooner(Timer::List, self.base.now);
             }
         }
     }

@@ -40,7 +40,7 @@ impl Node {
             return self.base.close(conn);
         }
         let known = l.sessions.contains_key(&peer.id);
-        let room = self.base.members.get(peer.id).is_some() || self.base.members.len() < limits::MEMBERS - 1;
+        let room = self.base.members.get(peer.id).is_some() || self.base.members.has_room();
         if !known && l.sessions.len() + l.joining.len() >= limits::SESSIONS || !room {
             if let Some(shown) = highest.filter(|s| s.epoch > l.claim.epoch) {
                 self.renew(shown.epoch, Cause::Reunion, "a member came with a higher epoch".to_owned());
@@ -163,6 +163,7 @@ impl Node {
         {
             let named = crate::message::Named { claim, successor: l.naming.named() };
             self.base.send(conn, Frame::Named(named));
+            self.tell_forgotten(conn);
         }
     }
 

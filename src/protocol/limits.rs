@@ -95,6 +95,8 @@ pub const RTT_RISE: u64 = 16;
 pub const PING: Duration = Duration::from_secs(1);
 /// Changes of the member list that come within so long are sent together.
 pub const LIST: Duration = Duration::from_millis(50);
+/// Changes of the list that nobody waits for take so long for each follower.
+pub const LIST_MOVED: Duration = Duration::from_secs(2);
 /// Between two tries of the direct way.
 pub const PROBE: Duration = Duration::from_secs(2);
 /// A leader that beats and serves nothing is dead after so long.

@@ -4,8 +4,7 @@ use super::entry::Entry;
 use super::notices::Fields;
 use super::role::Role;
 use super::timers::Timer;
-use super::writes::Then;
-use super::{Node, Write, limits};
+use super::{Node, limits};
 use crate::event::Kind;
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Frame, Member, MemberState, Members};
@@ -17,11 +16,12 @@ impl Node {
         self.list_after(id, self.base.heartbeat().min(limits::LIST));
     }
 
-    /// A member's round trip has changed: no news that anybody waits for, and it is for all.
+    /// A member's round trip or name has changed: no news that anybody waits for, and it is for all. However many there
+    /// are, each follower is told of one member in this time.
     pub(super) fn list_moved(&mut self, id: NodeId) {
         let Role::Leading(l) = &self.role else { return };
         let followers = u32::try_from(l.sessions.len()).unwrap_or(u32::MAX);
-        self.list_after(id, limits::LIST.saturating_mul(followers).max(limits::PING));
+        self.list_after(id, limits::LIST_MOVED.saturating_mul(followers));
     }
 
     /// The next list tells of this member: so long after the last one, or sooner when there is other news.
@@ -44,7 +44,9 @@ impl Node {
             entry.rtt_listed = entry.rtt_us;
             Some(entry.to_member(now))
         };
-        let changed: Vec<Member> = changed.iter().filter_map(&mut listed).collect();
+        let own = changed.contains(&self.base.me.node.id);
+        let mut changed: Vec<Member> = changed.iter().filter_map(&mut listed).collect();
+        changed.extend(own.then(|| self.myself()));
         let members = Members { changed, gone: gone.into_iter().collect() };
         if members.changed.is_empty() && members.gone.is_empty() {
             return;
@@ -73,10 +75,7 @@ impl Node {
             self.take_member(member, true);
         }
         for id in members.gone {
-            let heard = self.base.members.get(id).is_some_and(|e| e.heard_within(limits::SILENT, self.base.now));
-            if !heard && self.base.members.remove(id).is_some() && self.base.writes.has_room() {
-                self.base.persist(vec![Write::Forget(id)], Then::Nothing);
-            }
+            self.leader_forgot(id);
         }
     }
 
@@ -109,6 +108,9 @@ impl Node {
             }
         }
 
+        if leader && let Role::Following(f) = &mut self.role {
+            f.name.clone_from(&m.name);
+        }
         entry.name = m.name;
         entry.version = m.version;
         entry.priority = m.priority;

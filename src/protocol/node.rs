@@ -141,6 +141,8 @@ impl Node {
             Input::Links(links) => self.links_changed(links),
             Input::Peers(peers) => self.peers_changed(peers),
             Input::Handover { request, to } => self.handover_asked(request, to),
+            Input::Forget { request, who } => self.forget_asked(request, who),
+            Input::Name(name) => self.renamed(name),
             Input::Stop => self.stop(),
         }
     }
@@ -190,6 +192,7 @@ impl Node {
 
     /// Ends what the present role has going, before another is taken: its connections, but for those to keep.
     pub(super) fn leave_role(&mut self, keep: &[ConnId]) {
+        self.forgets_lost();
         self.base.timers.clear_role();
         self.campaign.canvass = None;
         // Whoever leads next is given them.

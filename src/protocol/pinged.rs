@@ -35,9 +35,8 @@ impl Node {
         }
         let Some(entry) = self.base.members.get_mut(id) else { return };
         entry.rtt_us = ping.rtt_us.or(entry.rtt_us);
-        // A round trip that comes and goes about a step of the line is no news.
         let moved = match (entry.rtt_us, entry.rtt_listed) {
-            (Some(is), Some(was)) => is.abs_diff(was) >= limits::RTT_STEP_US,
+            (Some(is), Some(was)) => has_moved(is, was),
             _ => false,
         };
         let news = was_silent || entry.rtt_us.is_some() != entry.rtt_listed.is_some();
@@ -144,5 +143,25 @@ impl Node {
             // The former process does not answer: it was a restart.
             self.clone_cleared(id);
         }
+    }
+}
+
+/// Whether a round trip is another than the list said last, in microseconds each: half or twice as long, and a step of the
+/// line away. One that comes and goes within these is no news.
+fn has_moved(is: u64, was: u64) -> bool {
+    let (short, long) = (is.min(was), is.max(was));
+    long - short >= limits::RTT_STEP_US && long / 2 >= short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_trip_has_moved_when_it_is_twice_or_half_as_long_and_a_step_away() {
+        assert!(!has_moved(300, 300) && !has_moved(1_290, 300) && has_moved(1_300, 300), "a millisecond at least");
+        assert!(!has_moved(7_999, 4_000) && has_moved(8_000, 4_000), "twice as long");
+        assert!(!has_moved(2_001, 4_000) && has_moved(2_000, 4_000), "half as long");
+        assert!(!has_moved(0, 999) && has_moved(0, 1_000) && has_moved(u64::MAX, 0), "from nothing, and from anything");
     }
 }

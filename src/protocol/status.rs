@@ -52,6 +52,7 @@ impl Node {
         let via = via.and_then(|id| self.base.members.get(id)).map(|e| self.who(e.node));
         Status {
             node: self.base.me.node,
+            name: self.base.me.name.clone(),
             role: self.role.name(),
             shown: self.base.promises.shown(),
             leader: self.leader().map(|n| self.who(n)),
@@ -138,6 +139,7 @@ impl Node {
             Role::Following(f) if f.claim.node.id == id && f.session.is_some() => Some(f.heard),
             _ => None,
         };
-        self.base.members.get(id).and_then(|e| e.heard).max(session)
+        // That it was alive for the leader counts too.
+        self.base.members.get(id).and_then(|e| e.heard.max(e.alive_until)).max(session)
     }
 }

@@ -132,6 +132,13 @@ impl Ways {
 
     // ---- connections
 
+    /// The one at the other end is called otherwise now.
+    pub(super) fn renamed(&mut self, sender: &Sender) {
+        for peer in self.all.values_mut().filter_map(|c| c.peer.as_mut()).filter(|p| p.node == sender.node) {
+            peer.name.clone_from(&sender.name);
+        }
+    }
+
     /// Enters a dial and gives its number.
     pub(super) fn dialled(&mut self, route: Route, purpose: Purpose, now: Time) -> ConnId {
         self.last += 1;

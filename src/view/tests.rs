@@ -19,6 +19,7 @@ fn who(n: u128) -> Who {
 fn status() -> protocol::Status {
     protocol::Status {
         node: node(1),
+        name: "pc-1".into(),
         role: RoleName::Following,
         shown: Some(Claim { epoch: 7, at: AT, node: node(2) }),
         leader: Some(who(2)),
@@ -35,7 +36,7 @@ fn id(n: u128) -> String {
 
 #[test]
 fn status_has_every_field_of_the_interface() {
-    let standing = Standing { cluster: "office", name: "pc-1", version: "0.1.0", quorum: 1, keyed: false };
+    let standing = Standing { cluster: "office", version: "0.1.0", quorum: 1, keyed: false };
     let told = serde_json::to_value(Status::new(&status(), standing)).expect("JSON");
     let expected = json!({
         "node": {"id": id(1), "name": "pc-1", "version": "0.1.0", "boot": "0000000000000001"},

@@ -108,6 +108,9 @@ macro_rules! walks {
                             self.text(to, ASKED_MAX, "the name that is asked for is too long");
                         }
                     }
+                    Frame::Forget(forget) => {
+                        self.text(& $($mutable)? forget.who, ASKED_MAX, "the name that is asked for is too long");
+                    }
                     Frame::HandoverDone(done) => {
                         if let Some(reason) = & $($mutable)? done.refused {
                             self.reason(reason);

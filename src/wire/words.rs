@@ -98,6 +98,7 @@ words! {
         Checked = "checked",
         Handover = "handover",
         HandoverDone = "handover_done",
+        Forget = "forget",
         Committed = "committed",
         Digest = "digest",
         Stored = "stored",

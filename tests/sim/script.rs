@@ -291,6 +291,13 @@ impl Lan {
         self.deliver(m, Work::Input(Input::Handover { request, to }));
     }
 
+    /// A user of `m` asks that this one be forgotten.
+    pub(crate) fn asks_to_forget(&mut self, m: M, request: u64, who: M) {
+        let who = self.machines[who].name.clone();
+        self.say(m, || format!("== a user asks to forget {who}"));
+        self.deliver(m, Work::Input(Input::Forget { request, who }));
+    }
+
     /// What a user was answered.
     pub(crate) fn reply(&self, request: u64) -> Option<Option<String>> {
         self.oracle.replies.iter().find(|(_, r, _)| *r == request).map(|(_, _, why)| why.clone())

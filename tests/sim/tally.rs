@@ -18,7 +18,7 @@ pub(crate) struct Tally {
 }
 
 /// Every message that an agent can be sent.
-pub(crate) const MESSAGES: [&str; 38] = [
+pub(crate) const MESSAGES: [&str; 39] = [
     "Hello",
     "Hi",
     "Welcome",
@@ -53,6 +53,7 @@ pub(crate) const MESSAGES: [&str; 38] = [
     "Checked",
     "Handover",
     "HandoverDone",
+    "Forget",
     "Via",
     "ViaReady",
     "ViaFailed",
@@ -127,6 +128,7 @@ impl Tally {
             Frame::Checked(_) => "Checked",
             Frame::Handover(_) => "Handover",
             Frame::HandoverDone(_) => "HandoverDone",
+            Frame::Forget(_) => "Forget",
             Frame::Via(_) => "Via",
             Frame::ViaReady => "ViaReady",
             Frame::ViaFailed(_) => "ViaFailed",

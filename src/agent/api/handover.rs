@@ -3,7 +3,7 @@
 use super::{Api, BODY, BODY_MAX, problem, problem::later};
 use crate::agent::shared::Command;
 use crate::claim::Claim;
-use crate::protocol::Who;
+use crate::protocol::{Who, named};
 use crate::view::{HandoverRequest, Leader};
 use axum::Json;
 use axum::body::Body;
@@ -74,8 +74,9 @@ async fn read(body: Body) -> Result<HandoverRequest, Box<Response>> {
 async fn served(api: &Api, before: Option<Claim>, to: Option<&str>) -> Response {
     let mut status = api.shared.status.clone();
     // The one that is to lead may do so already.
-    let named = |leader: &Who| to.is_some_and(|to| leader.name == to || leader.node.id.to_string() == to);
-    let shows = status.wait_for(|s| s.leader.as_ref().is_some_and(|leader| s.shown != before || named(leader)));
+    let meant =
+        |leader: &Who| to.is_some_and(|to| !named(to, [(leader.node.id, leader.name.as_str())].into_iter()).is_empty());
+    let shows = status.wait_for(|s| s.leader.as_ref().is_some_and(|leader| s.shown != before || meant(leader)));
     let shown = match tokio::time::timeout(HEARD, shows).await {
         Ok(Ok(status)) => Leader::new(&status),
         _ => None,

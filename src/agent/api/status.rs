@@ -7,13 +7,8 @@ use axum::extract::State;
 
 pub(super) async fn get(State(api): State<Api>) -> Json<Status> {
     let facts = &api.shared.facts;
-    let standing = Standing {
-        cluster: &facts.cluster,
-        name: &facts.name,
-        version: &facts.version,
-        quorum: facts.quorum,
-        keyed: facts.keyed,
-    };
+    let standing =
+        Standing { cluster: &facts.cluster, version: &facts.version, quorum: facts.quorum, keyed: facts.keyed };
     let status = api.shared.status.borrow().clone();
     let (revision, digest) = api.state();
     Json(Status { revision, digest, ..Status::new(&status, standing) })

@@ -24,6 +24,7 @@ fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
     let who = |n| Who { node: node(n), name: format!("pc-{n}"), address: Some(([127, 0, 0, n as u8], 8264).into()) };
     Arc::new(Status {
         node: node(1),
+        name: "pc-1".into(),
         role,
         shown: leader.map(|n| Claim { epoch, at: Wall(1), node: node(n) }),
         leader: leader.map(who),
@@ -103,7 +104,6 @@ fn shared(
         cluster: "office".into(),
         version: "0.1.0".into(),
         quorum: 1,
-        name: "pc-1".into(),
         port: 8264,
         socket: dir.join("sock"),
         state_dir: dir.join("state"),

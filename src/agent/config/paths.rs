@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The machine's own name, as a label.
-pub(super) fn host_name() -> String {
+pub(in crate::agent) fn host_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_else(|_| OsString::from("unnamed"));
     let name: String = name.to_string_lossy().chars().filter(|c| !c.is_control()).collect();
     let name = name[..name.floor_char_boundary(NAME_MAX)].to_owned();

@@ -175,7 +175,10 @@ impl Run {
                 let m = if fault == "handover" && !leaders.is_empty() { *self.dice.pick(&leaders) } else { m };
                 let to = self.dice.chance(0.5).then(|| self.anyone());
                 self.requests += 1;
-                self.lan.handover(m, self.requests, to);
+                match to {
+                    Some(who) if self.requests.is_multiple_of(4) => self.lan.asks_to_forget(m, self.requests, who),
+                    to => self.lan.handover(m, self.requests, to),
+                }
             }
             "stall" => {
                 let stall = ms(*self.dice.pick(&[30, 300, 900, 3000, 10_000]));

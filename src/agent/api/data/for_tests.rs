@@ -230,6 +230,7 @@ fn standing() -> Status {
     let node = Incarnation { id: NodeId(uuid::Uuid::from_u128(1)), boot: BootId(1) };
     Status {
         node,
+        name: "pc-1".into(),
         role: RoleName::Following,
         shown: None,
         leader: None,
@@ -246,7 +247,6 @@ fn shared(status: watch::Receiver<Arc<Status>>, dir: &Path) -> Shared {
         cluster: "office".into(),
         version: "0.1.0".into(),
         quorum: 1,
-        name: "pc-1".into(),
         port: 8264,
         socket: dir.join("sock"),
         state_dir: dir.join("state"),
