@@ -220,6 +220,11 @@ pub enum Input {
         /// A name or an id.
         who: String,
     },
+    /// A user is about to look at [`Node::members`]: what the leader has not told of yet is fetched first.
+    Look {
+        /// Comes back in [`Output::Reply`], never refused but where the leader is lost meanwhile.
+        request: u64,
+    },
     /// This machine is called so from now on.
     Name(String),
     /// The agent is to stop: hand over, say goodbye, then [`Output::Stopped`] comes.

@@ -143,6 +143,7 @@ fn completions_and_manual_pages_cover_every_command() {
         "history",
         "watch",
         "handover",
+        "forget",
         "add",
         "records",
         "topics",
@@ -190,7 +191,7 @@ fn every_flag_is_completed_and_in_the_manual() {
     let (bash, zsh, fish) = (script("bash"), script("zsh"), script("fish"));
     let dir = tempfile::tempdir().expect("a directory");
     assert_eq!(status(&run(tanist().arg("man").arg(dir.path()))), 0);
-    let asking = ["status", "leader", "members", "history", "watch", "handover"];
+    let asking = ["status", "leader", "members", "history", "watch", "handover", "forget"];
     let data = ["add", "records", "topics", "put", "get", "delete", "keys", "update"];
     for command in ["agent", "demo", "check"].into_iter().chain(asking).chain(data) {
         let page = std::fs::read_to_string(dir.path().join(format!("tanist-{command}.1"))).expect(command);
@@ -309,6 +310,46 @@ async fn commands_tell_people_and_programs_what_they_ask() {
     assert_eq!((first["event"].as_str(), first["present"].as_bool()), (Some("leading"), Some(true)));
     drop(agent);
     assert_eq!(watch.wait().expect("its end").code(), Some(69), "the agent went away");
+}
+
+/// Two agents, one of which is stopped: it has left, is listed with `--all` only, and then in no list.
+#[tokio::test]
+async fn who_left_is_listed_with_all_and_can_be_forgotten() {
+    let lan = Lan::new();
+    let agent = lan.start(1).await;
+    let ask = |arguments: &[&str]| {
+        let output = run(tanist().args(arguments).arg("--socket").arg(&agent.socket));
+        (status(&output), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(ask(&["leader", "--wait=20s"]).0, 0);
+    let mut other = lan.start(2).await;
+    let mut again = tokio::time::interval(Duration::from_millis(20));
+    in_time("it is there", async {
+        while !ask(&["members"]).1.contains("pc-2") {
+            again.tick().await;
+        }
+    })
+    .await;
+    let (code, _, why) = ask(&["forget", "PC-2"]);
+    assert_eq!(code, 1, "{why}");
+    assert!(why.contains("PC-2 is connected: only members that left"), "{why}");
+    let pid = nix::unistd::Pid::from_raw(other.child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+    assert!(other.child.wait().expect("its end").success());
+    in_time("it has left", async {
+        while ask(&["members"]).1.contains("pc-2") {
+            again.tick().await;
+        }
+    })
+    .await;
+    assert!(ask(&["members"]).1.contains("1 that left: tanist members --all"), "{}", ask(&["members"]).1);
+    assert!(ask(&["members", "--all"]).1.contains("pc-2"));
+    let (code, said, why) = ask(&["forget", "PC-2"]);
+    assert!(code == 0 && said.starts_with("forgot pc-2 ("), "{said}{why}");
+    assert!(!ask(&["members", "--all"]).1.contains("pc-2"));
+    let (code, _, why) = ask(&["forget", "pc-2"]);
+    assert!(code == 1 && why.contains("no member is called pc-2"), "{why}");
+    assert_eq!((ask(&["forget", "--gone"]).0, ask(&["forget"]).0, ask(&["forget", "pc-2", "--gone"]).0), (1, 2, 2));
 }
 
 #[tokio::test]

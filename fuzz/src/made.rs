@@ -8,7 +8,7 @@ use tanist::event::Cause;
 use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{
     Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Forget, Frame,
-    Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState,
+    Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Look, Meet, Member, MemberState,
     Members, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, Says, Sender,
     Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
@@ -315,7 +315,7 @@ impl Maker<'_, '_> {
     }
 
     fn frame_of_elections(&mut self, from: Incarnation) -> Frame {
-        match self.byte() % 15 {
+        match self.byte() % 16 {
             0 => Frame::Tell(Tell { claim: self.claim() }),
             1 => Frame::Told(match self.byte() % 3 {
                 0 => Told::OnIt,
@@ -342,6 +342,7 @@ impl Maker<'_, '_> {
             8 => Frame::Checked(Checked { standing: self.standing() }),
             9 => Frame::Handover(Handover { request: self.number(), to: self.maybe(Self::name) }),
             10 => Frame::HandoverDone(HandoverDone { request: self.number(), refused: self.maybe(Self::name) }),
+            14 => Frame::Look(Look { request: self.number() }),
             13 => Frame::Forget(Forget { request: self.number(), who: self.name() }),
             11 => Frame::Via(Via { to: self.node() }),
             12 => Frame::ViaReady,

@@ -175,6 +175,11 @@ impl Host {
                     self.state.inputs.push(Input::Handover { request, to });
                 }
             }
+            Command::Look { reply } => {
+                if let Some(request) = self.waits(reply) {
+                    self.state.inputs.push(Input::Look { request });
+                }
+            }
             Command::Forget { who, reply } => {
                 if let Some(request) = self.waits(reply) {
                     self.state.inputs.push(Input::Forget { request, who });

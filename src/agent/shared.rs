@@ -43,6 +43,11 @@ pub enum Command {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// Fetch what the leader has not told of yet. The answer comes when it is there.
+    Look {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// Show everything.
     Snapshot {
         /// Where it goes.

@@ -64,10 +64,12 @@ pub enum Frame {
     Checked(Checked),
     /// A member passes on that its user asks for a handover (§8).
     Handover(Handover),
-    /// How that ended, or a [`Frame::Forget`].
+    /// How that ended, or a [`Frame::Forget`], or a [`Frame::Look`].
     HandoverDone(HandoverDone),
     /// A member passes on that its user asks to forget a member (§5).
     Forget(Forget),
+    /// A member's user looks at the list: what moved since it was last told (§6).
+    Look(Look),
     /// Requests of a member's users (§10).
     Requests(Requests),
     /// What became of them.
@@ -380,6 +382,13 @@ pub struct Forget {
     pub request: u64,
     /// A name or an id.
     pub who: String,
+}
+
+/// A user looks at the list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Look {
+    /// The asker's number for it.
+    pub request: u64,
 }
 
 /// How a handover ended.

@@ -125,7 +125,7 @@ impl Node {
         let alive = self.base.members.get_mut(claimant.id).filter(|e| e.state == MemberState::Alive);
         // A stranger's end is nobody's news.
         if let Some(entry) = alive {
-            entry.state = MemberState::Silent;
+            (entry.state, entry.announced) = (MemberState::Silent, None);
             let name = self.base.name(claimant.id);
             let text = format!("{name} claimed the role and is gone: it refused the question");
             self.base.info(Kind::MemberSilent, text, vec![("member", name.into())]);

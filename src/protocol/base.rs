@@ -143,6 +143,15 @@ impl Base {
         if id == self.me.node.id { self.me.name.clone() } else { self.members.name(id) }
     }
 
+    /// What a member that calls itself so is called for users.
+    pub(super) fn label(&self, id: NodeId, name: &str) -> String {
+        if name == self.me.name || self.members.shares_name(id, name) {
+            format!("{name} ({})", id.short())
+        } else {
+            name.to_owned()
+        }
+    }
+
     /// The reign that history has open ends, if one is, and that is written down.
     pub(super) fn end_reign(&mut self) {
         let ended = self.past.end(self.wall);

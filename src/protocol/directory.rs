@@ -278,10 +278,18 @@ impl Directory {
         match self.all.get(&id) {
             None => id.short(),
             Some(entry) => {
-                let twice = self.all.values().any(|e| e.node.id != id && e.name == entry.name);
-                if twice { format!("{} ({})", entry.name, id.short()) } else { entry.name.clone() }
+                if self.shares_name(id, &entry.name) {
+                    format!("{} ({})", entry.name, id.short())
+                } else {
+                    entry.name.clone()
+                }
             }
         }
+    }
+
+    /// Whether another member has this name.
+    pub(super) fn shares_name(&self, id: NodeId, name: &str) -> bool {
+        self.all.values().any(|e| e.node.id != id && e.name == name)
     }
 
     /// What is to be written down about members that were met, and heard since the last time: those whose address

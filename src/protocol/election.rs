@@ -80,7 +80,7 @@ impl Node {
         self.electing(Some(lost), BTreeSet::new());
         let gone = |e: &Entry| e.state == MemberState::Left;
         if let Some(entry) = self.base.members.get_mut(dead).filter(|e| !gone(e)) {
-            entry.state = MemberState::Silent;
+            (entry.state, entry.announced) = (MemberState::Silent, None);
         }
         if let Some(entry) = successor.and_then(|n| self.base.members.get_mut(n.id))
             && entry.node.id != dead

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) state: MemberState,
     /// When it ceased to be alive.
     pub(super) alive_until: Option<Time>,
+    /// Users were told that this start of it is there, or it was in the first list.
+    pub(super) announced: Option<BootId>,
     /// When it said goodbye.
     pub(super) left: Option<Time>,
     pub(super) whole: bool,
@@ -54,6 +56,7 @@ impl Entry {
             priority: 100,
             state: MemberState::Silent,
             alive_until: None,
+            announced: None,
             left: None,
             whole: true,
             rtt_us: None,
@@ -75,6 +78,9 @@ impl Entry {
         }
         if state == MemberState::Left && self.state != state {
             self.left = Some(now);
+        }
+        if state != MemberState::Alive {
+            self.announced = None;
         }
         self.state = state;
     }

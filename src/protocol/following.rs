@@ -236,11 +236,11 @@ impl Node {
         f.settled = true;
         self.base.past.turns(self.base.wall);
         let after = f.after.take();
-        let name = f.name.clone();
-        let story = f.story.clone();
+        let (name, story) = (f.name.clone(), f.story.clone());
+        let name = self.base.label(claim.node.id, &name);
         let mut fields: Fields = vec![("leader", name.clone().into())];
         let mut text = format!("following {name}: epoch {}", claim.epoch);
-        if let Some(lost) = after.as_ref().filter(|lost| lost.claim != claim) {
+        if let Some(lost) = after.as_ref().filter(|lost| lost.claim.node != claim.node) {
             text = format!("{text}, {} after {} was lost", ms(self.base.now.since(lost.at)), lost.name);
             fields.push(("since_first_sign_us", us(self.base.now.since(lost.noticed))));
         }

@@ -93,6 +93,7 @@ impl Node {
             Frame::Decided(decided) => self.decided(conn, &decided, from),
             Frame::Check(check) => self.checks(conn, &check),
             Frame::Checked(checked) => self.checked(conn, checked.standing, from),
+            Frame::Look(look) => self.member_looks(conn, look.request),
             Frame::Forget(forget) => self.member_asks_to_forget(conn, &forget),
             Frame::Handover(handover) => self.member_asks_handover(conn, handover),
             Frame::HandoverDone(done) => self.member_handover_done(conn, done),

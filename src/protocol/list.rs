@@ -2,12 +2,12 @@
 
 use super::entry::Entry;
 use super::notices::Fields;
-use super::role::Role;
+use super::role::{Following, Role};
 use super::timers::Timer;
-use super::{Node, limits};
+use super::{Node, Output, limits};
 use crate::event::Kind;
 use crate::ident::{ConnId, NodeId};
-use crate::message::{Frame, Member, MemberState, Members};
+use crate::message::{Frame, HandoverDone, Look, Member, MemberState, Members};
 use std::time::Duration;
 
 impl Node {
@@ -30,6 +30,28 @@ impl Node {
         l.changed.insert(id);
         let due = (l.listed_at + pause).max(self.base.now);
         self.base.timers.sooner(Timer::List, due);
+    }
+
+    /// A user of this agent looks at the members: the leader is asked what the list does not tell of yet.
+    pub(super) fn look_asked(&mut self, request: u64) {
+        if let Role::Following(Following { session: Some(session), forgets, .. }) = &mut self.role
+            && forgets.len() < limits::REQUESTS
+        {
+            forgets.insert(request);
+            let conn = session.conn;
+            return self.base.send(conn, Frame::Look(Look { request }));
+        }
+        self.base.out.push(Output::Reply { request, refused: None });
+    }
+
+    /// What moved since all were told of it, for the one that looks.
+    pub(super) fn member_looks(&mut self, conn: ConnId, request: u64) {
+        if self.served_mut(conn).is_some() {
+            let moved = self.base.members.iter().filter(|e| e.met && e.rtt_us != e.rtt_listed);
+            let changed: Vec<Member> = moved.map(|e| e.to_member(self.base.now)).collect();
+            self.base.send(conn, Frame::Members(Members { changed, gone: Vec::new() }));
+        }
+        self.base.send(conn, Frame::HandoverDone(HandoverDone { request, refused: None }));
     }
 
     pub(super) fn list_due(&mut self) {
@@ -119,6 +141,9 @@ impl Node {
         entry.rtt_us = m.rtt_us;
         entry.via = m.via;
         entry.seniority = counted;
+        if !tell && m.state == MemberState::Alive {
+            entry.announced = Some(entry.node.boot);
+        }
         if tell && was != m.state && !leader {
             self.tell_member(m.node.id, m.state);
         }
@@ -128,9 +153,27 @@ impl Node {
         let name = self.base.name(id);
         let fields: Fields = vec![("member", name.clone().into())];
         match state {
-            MemberState::Alive => self.base.info(Kind::MemberJoined, format!("{name} is there"), fields),
+            MemberState::Alive => self.tell_joined(id, &name, fields),
             MemberState::Silent => self.base.warn(Kind::MemberSilent, format!("{name} does not answer"), fields),
             MemberState::Left => self.base.info(Kind::MemberLeft, format!("{name} has left"), fields),
         }
+    }
+
+    /// A member is there. One that was there before another began to lead is no news, and two with one name are a mistake.
+    fn tell_joined(&mut self, id: NodeId, name: &str, fields: Fields) {
+        let Some(entry) = self.base.members.get_mut(id) else { return };
+        if entry.announced.replace(entry.node.boot) == Some(entry.node.boot) {
+            return;
+        }
+        let label = entry.name.clone();
+        let twin = self.all_named(&label).into_iter().any(|other| {
+            let alive = |e: &Entry| e.state == MemberState::Alive;
+            other != id && (other == self.base.me.node.id || self.base.members.get(other).is_some_and(alive))
+        });
+        if twin {
+            let text = format!("{name} is there, and another member is called {label}: give each a name of its own");
+            return self.base.warn(Kind::MemberJoined, text, fields);
+        }
+        self.base.info(Kind::MemberJoined, format!("{name} is there"), fields);
     }
 }

@@ -142,6 +142,7 @@ impl Node {
             Input::Peers(peers) => self.peers_changed(peers),
             Input::Handover { request, to } => self.handover_asked(request, to),
             Input::Forget { request, who } => self.forget_asked(request, who),
+            Input::Look { request } => self.look_asked(request),
             Input::Name(name) => self.renamed(name),
             Input::Stop => self.stop(),
         }

@@ -129,7 +129,7 @@ pub(super) struct Following {
     pub(super) requests: BTreeSet<u64>,
     /// Those that wait for the session, with the machine that each names. Bound: [`super::limits::REQUESTS`].
     pub(super) unsent: Vec<(u64, Option<String>)>,
-    /// Users that asked the leader to forget a member. Bound: [`super::limits::REQUESTS`].
+    /// Users that asked the leader to forget a member, or for its list as it is. Bound: [`super::limits::REQUESTS`].
     pub(super) forgets: BTreeSet<u64>,
     /// Connections that probe the direct way. Bound: one.
     pub(super) probe: Option<(ConnId, u64)>,

@@ -132,7 +132,7 @@ macro_rules! walks {
                     Frame::Question(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Beat(_) | Frame::Named(_) => {}
                     Frame::Meet(meet) => self.list(meet.followers.len()),
                     Frame::Canvass(_) | Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}
-                    Frame::Check(_) | Frame::Via(_) | Frame::ViaReady => {}
+                    Frame::Check(_) | Frame::Look(_) | Frame::Via(_) | Frame::ViaReady => {}
                 }
             }
 

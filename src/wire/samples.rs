@@ -8,7 +8,7 @@ use crate::event::Cause;
 use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{
     Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Forget, Frame,
-    Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Meet, Member, MemberState,
+    Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Look, Meet, Member, MemberState,
     Members, NAME_MAX, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests,
     STORY_MAX, Says, Sender, Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
@@ -170,6 +170,7 @@ pub fn frames() -> Vec<Frame> {
         Frame::Checked(Checked { standing: Standing::Follows(longest_known()) }),
         Frame::Handover(Handover { request: 1, to: None }),
         Frame::Handover(Handover { request: 2, to: Some(longest(super::ASKED_MAX)) }),
+        Frame::Look(Look { request: 4 }),
         Frame::Forget(Forget { request: 3, who: longest(super::ASKED_MAX) }),
         Frame::HandoverDone(HandoverDone { request: 1, refused: None }),
         Frame::HandoverDone(HandoverDone { request: 2, refused: Some(longest(super::REASON_MAX)) }),

@@ -99,6 +99,7 @@ words! {
         Handover = "handover",
         HandoverDone = "handover_done",
         Forget = "forget",
+        Look = "look",
         Committed = "committed",
         Digest = "digest",
         Stored = "stored",

@@ -298,6 +298,11 @@ impl Lan {
         self.deliver(m, Work::Input(Input::Forget { request, who }));
     }
 
+    /// A user of `m` looks at the members.
+    pub(crate) fn asks_to_look(&mut self, m: M, request: u64) {
+        self.deliver(m, Work::Input(Input::Look { request }));
+    }
+
     /// What a user was answered.
     pub(crate) fn reply(&self, request: u64) -> Option<Option<String>> {
         self.oracle.replies.iter().find(|(_, r, _)| *r == request).map(|(_, _, why)| why.clone())

@@ -18,7 +18,7 @@ pub(crate) struct Tally {
 }
 
 /// Every message that an agent can be sent.
-pub(crate) const MESSAGES: [&str; 39] = [
+pub(crate) const MESSAGES: [&str; 40] = [
     "Hello",
     "Hi",
     "Welcome",
@@ -54,6 +54,7 @@ pub(crate) const MESSAGES: [&str; 39] = [
     "Handover",
     "HandoverDone",
     "Forget",
+    "Look",
     "Via",
     "ViaReady",
     "ViaFailed",
@@ -129,6 +130,7 @@ impl Tally {
             Frame::Handover(_) => "Handover",
             Frame::HandoverDone(_) => "HandoverDone",
             Frame::Forget(_) => "Forget",
+            Frame::Look(_) => "Look",
             Frame::Via(_) => "Via",
             Frame::ViaReady => "ViaReady",
             Frame::ViaFailed(_) => "ViaFailed",

@@ -3,19 +3,35 @@
 use super::{Api, LOOP, problem, problem::later};
 use crate::agent::shared::{Command, Snapshot};
 use crate::message::MemberState;
-use crate::protocol::named;
+use crate::protocol::{RoleName, named};
 use crate::view::{Forgotten, Members};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// How long the leader has for that.
+const LOOK: Duration = Duration::from_millis(250);
+
 pub(super) async fn get(State(api): State<Api>) -> Response {
+    look(&api).await;
     let Some(snapshot) = snapshot(&api).await else { return problem::no_answer() };
     let mut members = Members::new(&snapshot.status, &snapshot.members);
     members.here(api.revision());
     Json(members).into_response()
+}
+
+/// Has a follower ask its leader for what the list does not tell of yet. A leader that does not answer costs a moment.
+async fn look(api: &Api) {
+    if api.shared.status.borrow().role != RoleName::Following {
+        return;
+    }
+    let (reply, answer) = oneshot::channel();
+    if api.shared.commands.try_send(Command::Look { reply }).is_ok() {
+        let _ = tokio::time::timeout(LOOK, answer).await;
+    }
 }
 
 async fn snapshot(api: &Api) -> Option<Snapshot> {

@@ -87,7 +87,7 @@ fn another_round_trip_is_told_seldom() {
         assert_eq!(told(sessions[0], 4_000, 1), Some(0), "the first");
         assert_eq!(told(sessions[0], 7_900, pause + 2), None, "not twice as long: no news");
         assert_eq!(told(sessions[0], 8_000, 1), Some(0), "the last list is old enough");
-        assert_eq!(told(sessions[0], 2_000, pause + 2), Some(pause - 1), "{followers} followers: not yet");
+        assert_eq!(told(sessions[0], 2_000, pause + 2), Some(pause - 2), "{followers} followers: not yet");
         assert_eq!(told(sessions[0], 9_000, 1), None);
         assert_eq!(told(sessions[1], 300, 1), Some(0), "other news takes it along");
         assert_eq!(told(sessions[1], 300, pause + 2), None, "and no more");

@@ -5,6 +5,7 @@ use crate::machine::Work;
 use crate::network::M;
 use crate::script::{ms, s};
 use std::net::{Ipv4Addr, SocketAddr};
+use tanist::event::Kind;
 use tanist::ident::NodeId;
 use tanist::message::MemberState;
 use tanist::protocol::{Input, Remembered, RoleName, Write};
@@ -226,5 +227,51 @@ story! {
         let names = |m: M| lan.status(m).and_then(|s| s.leader).map(|who| who.name);
         (0..4).for_each(|m| assert_eq!(names(m).as_deref(), Some("otto"), "pc-{m}"));
         assert_eq!(lan.status(leader).map(|s| s.name).as_deref(), Some("otto"));
+    }
+}
+
+story! {
+    /// The way of one follower becomes a little longer: that is no news for all, and whoever looks at another follower is
+    /// shown it, for that one asks the leader.
+    who_looks_is_shown_what_is_no_news 5 |seed| {
+        let mut lan = Lan::office(seed, 3);
+        lan.run(s(10));
+        let (leader, followers) = (lan.leader(), lan.followers());
+        let (far, looks) = (followers[0], followers[1]);
+        let rtt = |lan: &Lan, m: M| {
+            let name = &lan.machines[far].name;
+            lan.members_at(m).into_iter().find(|v| v.member.name == *name).and_then(|v| v.member.rtt_us)
+        };
+        let told = rtt(&lan, looks);
+        // Slower for all, and by less than a step.
+        lan.net.weather.delay = (400, 420);
+        lan.run(s(40));
+        assert_eq!(rtt(&lan, looks), told, "the list did not tell of it");
+        assert_ne!(rtt(&lan, leader), told);
+        lan.asks_to_look(looks, 1);
+        lan.run(ms(100));
+        assert_eq!((lan.reply(1), rtt(&lan, looks)), (Some(None), rtt(&lan, leader)));
+    }
+}
+
+story! {
+    /// The leader is killed: the next one knows those who follow it, and does not tell of them as if they were new. A machine
+    /// with the name of another is told of, as a mistake.
+    who_was_there_before_is_no_news 10 |seed| {
+        let mut lan = Lan::office(seed, 5);
+        let successor = lan.successor();
+        lan.listen();
+        lan.kill_leader();
+        lan.run(s(5));
+        lan.expect_leader(successor);
+        lan.running().iter().for_each(|m| lan.expect_no_event(*m, Kind::MemberJoined));
+        let twin = lan.add(Settings::default(), &[0]);
+        lan.machines[twin].name = lan.machines[lan.followers()[0]].name.clone();
+        lan.boot(twin);
+        lan.run(s(3));
+        let warned = |(m, _, kind, text): &&(M, u64, Kind, String)| {
+            *m == successor && *kind == Kind::MemberJoined && text.contains("give each a name of its own")
+        };
+        assert_eq!(lan.oracle.told.iter().filter(warned).count(), 1, "{:?}", lan.oracle.told);
     }
 }

@@ -177,6 +177,7 @@ impl Run {
                 self.requests += 1;
                 match to {
                     Some(who) if self.requests.is_multiple_of(4) => self.lan.asks_to_forget(m, self.requests, who),
+                    Some(_) if self.requests % 4 == 1 => self.lan.asks_to_look(m, self.requests),
                     to => self.lan.handover(m, self.requests, to),
                 }
             }
