@@ -18,6 +18,7 @@ mod identity;
 mod inbox;
 mod journal;
 pub mod links;
+mod patience;
 mod peers;
 mod replica;
 mod routes;
@@ -25,15 +26,16 @@ mod service;
 pub mod shared;
 mod signals;
 mod start;
+mod upkeep;
 
 pub use config::Options;
 pub use disk::History;
 pub use failure::Failure;
 pub use journal::Level;
 
+use config::Config;
 use journal::Journal;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use start::Ground;
 
 /// Runs an agent until SIGTERM or SIGINT ends it, in two seconds at most.
 ///
@@ -52,7 +54,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::io("the agent cannot start", &e, "allow more open files"))?;
-    let done = Ground::prepare(config, journal).and_then(|ground| runtime.block_on(as_task(ground)));
+    let done = runtime.block_on(as_task(config, journal));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
     // The thread ends when all is written. A reader that stopped reading cannot hold this up for long: the end has its
@@ -64,8 +66,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
 }
 
 /// The loop as one task among the others: what wakes the future that a runtime blocks on costs a system call more.
-async fn as_task(ground: Ground) -> Result<(), Failure> {
-    match tokio::spawn(ground.run()).await {
+async fn as_task(config: Config, journal: Journal) -> Result<(), Failure> {
+    match tokio::spawn(start::run(config, journal)).await {
         Ok(done) => done,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }

@@ -390,6 +390,9 @@ pub struct Status {
     pub role: RoleName,
     /// The reign that it shows: its own, the one that it follows, or the last one that it did.
     pub shown: Option<Claim>,
+    /// False on a leader that stood still and does not know whether it was replaced meanwhile (§6): what is said of leading
+    /// may be no more true.
+    pub sure: bool,
     /// The leader that it leads as or follows; none while there is none.
     pub leader: Option<Who>,
     /// The designated successor.

@@ -17,6 +17,8 @@ mod worker;
 pub use error::{OpenError, StoreError};
 pub use worker::{GRACE, Worker};
 
+pub(crate) use files::store_path;
+
 use crate::ident::NodeId;
 use crate::protocol::{Durable, Reign, ReunionReport, Write};
 use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
@@ -71,14 +73,10 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Opened, OpenError> {
         let lock = files::lock(dir)?;
         let path = files::store_path(dir);
-        let mut set_aside = None;
-        let database = match files::existing(&path)? {
-            files::Existing::Good(database) => database,
-            files::Existing::Missing => files::create(dir)?,
-            files::Existing::Damaged => {
-                set_aside = Some(files::set_aside(dir)?);
-                files::create(dir)?
-            }
+        let (database, set_aside) = match files::existing(&path)? {
+            files::Existing::Good(database) => (database, None),
+            files::Existing::Missing => files::create(dir, false)?,
+            files::Existing::Damaged => files::create(dir, true)?,
         };
         Ok(Opened { store: Store { database: Some(database), path: Some(path), _lock: Some(lock) }, set_aside })
     }

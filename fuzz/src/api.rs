@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tanist::agent::History;
 use tanist::agent::api;
-use tanist::agent::shared::{Command, Facts, Shared, Snapshot};
+use tanist::agent::shared::{Command, Facts, Pulse, Shared, Snapshot};
 use tanist::protocol::{Node, Status};
 use tanist::store::Store;
 use tanist::time::Now;
@@ -53,7 +53,14 @@ async fn client(data: &[u8]) {
         state_dir: "/var/lib/tanist".into(),
         keyed: false,
     };
-    let shared = Shared { status: watched, events, commands, store: history(), facts: Arc::new(facts) };
+    let shared = Shared {
+        status: watched,
+        pulse: Pulse::new(Duration::MAX),
+        events,
+        commands,
+        store: history(),
+        facts: Arc::new(facts),
+    };
     let stop = CancellationToken::new();
     let (near, far) = UnixStream::pair().expect("a socket");
     let mut served = tokio::spawn(api::client(far, api::router(shared, stop.clone()), stop.clone()));

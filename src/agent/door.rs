@@ -28,7 +28,40 @@ impl Drop for Door {
     }
 }
 
-fn id(path: &Path) -> Option<(u64, u64)> {
+impl Door {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its file is gone: nothing is to be taken away.
+    pub(super) fn forget(mut self) {
+        self.id = None;
+    }
+
+    /// What is there now in its place.
+    pub(super) fn stands(&self) -> Stands {
+        match id(&self.path) {
+            None => Stands::Gone,
+            found if found == self.id => Stands::Open,
+            _ => Stands::Anothers,
+        }
+    }
+}
+
+/// What is in the place of a socket that was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stands {
+    /// The socket.
+    Open,
+    /// Nothing.
+    Gone,
+    /// Another file, perhaps another agent's socket.
+    Anothers,
+}
+
+/// What tells a file from any other: its device and number. None when it is not there.
+pub(super) fn id(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|facts| (facts.dev(), facts.ino()))
 }
 

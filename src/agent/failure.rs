@@ -12,6 +12,8 @@ pub struct Failure {
     pub code: u8,
     /// One line: what, why, what to do.
     pub line: String,
+    /// It may pass without anybody's doing here, as a disk that is full does: the agent tries again, for ever.
+    pub passes: bool,
 }
 
 const FAILED: u8 = 1;
@@ -20,34 +22,51 @@ const WRONG_CONFIGURATION: u8 = 78;
 
 impl Failure {
     pub(super) fn other(line: impl Into<String>) -> Failure {
-        Failure { code: FAILED, line: line.into() }
+        Failure { code: FAILED, line: line.into(), passes: false }
+    }
+
+    /// The same, as something that may pass.
+    pub(super) fn passing(self) -> Failure {
+        Failure { passes: true, ..self }
     }
 
     /// The open store failed.
     pub(super) fn store(dir: &Path, e: &StoreError) -> Failure {
-        Failure::other(format!(
+        let failure = Failure::other(format!(
             "{}: {e}: free some space, check the disk, or choose another state directory",
             dir.display()
-        ))
+        ));
+        match e {
+            StoreError::Io(e) if passes(e) => failure.passing(),
+            _ => failure,
+        }
     }
 
     /// An error of the system, sorted by what it means for the caller.
     pub(super) fn io(what: &str, e: &io::Error, todo: &str) -> Failure {
         let code = if e.kind() == io::ErrorKind::PermissionDenied { NOT_ALLOWED } else { FAILED };
-        Failure { code, line: format!("{what}: {e}: {todo}") }
+        Failure { code, line: format!("{what}: {e}: {todo}"), passes: passes(e) }
     }
+}
+
+/// Whether an error of the system may pass by itself: a disk that is full, a root that is read-only while the machine
+/// boots, an address or a port that another program has.
+fn passes(e: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(e.kind(), AddrInUse | AddrNotAvailable | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 impl From<ConfigError> for Failure {
     fn from(e: ConfigError) -> Failure {
         let code = if e.denied { NOT_ALLOWED } else { WRONG_CONFIGURATION };
-        Failure { code, line: e.to_string() }
+        Failure { code, line: e.to_string(), passes: false }
     }
 }
 
 impl From<OpenError> for Failure {
     fn from(e: OpenError) -> Failure {
         let code = if matches!(e, OpenError::Denied { .. }) { NOT_ALLOWED } else { FAILED };
-        Failure { code, line: e.to_string() }
+        let passes = matches!(e, OpenError::Full { .. } | OpenError::ReadOnly { .. });
+        Failure { code, line: e.to_string(), passes }
     }
 }

@@ -10,8 +10,8 @@ use super::inbox::{Happened, Inbox};
 use super::journal::{Journal, Level};
 use super::replica::Replica;
 use super::service::Service;
-use super::shared::{Command, Snapshot};
-use crate::event::Event;
+use super::shared::{Command, Pulse, Snapshot};
+use crate::event::{self, Event, Kind};
 use crate::ident::{ConnId, JobId, Ticket};
 use crate::ledger::write_request;
 use crate::message::{Cast, Frame};
@@ -48,6 +48,7 @@ pub(super) struct Host {
     pub(super) journal: Journal,
     pub(super) service: Service,
     pub(super) status: watch::Sender<Arc<Status>>,
+    pub(super) pulse: Pulse,
     pub(super) events: broadcast::Sender<Arc<Event>>, // bound: EVENTS
     /// What users are told when no interface can be used.
     pub(super) no_link: String,
@@ -68,6 +69,8 @@ pub(super) struct State {
     requests: u64,
     /// Users that wait for what became of a request of the data; bounded by the core's DATA_REQUESTS.
     asks: BTreeMap<u64, oneshot::Sender<data::Outcome>>,
+    /// Users that wait until the loop has come by.
+    looks: Vec<oneshot::Sender<()>>, // bound: BATCH
     /// Something happened that users may see.
     changed: bool,
     /// Some interfaces find no room.
@@ -162,6 +165,13 @@ impl Host {
 
     fn command(&mut self, command: Command) {
         match command {
+            Command::Look { reply } => self.state.looks.push(reply),
+            Command::StoreTrouble { text } => {
+                let epoch = self.node.status().shown.map_or(0, |claim| claim.epoch);
+                let (at, level) = (clock::now().wall, event::Level::Warn);
+                let trouble = Event { kind: Kind::StoreTrouble, level, at, epoch, cause: None, text, fields: vec![] };
+                protocol::Host::tell(self, trouble);
+            }
             Command::Snapshot { reply } => {
                 // As things stand, with what came before.
                 self.step();
@@ -175,7 +185,7 @@ impl Host {
                     self.state.inputs.push(Input::Handover { request, to });
                 }
             }
-            Command::Look { reply } => {
+            Command::Refresh { reply } => {
                 if let Some(request) = self.waits(reply) {
                     self.state.inputs.push(Input::Look { request });
                 }
@@ -220,15 +230,21 @@ impl Host {
         let now = clock::time();
         self.service.alive(now);
         self.follow_host_name(now);
-        if !self.state.changed && now.since(self.state.published) < STALE {
-            return;
+        let doubt = self.node.is_sure() != self.status.borrow().sure;
+        if self.state.changed || doubt || now.since(self.state.published) >= STALE {
+            self.state.changed = false;
+            self.state.published = now;
+            let status = self.node.status();
+            if **self.status.borrow() != status {
+                self.service.status(&status);
+                self.status.send_replace(Arc::new(status));
+            }
         }
-        self.state.changed = false;
-        self.state.published = now;
-        let status = self.node.status();
-        if **self.status.borrow() != status {
-            self.service.status(&status);
-            self.status.send_replace(Arc::new(status));
+        // Nothing is called young before it is shown.
+        self.pulse.beat(now);
+        for reply in self.state.looks.drain(..) {
+            // A user that went away needs no answer.
+            let _ = reply.send(());
         }
     }
 }

@@ -53,6 +53,11 @@ impl Service {
     }
 }
 
+/// Tells what the start waits for.
+pub(super) fn waits(why: &str) {
+    tell(&[NotifyState::Status(&format!("waiting: {why}"))]);
+}
+
 /// A service manager that does not listen is no reason to do anything else.
 fn tell(state: &[NotifyState]) {
     let _ = sd_notify::notify(state);
@@ -61,6 +66,7 @@ fn tell(state: &[NotifyState]) {
 fn words(status: &Status) -> String {
     let epoch = status.shown.map_or(0, |claim| claim.epoch);
     match (status.role, &status.leader) {
+        (RoleName::Leading, _) if !status.sure => "stood still: asking whether another leads by now".to_owned(),
         (RoleName::Leading, _) => {
             let successor = status.successor.as_ref().map_or("none", |s| s.name.as_str());
             format!("leading, epoch {epoch}, successor {successor}")

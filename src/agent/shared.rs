@@ -6,6 +6,8 @@ use crate::protocol::{MemberView, Status};
 use crate::time::Time;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// How many events wait for a slow reader of the stream; one that is further behind is told that it missed some.
@@ -23,6 +25,33 @@ pub struct Snapshot {
     pub members: Vec<MemberView>, // bound: MEMBERS of the core
     /// When it was made, on the clock of timers.
     pub made: Time,
+}
+
+/// When the loop last came by: how old what it shows may be. Cheap to clone.
+///
+/// A process that stood still wakes in all its parts at once, and a client's question may be seen before the loop has
+/// noticed that others have gone on.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    last: Arc<AtomicU64>,
+    limit: Duration,
+}
+
+impl Pulse {
+    /// The pulse of a loop that has not come by yet. What it shows counts as present for `limit` (protocol §6).
+    pub fn new(limit: Duration) -> Self {
+        Self { last: Arc::default(), limit }
+    }
+
+    /// The loop came by, and has shown how things stand.
+    pub fn beat(&self, now: Time) {
+        self.last.store(now.0, Ordering::Relaxed);
+    }
+
+    /// What the loop shows is young enough to be said.
+    pub fn is_young(&self, now: Time) -> bool {
+        now.since(Time(self.last.load(Ordering::Relaxed))) <= self.limit
+    }
 }
 
 /// What a user asks of the loop.
@@ -44,9 +73,19 @@ pub enum Command {
         reply: oneshot::Sender<Result<(), String>>,
     },
     /// Fetch what the leader has not told of yet. The answer comes when it is there.
-    Look {
+    Refresh {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Come by, and show how things stand now.
+    Look {
+        /// Told when that was done.
+        reply: oneshot::Sender<()>,
+    },
+    /// Tell users that the files of this agent are in trouble.
+    StoreTrouble {
+        /// What is wrong, and what to do.
+        text: String,
     },
     /// Show everything.
     Snapshot {
@@ -79,6 +118,8 @@ pub struct Facts {
 pub struct Shared {
     /// The role; a new value as soon as it changed.
     pub status: watch::Receiver<Arc<Status>>,
+    /// How old that may be.
+    pub pulse: Pulse,
     /// Events as they happen; [`EVENTS`] wait for a slow reader.
     pub events: broadcast::Sender<Arc<Event>>,
     /// The way to the loop; [`COMMANDS`] wait.

@@ -3,6 +3,7 @@
 use nix::sys::signal::{SigSet, Signal};
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -22,18 +23,18 @@ pub(super) fn hold() -> io::Result<()> {
 }
 
 /// Starts the thread. The first signal comes out of the receiver; if the process is still there a while later, or a
-/// second signal comes, it ends at once, and `leftover`, the API's socket, is removed.
+/// second signal comes, it ends at once, and `leftover`, the API's socket, is removed if it was made.
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn follow(leftover: PathBuf) -> io::Result<mpsc::Receiver<()>> {
+pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>) -> io::Result<mpsc::Receiver<()>> {
     let (first, stop) = mpsc::channel(1);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         if ours().wait().is_err() {
             return;
         }
         let _ = first.try_send(());
-        let path = leftover.clone();
+        let path = Arc::clone(&leftover);
         let late = std::thread::Builder::new().name("last".into()).spawn(move || {
             #[expect(
                 clippy::disallowed_methods,
@@ -49,7 +50,7 @@ pub(super) fn follow(leftover: PathBuf) -> io::Result<mpsc::Receiver<()>> {
     Ok(stop)
 }
 
-fn end(leftover: &PathBuf) -> ! {
-    let _ = std::fs::remove_file(leftover);
+fn end(leftover: &OnceLock<PathBuf>) -> ! {
+    let _ = leftover.get().map(std::fs::remove_file);
     std::process::exit(0)
 }

@@ -10,34 +10,101 @@ use super::host::{Host, State};
 use super::identity::{self, Found};
 use super::inbox::Inbox;
 use super::journal::{self, Counts, Journal, Level};
+use super::patience::until_done;
 use super::peers::Peers;
 use super::routes::Routes;
 use super::service::Service;
-use super::shared::{COMMANDS, EVENTS, Facts, Shared};
+use super::shared::{COMMANDS, EVENTS, Facts, Pulse, Shared};
+use super::upkeep::Upkeep;
 use super::{api, disk, door, links, replica, signals};
 use crate::event::{self, Event, Kind, Value};
+use crate::ident::BootId;
+use crate::message::Datagram;
 use crate::protocol::{self, Durable, Node, Start};
 use crate::store::data::{DataStore, SetAside};
 use crate::store::{Opened, Store};
 use crate::wire::Wire;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long the end waits for each of: the API's clients, what is still to be sent, the disk.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 
+/// Runs an agent from its configuration to its end. What stops it and may pass by itself is waited for.
+///
+/// # Errors
+/// What does not pass by itself.
+pub(super) async fn run(config: Config, journal: Journal) -> Result<(), Failure> {
+    let made = Arc::new(OnceLock::new());
+    let mut stop = signals::follow(Arc::clone(&made)).map_err(|e| threads(&e))?;
+    let mut aside = Aside::default();
+    let prepared = until_done(&mut stop, &journal, || Ground::prepare(&config, &mut aside)).await?;
+    let Some(ground) = prepared else { return Ok(()) };
+    let Some(sockets) = Sockets::open(&config, ground.found.node.boot, &journal, &mut stop).await? else {
+        return Ok(());
+    };
+    // The file is this agent's now.
+    let _ = made.set(config.socket.clone());
+    ground.run(aside, config, journal, sockets, stop).await
+}
+
+/// All that the agent listens on.
+struct Sockets {
+    wire: Arc<Wire>,
+    counts: Arc<Counts>,
+    listener: TcpListener,
+    peers: Peers,
+    datagrams: Datagrams,
+    heard: mpsc::Receiver<(SocketAddr, Datagram)>, // bound: DATAGRAMS
+    routes: Routes,
+    unix: UnixListener,
+    door: door::Door,
+}
+
+impl Sockets {
+    /// None when the agent was told to stop while it waited for one.
+    async fn open(
+        config: &Config,
+        boot: BootId,
+        journal: &Journal,
+        stop: &mut mpsc::Receiver<()>,
+    ) -> Result<Option<Sockets>, Failure> {
+        let (port, bind) = (config.port, config.rules.bind);
+        let counts = Arc::new(Counts::new(journal.clone()));
+        let wire = Arc::new(Wire::new(&config.cluster));
+        let bound = || connections::bind(bind, port).map_err(|e| taken("TCP", port, &e));
+        let Some(listener) = until_done(stop, journal, bound).await? else { return Ok(None) };
+        let peers = Peers::find(config.peers.clone(), port, journal).await;
+        let routes = Routes::default();
+        let heard = || {
+            let setup = Setup { port, bind, groups: peers.groups() };
+            Datagrams::open(setup, wire.clone(), boot, counts.clone(), routes.clone())
+                .map_err(|e| taken("UDP", port, &e))
+        };
+        let Some((datagrams, heard)) = until_done(stop, journal, heard).await? else { return Ok(None) };
+        let Some((unix, door)) = until_done(stop, journal, || door::open(&config.socket)).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Sockets { wire, counts, listener, peers, datagrams, heard, routes, unix, door }))
+    }
+}
+
+/// What was damaged and is set aside, by this try or an earlier one.
+#[derive(Default)]
+struct Aside {
+    store: Option<PathBuf>,
+    data: Option<SetAside>,
+}
+
 /// What was read before the sockets are opened.
-pub(super) struct Ground {
-    pub(super) config: Config,
-    pub(super) journal: Journal,
+struct Ground {
     store: Store,
-    set_aside: Option<PathBuf>,
     data: DataStore,
-    data_aside: Option<SetAside>,
     found: Found,
     durable: Durable,
     seed: u64,
@@ -45,22 +112,23 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Opens the store and finds out who this agent is.
-    pub(super) fn prepare(config: Config, journal: Journal) -> Result<Ground, Failure> {
+    fn prepare(config: &Config, aside: &mut Aside) -> Result<Ground, Failure> {
         let Opened { mut store, set_aside } = Store::open(&config.state_dir)?;
+        aside.store = set_aside.or(aside.store.take());
         let found = identity::find(&mut store, &config.state_dir)?;
         let durable = store.durable().map_err(|e| Failure::store(&config.state_dir, &e))?;
         let opened = DataStore::open(&config.state_dir.join("data")).map_err(Failure::from)?;
-        let (data, data_aside) = (opened.store, opened.set_aside);
+        aside.data = opened.set_aside.or(aside.data.take());
         let seed = identity::random()? as u64;
-        Ok(Ground { config, journal, store, set_aside, data, data_aside, found, durable, seed })
+        Ok(Ground { store, data: opened.store, found, durable, seed })
     }
 
     /// What users are told first.
-    fn events(&self) -> Vec<Event> {
+    fn events(&self, aside: &Aside, config: &Config) -> Vec<Event> {
         let at = clock::now().wall;
         let epoch = self.durable.shown.map_or(0, |claim| claim.epoch);
-        let mut events = vec![self.started(at, epoch)];
-        events.extend(self.set_aside.as_ref().map(|path| Event {
+        let mut events = vec![self.started(config, at, epoch)];
+        events.extend(aside.store.as_ref().map(|path| Event {
             kind: Kind::StoreTrouble,
             level: event::Level::Warn,
             at,
@@ -72,7 +140,7 @@ impl Ground {
             ),
             fields: vec![("set_aside", Value::Text(path.display().to_string()))],
         }));
-        events.extend(self.data_aside.as_ref().map(|aside| {
+        events.extend(aside.data.as_ref().map(|aside| {
             let path = aside.path.as_ref().map_or_else(String::new, |path| format!(", and kept as {}", path.display()));
             Event {
                 kind: Kind::StoreTrouble,
@@ -88,8 +156,7 @@ impl Ground {
         events
     }
 
-    fn started(&self, at: crate::time::Wall, epoch: u64) -> Event {
-        let c = &self.config;
+    fn started(&self, c: &Config, at: crate::time::Wall, epoch: u64) -> Event {
         let ms = |d: Duration| Value::Number(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
         let mut fields = vec![
             ("version", Value::from(env!("CARGO_PKG_VERSION"))),
@@ -118,13 +185,13 @@ impl Ground {
     }
 
     /// What the core is made from.
-    fn node(&self, peers: Vec<SocketAddr>) -> Start {
+    fn node(&self, config: &Config, peers: Vec<SocketAddr>) -> Start {
         Start {
             node: self.found.node,
-            name: self.config.name.clone(),
-            port: self.config.port,
+            name: config.name.clone(),
+            port: config.port,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            settings: self.config.settings.clone(),
+            settings: config.settings.clone(),
             peers,
             seed: self.seed,
             durable: self.durable.clone(),
@@ -132,53 +199,43 @@ impl Ground {
         }
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
-            cluster: self.config.cluster.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            quorum: self.config.settings.quorum,
-            port: self.config.port,
-            socket: self.config.socket.clone(),
-            state_dir: self.config.state_dir.clone(),
-            keyed: false,
-        }
-    }
-
-    /// Opens every socket, runs the agent until it is told to stop, and ends it.
-    pub(super) async fn run(self) -> Result<(), Failure> {
-        let (port, bind) = (self.config.port, self.config.rules.bind);
-        let counts = Arc::new(Counts::new(self.journal.clone()));
-        let wire = Arc::new(Wire::new(&self.config.cluster));
-        let listener = connections::bind(bind, port).map_err(|e| taken("TCP", port, &e))?;
-        let peers = Peers::find(self.config.peers.clone(), port, &self.journal).await;
-        let routes = Routes::default();
-        let setup = Setup { port, bind, groups: peers.groups() };
-        let (datagrams, heard) =
-            Datagrams::open(setup, wire.clone(), self.found.node.boot, counts.clone(), routes.clone())
-                .map_err(|e| taken("UDP", port, &e))?;
-        let found = links::follow(self.config.rules.clone()).map_err(|e| {
+    /// Runs the agent until it is told to stop, and ends it.
+    async fn run(
+        self,
+        aside: Aside,
+        config: Config,
+        journal: Journal,
+        sockets: Sockets,
+        stop: mpsc::Receiver<()>,
+    ) -> Result<(), Failure> {
+        let Sockets { wire, counts, listener, peers, datagrams, heard, routes, unix, door } = sockets;
+        let found = links::follow(config.rules.clone()).map_err(|e| {
             Failure::io("the kernel does not tell its network interfaces", &e, "check what the service may do")
         })?;
-        let (unix, door) = door::open(&self.config.socket)?;
-        let stop = signals::follow(self.config.socket.clone()).map_err(|e| threads(&e))?;
-
-        let (events, facts) = (self.events(), self.facts());
-        let node = Node::new(self.node(peers.addresses()), clock::now());
+        let (events, facts) = (self.events(&aside, &config), facts(&config));
+        let node = Node::new(self.node(&config, peers.addresses()), clock::now());
         let replica::Started { replica, reports: replicated, reader, visible } =
             replica::start(self.data).map_err(|e| threads(&e))?;
         let (asks, to_ask) = mpsc::channel(ASKS);
         let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
-        let data = Data { asks, source, visible, write_timeout: self.config.write_timeout };
+        let data = Data { asks, source, visible, write_timeout: config.write_timeout };
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
         let (connections, reports) =
-            Connections::new(listener, wire.clone(), Dialer { from: bind, routes }, counts.clone());
+            Connections::new(listener, wire.clone(), Dialer { from: config.rules.bind, routes }, counts.clone());
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);
-        let shared =
-            Shared { status: shown, events: feed.clone(), commands, store: Arc::new(history), facts: Arc::new(facts) };
+        let pulse = Pulse::new(config.settings.replaced_gap());
+        let shared = Shared {
+            status: shown,
+            pulse: pulse.clone(),
+            events: feed.clone(),
+            commands,
+            store: Arc::new(history),
+            facts: Arc::new(facts),
+        };
         let alarm = Alarm::new().map_err(|e| Failure::io("no timer can be had", &e, "allow more open files"))?;
-        let mut host = Host {
+        let host = Host {
             node,
             wire,
             inbox: Inbox {
@@ -190,32 +247,63 @@ impl Ground {
                 commands: asked,
                 asks: to_ask,
                 links: found,
-                peers: peers.follow(self.journal.clone()),
+                peers: peers.follow(journal.clone()),
                 datagrams: heard,
             },
             disk,
             replica,
             connections,
             datagrams,
-            journal: self.journal,
+            journal,
             service: Service::new(),
             status,
+            pulse,
             events: feed,
-            no_link: links::none_fits(&self.config.rules),
-            host_name: self.config.host_name,
+            no_link: links::none_fits(&config.rules),
+            host_name: config.host_name,
             state: State::default(),
         };
-        // Until here what is wrong is said once, by the agent itself.
-        let _libraries = journal::listen(&host.journal);
-        events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
-        let end = CancellationToken::new();
-        let api = tokio::spawn(api::serve(unix, shared, Some(data), end.clone()));
-        host.publish();
-        host.service.ready();
-        let host = host.run().await;
-        finish(host, api, &end, &counts).await;
-        drop(door);
+        live(host, events, Outside { unix, door, shared, data, state: config.state_dir }, &counts).await;
         Ok(())
+    }
+}
+
+/// What users reach, and what others may take away.
+struct Outside {
+    unix: UnixListener,
+    door: door::Door,
+    shared: Shared,
+    data: Data,
+    state: PathBuf,
+}
+
+/// From the first event to the last word.
+async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Counts) {
+    // Until here what is wrong is said once, by the agent itself.
+    let _libraries = journal::listen(&host.journal);
+    events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
+    let Outside { unix, door, shared, data, state } = outside;
+    let end = CancellationToken::new();
+    let (anew, listeners) = mpsc::channel(1);
+    let upkeep = Upkeep::new(door, &state, anew, shared.commands.clone(), host.journal.clone());
+    let upkeep = tokio::spawn(upkeep.run(end.clone()));
+    let api = tokio::spawn(api::serve_on(unix, listeners, shared, Some(data), end.clone()));
+    host.publish();
+    host.service.ready();
+    let host = host.run().await;
+    finish(host, api, &end, counts).await;
+    let _ = within(LAST_WORDS, upkeep).await;
+}
+
+fn facts(config: &Config) -> Facts {
+    Facts {
+        cluster: config.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        quorum: config.settings.quorum,
+        port: config.port,
+        socket: config.socket.clone(),
+        state_dir: config.state_dir.clone(),
+        keyed: false,
     }
 }
 
@@ -237,7 +325,8 @@ fn taken(what: &str, port: u16, e: &std::io::Error) -> Failure {
     match e.kind() {
         std::io::ErrorKind::AddrInUse => Failure::other(format!(
             "{what}: another program, or another agent, has it: stop that one, or choose another with --port"
-        )),
+        ))
+        .passing(),
         _ => Failure::io(&what, e, "choose another with --port, or check --bind"),
     }
 }

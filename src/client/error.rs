@@ -20,6 +20,7 @@ impl fmt::Display for Tried {
             io::ErrorKind::NotFound => "no such socket",
             io::ErrorKind::ConnectionRefused => "nobody listens there",
             io::ErrorKind::TimedOut => "it took the connection and did not answer",
+            io::ErrorKind::WouldBlock => "too many clients wait for it to take their connections",
             io::ErrorKind::UnexpectedEof => "it hung up without an answer",
             _ => return write!(f, "{}: {}", self.path.display(), self.why),
         };
@@ -40,11 +41,11 @@ pub enum Error {
         /// What was refused, and what to do.
         why: String,
     },
-    /// Not now: the agent answered 429 or 503.
+    /// Not now: the agent answered 429 or 503, or is there and did not answer.
     Later {
         /// The reason.
         why: String,
-        /// Too much is asked at once (429); otherwise what was asked for is not there now (503).
+        /// Too much is asked at once (429), or there was no answer; otherwise what was asked for is not there now (503).
         busy: bool,
     },
     /// The connection broke before the answer was complete: what was asked may have been done, or not.

@@ -69,7 +69,8 @@ impl<'a> Call<'a> {
 
 /// Why there is no answer.
 enum Lost {
-    /// Nobody took the connection, or nobody answered in time.
+    /// Nobody took the connection ([`io::ErrorKind::TimedOut`], [`io::ErrorKind::WouldBlock`]: somebody is there), or nobody
+    /// answered in time.
     Unanswered(io::Error),
     /// Somebody took the connection, and closed it again.
     HungUp,
@@ -129,6 +130,11 @@ pub(super) async fn call(sockets: &[PathBuf], call: &Call<'_>, limit: Duration) 
             }
             Err(Lost::Unanswered(why)) => tried.push(Tried { path: socket.clone(), why }),
         }
+    }
+    let takes = |tried: &&Tried| matches!(tried.why.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+    if let Some(busy) = tried.iter().find(takes) {
+        let why = format!("{busy}: that agent stands still, or has too much to do: try again");
+        return Err(Error::Later { why, busy: true });
     }
     Err(Error::NoAgent { tried })
 }

@@ -52,7 +52,7 @@ impl Leading {
     }
 
     /// As far as it knows nobody took its place while it stood still.
-    fn is_sure(&self, now: Time) -> bool {
+    pub(super) fn is_sure(&self, now: Time) -> bool {
         self.check.is_none() && now >= self.replaced
     }
 

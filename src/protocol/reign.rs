@@ -231,6 +231,7 @@ impl Node {
         l.claim = claim;
         l.story = story.clone();
         l.quick = QUICK;
+        self.is_sure_again();
         self.base.promises.show(claim);
         self.base.past.turns(self.base.wall);
         let writes = self.base.past.enter(claim, &story, self.base.wall);

@@ -266,7 +266,7 @@ impl Node {
     /// This agent stays: in a new reign only when its epoch is not above the other's, and durable before it says so.
     fn stay(&mut self, conn: ConnId, yields: Claim, highest: u64) {
         let Role::Leading(l) = &mut self.role else { return };
-        (l.yielding, l.replaced) = (None, Time(0));
+        l.yielding = None;
         let claim = l.claim;
         let name = self.base.name(yields.node.id);
         let both = self.both_led(yields);
@@ -291,6 +291,7 @@ impl Node {
 
     fn stay_on(&mut self, conn: ConnId, claim: Claim, yields: Claim, highest: u64, story: String) {
         if claim.epoch > yields.epoch {
+            self.is_sure_again();
             return self.base.send(conn, Frame::Decided(Decided { stays: claim, yields }));
         }
         self.renew(highest.max(yields.epoch), Cause::Reunion, story);

@@ -384,7 +384,8 @@ pub(super) struct Leading {
     pub(super) left_alone: Option<Time>,
     /// After a large gap: serves nothing until a member has answered.
     pub(super) check: Option<Checking>,
-    /// The check found another leader: nothing is ordered or acknowledged before they have met, or until then.
+    /// The check found another leader: nothing is ordered or acknowledged before they have met and this one leads on in a
+    /// reign above the other's, or until then.
     pub(super) replaced: Time,
     pub(super) welcomed: Time,
     /// Members that join with the id of one that has a session. Bound: [`super::limits::WAITING`].

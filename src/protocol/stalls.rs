@@ -7,7 +7,7 @@ use super::{Node, limits};
 use crate::event::Kind;
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Check, Frame, MemberState, Standing};
-use crate::time::ms;
+use crate::time::{Time, ms};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -189,6 +189,13 @@ impl Node {
         }
         self.base.timers.sooner(Timer::Successor, until);
         self.check_over();
+    }
+
+    /// It stays the leader, in a reign above that of the one that took its place.
+    pub(super) fn is_sure_again(&mut self) {
+        if let Role::Leading(l) = &mut self.role {
+            l.replaced = Time(0);
+        }
     }
 
     /// A follower came by itself: it still follows.

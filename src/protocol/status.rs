@@ -43,6 +43,14 @@ impl Node {
         }
     }
 
+    /// Whether it knows how it stands: false on a leader that stood still, until it knows that nobody took its place (§6).
+    pub fn is_sure(&self) -> bool {
+        match &self.role {
+            Role::Leading(l) => l.is_sure(self.base.now),
+            _ => true,
+        }
+    }
+
     /// A snapshot for users.
     pub fn status(&self) -> Status {
         let via = match &self.role {
@@ -55,6 +63,7 @@ impl Node {
             name: self.base.me.name.clone(),
             role: self.role.name(),
             shown: self.base.promises.shown(),
+            sure: self.is_sure(),
             leader: self.leader().map(|n| self.who(n)),
             successor: self.successor().map(|n| self.who(n)),
             via,

@@ -26,7 +26,7 @@ pub(super) enum Existing {
 }
 
 /// Where the store of a state directory is.
-pub(super) fn store_path(dir: &Path) -> PathBuf {
+pub(crate) fn store_path(dir: &Path) -> PathBuf {
     dir.join("tanist.redb")
 }
 
@@ -99,8 +99,9 @@ pub(super) fn judge<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T
     judged.unwrap_or_else(|_| Err(StoreError::Damaged("its parts contradict one another".to_owned())))
 }
 
-/// Makes a new store. It gets its name only when it is whole, so an interruption leaves no damaged one.
-pub(super) fn create(dir: &Path) -> Result<Database, OpenError> {
+/// Makes a new store. It gets its name only when it is whole, so an interruption leaves no damaged one. A damaged store in
+/// its place is moved away when the new one is there, so a disk that is full leaves everything as it was.
+pub(super) fn create(dir: &Path, damaged: bool) -> Result<(Database, Option<PathBuf>), OpenError> {
     let path = store_path(dir);
     let unfinished = dir.join("tanist.redb.new");
     match fs::remove_file(&unfinished) {
@@ -111,13 +112,14 @@ pub(super) fn create(dir: &Path) -> Result<Database, OpenError> {
     let database = builder().create_file(file).map_err(StoreError::from);
     let database = database.and_then(|database| tables::prepare(&database).map(|()| database));
     let database = database.map_err(|error| OpenError::store(&unfinished, error))?;
+    let aside = if damaged { Some(set_aside(dir)?) } else { None };
     fs::rename(&unfinished, &path).map_err(|error| OpenError::io(&path, error))?;
     sync_dir(dir).map_err(|error| OpenError::io(dir, error))?;
-    Ok(database)
+    Ok((database, aside))
 }
 
 /// Moves a damaged store away. Of those that were moved away before, the newest are kept, [`DAMAGED_MAX`] in all.
-pub(super) fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
+fn set_aside(dir: &Path) -> Result<PathBuf, OpenError> {
     let path = store_path(dir);
     move_aside(&path, DAMAGED_MAX, Aside::Files).map_err(|error| OpenError::io(&path, error))
 }

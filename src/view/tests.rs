@@ -20,6 +20,7 @@ fn status() -> protocol::Status {
     protocol::Status {
         node: node(1),
         name: "pc-1".into(),
+        sure: true,
         role: RoleName::Following,
         shown: Some(Claim { epoch: 7, at: AT, node: node(2) }),
         leader: Some(who(2)),

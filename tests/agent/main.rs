@@ -6,6 +6,7 @@
 mod data;
 mod ledger;
 mod site;
+mod stalls;
 
 use nix::sys::signal::Signal;
 use site::{Agent, LONG, Site, field, in_namespace, without_rights};
@@ -137,15 +138,38 @@ fn a_follower_takes_over_when_its_leader_is_killed() {
 }
 
 #[test]
-fn a_taken_port_is_named() {
+fn a_taken_port_is_named_once_and_waited_for() {
     for udp in [false, true] {
         let site = Site::new();
         let at: SocketAddr = (site.ip, site.port).into();
-        let _taken = (udp.then(|| UdpSocket::bind(at)), (!udp).then(|| TcpListener::bind(at)));
-        let what = if udp { "UDP port" } else { "TCP port" };
-        site.start().fails(1, &[what, &site.port.to_string(), "another program", "--port"]);
-        assert!(!site.socket.exists());
+        let taken = (udp.then(|| UdpSocket::bind(at)), (!udp).then(|| TcpListener::bind(at)));
+        let mut agent = site.start();
+        let said = agent.line(if udp { "UDP port" } else { "TCP port" });
+        for word in [&site.port.to_string(), "another program", "--port", "waiting for it to pass"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        assert!(!site.socket.exists(), "who asks is told that there is no agent yet");
+        // It has tried again by then.
+        assert!(agent.is_silent_for(Duration::from_secs(1)), "it is said once: {:#?}", agent.seen);
+        drop(taken);
+        agent.line("event=leading");
+        agent.signal(Signal::SIGTERM);
+        assert!(agent.end().0.success());
     }
+}
+
+#[test]
+fn an_agent_that_waits_ends_when_it_is_told_to() {
+    let site = Site::new();
+    let _taken = TcpListener::bind((site.ip, site.port)).expect("bound");
+    let listener = UnixListener::bind(&site.socket).expect("another's");
+    let mut agent = site.start();
+    agent.line("TCP port");
+    agent.signal(Signal::SIGTERM);
+    let (status, took) = agent.end();
+    assert!(status.success() && took < Duration::from_secs(1), "{status} after {took:?}");
+    assert!(site.socket.exists(), "a socket that it did not make is left alone");
+    drop(listener);
 }
 
 #[test]
@@ -170,6 +194,23 @@ fn a_socket_serves_one_agent_and_other_files_are_left_alone() {
     fs::write(&site.socket, "precious").expect("written");
     site.start().fails(1, &["another file is in its place", "--socket"]);
     assert_eq!(fs::read_to_string(&site.socket).expect("still there"), "precious");
+}
+
+#[test]
+fn a_socket_that_was_removed_is_made_anew_and_a_lost_state_directory_is_said() {
+    let site = Site::new();
+    let mut agent = site.start();
+    agent.line("event=leading");
+    fs::remove_file(&site.socket).expect("removed");
+    let kept = site.path("kept");
+    fs::rename(&site.state, &kept).expect("moved away");
+    agent.line("was removed: it is made anew");
+    let trouble = agent.line("event=store-trouble");
+    assert!(trouble.contains("is gone") && trouble.contains(&site.state.display().to_string()), "{trouble}");
+    assert!(site.ask("/v1/is-leader").starts_with("HTTP/1.1 200"));
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.end().0.success());
+    assert!(!site.socket.exists(), "the new one is taken away too");
 }
 
 #[test]
@@ -236,16 +277,28 @@ fn without_permission_it_says_so() {
 }
 
 #[test]
-fn a_full_or_read_only_disk_is_named() {
-    for (options, code, word) in [("size=16k", 1, "o space left"), ("ro", 1, "read-only")] {
+fn a_full_or_read_only_disk_is_named_once_and_waited_for() {
+    for (trouble, mended, word) in [
+        ("dd if=/dev/zero of=\"$0/fill\" bs=4k 2>/dev/null || true", "rm \"$0/fill\"", "o space left"),
+        ("mount -o remount,bind,ro \"$0\"", "mount -o remount,bind,rw \"$0\"", "read-only"),
+    ] {
         let mut site = Site::new();
         let disk = site.path("disk");
         fs::create_dir(&disk).expect("made");
         site.state = disk.join("state");
-        let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+        // The disk is mended when a line comes on standard input.
+        let script = "set -e; mount -t tmpfs -o size=1m tmpfs \"$3\"; sh -c \"$1\" \"$3\"; exec 3<&0; \
+                      { read -r _ && sh -c \"$2\" \"$3\"; } <&3 & shift 3; exec \"$@\" 3<&-";
         let disk = disk.display().to_string();
-        let Some(mut command) = in_namespace("-Urm", script, &[options, &disk], &site.command()) else { return };
-        Agent::spawn(&mut command).fails(code, &[word, "disk/state"]);
+        let Some(mut command) = in_namespace("-Urm", script, &[trouble, mended, &disk], &site.command()) else {
+            return;
+        };
+        let mut agent = Agent::spawn(command.stdin(Stdio::piped()));
+        let said = agent.line("waiting for it to pass");
+        assert!(said.contains(word) && said.contains("disk/state"), "{said}");
+        assert!(agent.is_silent_for(Duration::from_secs(1)), "it is said once: {:#?}", agent.seen);
+        writeln!(agent.child.stdin.as_mut().expect("piped"), "mend").expect("told");
+        agent.line("event=leading");
     }
 }
 

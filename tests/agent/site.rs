@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -67,6 +67,18 @@ impl Agent {
             }
         }
         panic!("no line with {with:?} in {:#?}", self.seen);
+    }
+
+    /// Whether it writes nothing for so long, and lives.
+    pub(crate) fn is_silent_for(&mut self, time: Duration) -> bool {
+        match self.lines.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => false,
+            Ok(line) => {
+                self.seen.push(line);
+                false
+            }
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

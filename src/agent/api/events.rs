@@ -19,7 +19,10 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
     };
     // First the ear, then the look: what happens in between is told twice rather than not at all.
     let mut happening = api.shared.events.subscribe();
-    let present = Event::present(&api.shared.status.borrow().clone());
+    let present = match api.stands().await {
+        Ok(status) => Event::present(&status),
+        Err(response) => return *response,
+    };
     let (lines, body) = mpsc::channel(READY);
     tokio::spawn(async move {
         let _place = place;

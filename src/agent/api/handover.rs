@@ -77,11 +77,13 @@ async fn served(api: &Api, before: Option<Claim>, to: Option<&str>) -> Response 
     let meant =
         |leader: &Who| to.is_some_and(|to| !named(to, [(leader.node.id, leader.name.as_str())].into_iter()).is_empty());
     let shows = status.wait_for(|s| s.leader.as_ref().is_some_and(|leader| s.shown != before || meant(leader)));
-    let shown = match tokio::time::timeout(HEARD, shows).await {
-        Ok(Ok(status)) => Leader::new(&status),
-        _ => None,
+    // In time or not: what is said is how it stands.
+    let _ = tokio::time::timeout(HEARD, shows).await;
+    let stands = match api.stands().await {
+        Ok(status) => status,
+        Err(response) => return *response,
     };
-    match shown.or_else(|| Leader::new(&api.shared.status.borrow())) {
+    match Leader::new(&stands) {
         Some(leader) => Json(leader).into_response(),
         None => later(StatusCode::SERVICE_UNAVAILABLE, "the role was handed over; the new leader was not heard yet"),
     }

@@ -1,5 +1,5 @@
-//! `GET /v1/leader` and `GET /v1/is-leader`: answered from the published status alone, without the loop, because
-//! programs ask these on every request of their own.
+//! `GET /v1/leader` and `GET /v1/is-leader`: answered from the published status alone, without the loop where that came
+//! by lately, because programs ask these on every request of their own.
 
 use super::{Api, problem, problem::later};
 use crate::protocol::RoleName;
@@ -30,7 +30,10 @@ pub(super) async fn get(State(api): State<Api>, query: Result<Query<Wait>, Query
             return problem(StatusCode::BAD_REQUEST, detail);
         }
     };
-    let now = Leader::new(&api.shared.status.borrow());
+    let now = match api.stands().await {
+        Ok(status) => Leader::new(&status),
+        Err(response) => return *response,
+    };
     match now {
         Some(leader) => Json(leader).into_response(),
         None if wait.is_zero() => none("there is no leader now"),
@@ -44,11 +47,20 @@ async fn waited(api: &Api, wait: Duration) -> Response {
         Err(response) => return *response,
     };
     let mut status = api.shared.status.clone();
-    let known = status.wait_for(|status| status.leader.is_some());
+    let known = async {
+        loop {
+            // From here on every change is heard.
+            status.mark_unchanged();
+            if let Some(leader) = Leader::new(&*api.stands().await?) {
+                return Ok::<_, Box<Response>>(leader);
+            }
+            status.changed().await.map_err(|_| Box::new(problem::no_answer()))?;
+        }
+    };
     tokio::select! {
         known = tokio::time::timeout(wait, known) => match known {
-            Ok(Ok(status)) => Json(Leader::new(&status)).into_response(),
-            Ok(Err(_)) => problem::no_answer(),
+            Ok(Ok(leader)) => Json(leader).into_response(),
+            Ok(Err(response)) => *response,
             Err(_) => none(&format!("there was no leader for {} ms", wait.as_millis())),
         },
         () = api.stop.cancelled() => none("the agent is stopping"),
@@ -60,7 +72,10 @@ fn none(why: &str) -> Response {
 }
 
 pub(super) async fn is_leader(State(api): State<Api>) -> Response {
-    let status = api.shared.status.borrow().clone();
+    let status = match api.stands().await {
+        Ok(status) => status,
+        Err(response) => return *response,
+    };
     if status.role == RoleName::Leading {
         return Json(IsLeader { leads: true, epoch: epoch(&status) }).into_response();
     }

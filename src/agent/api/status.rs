@@ -4,12 +4,16 @@ use super::Api;
 use crate::view::{Standing, Status};
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 
-pub(super) async fn get(State(api): State<Api>) -> Json<Status> {
+pub(super) async fn get(State(api): State<Api>) -> Response {
     let facts = &api.shared.facts;
     let standing =
         Standing { cluster: &facts.cluster, version: &facts.version, quorum: facts.quorum, keyed: facts.keyed };
-    let status = api.shared.status.borrow().clone();
+    let status = match api.stands().await {
+        Ok(status) => status,
+        Err(response) => return *response,
+    };
     let (revision, digest) = api.state();
-    Json(Status { revision, digest, ..Status::new(&status, standing) })
+    Json(Status { revision, digest, ..Status::new(&status, standing) }).into_response()
 }

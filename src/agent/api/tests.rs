@@ -1,7 +1,7 @@
 //! The API over a real socket, before a loop that the test plays.
 
 use super::*;
-use crate::agent::shared::{Command, Snapshot};
+use crate::agent::shared::{Command, Pulse, Snapshot};
 use crate::claim::Claim;
 use crate::client::{Client, Error};
 use crate::event::{Event, Kind, Level};
@@ -26,6 +26,7 @@ fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
         node: node(1),
         name: "pc-1".into(),
         role,
+        sure: true,
         shown: leader.map(|n| Claim { epoch, at: Wall(1), node: node(n) }),
         leader: leader.map(who),
         successor: None,
@@ -53,13 +54,17 @@ struct Stage {
 
 impl Stage {
     fn new(status: Arc<Status>) -> Self {
+        Self::with_pulse(status, Pulse::new(Duration::MAX))
+    }
+
+    fn with_pulse(status: Arc<Status>, pulse: Pulse) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let listener = UnixListener::bind(dir.path().join("sock")).expect("a socket");
         let (status, watched) = watch::channel(status);
         let (events, _) = broadcast::channel(RING);
         let (asks, commands) = mpsc::channel(4);
         let stop = CancellationToken::new();
-        let shared = shared(watched, events.clone(), asks, dir.path());
+        let shared = Shared { pulse, ..shared(watched, events.clone(), asks, dir.path()) };
         let served = tokio::spawn(serve(listener, shared, None, stop.clone()));
         let client = Client::at(&dir.path().join("sock"));
         Self { client, status, events, commands, stop, served, dir }
@@ -109,7 +114,14 @@ fn shared(
         state_dir: dir.join("state"),
         keyed: false,
     };
-    Shared { status, events, commands, store: Arc::new(history), facts: Arc::new(facts) }
+    Shared {
+        status,
+        pulse: Pulse::new(Duration::MAX),
+        events,
+        commands,
+        store: Arc::new(history),
+        facts: Arc::new(facts),
+    }
 }
 
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
@@ -138,6 +150,43 @@ async fn facts_come_from_the_published_status() {
     assert!(stage.ask("HEAD", "/v1/is-leader", "").await.starts_with("HTTP/1.1 200"));
     let history = stage.client.history().await.expect("a history");
     assert!(history.reigns.is_empty() && history.reunions.is_empty() && history.drills.is_empty());
+    stage.end().await;
+}
+
+/// The loop comes by when it is asked to; what it shows until then is not said.
+#[tokio::test]
+async fn a_word_from_before_the_agent_stood_still_is_not_said() {
+    let pulse = Pulse::new(Duration::ZERO);
+    pulse.beat(Time(u64::MAX));
+    let mut stage = Stage::with_pulse(standing(RoleName::Leading, 7, Some(1)), pulse.clone());
+    assert_eq!(stage.client.is_leader().await.expect("an answer"), Some(7), "it came by lately");
+    for path in ["/v1/is-leader", "/v1/leader", "/v1/leader?wait_ms=9000", "/v1/status", "/v1/members", "/v1/events"] {
+        pulse.beat(Time(0));
+        stage.status.send_replace(standing(RoleName::Leading, 7, Some(1)));
+        let mut stream = stage.connect().await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: tanist\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let Some(Command::Look { reply }) = in_time(stage.commands.recv()).await else { panic!("{path}: a look") };
+        // It checks whether it was replaced, and was.
+        let unsure = Status { sure: false, ..(*standing(RoleName::Leading, 7, Some(1))).clone() };
+        stage.status.send_replace(Arc::new(unsure));
+        pulse.beat(Time(u64::MAX));
+        reply.send(()).expect("it waits");
+        let mut answer = vec![0; 4096];
+        let waits = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut answer)).await;
+        assert!(waits.is_err(), "{path}: nothing is said before the check is over");
+        let replaced = standing(RoleName::Following, 8, Some(2));
+        stage.status.send_replace(replaced.clone());
+        if path == "/v1/members" {
+            let Some(Command::Snapshot { reply }) = in_time(stage.commands.recv()).await else { panic!("a snapshot") };
+            let status = (*replaced).clone();
+            reply.send(Snapshot { status, members: Vec::new(), made: clock::time() }).expect("it waits");
+        }
+        let length = in_time(stream.read(&mut answer)).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(!answer.contains("\"epoch\":7"), "{path}: {answer}");
+        assert_eq!(answer.starts_with("HTTP/1.1 503"), path == "/v1/is-leader", "{path}: {answer}");
+    }
     stage.end().await;
 }
 
@@ -269,7 +318,7 @@ async fn handover_answers_when_the_new_leader_is_shown_and_refuses_with_the_reas
 async fn one_watcher_too_many_is_told_to_come_back() {
     let stage = Stage::new(standing(RoleName::Leading, 8, Some(1)));
     let mut watchers = Vec::new();
-    for _ in 0..WATCHERS {
+    for _ in 0..WATCHERS.each {
         watchers.push(stage.client.events().await.expect("a stream"));
     }
     let answer = stage.ask("GET", "/v1/events", "").await;
@@ -287,23 +336,72 @@ async fn one_watcher_too_many_is_told_to_come_back() {
     stage.end().await;
 }
 
+/// 700 that come at once: whoever has no place is told so, and nobody is hung up on.
 #[tokio::test]
-async fn too_many_connections_are_turned_away_and_nobody_else_suffers() {
+async fn a_crowd_is_answered_and_nobody_is_hung_up_on() {
     let stage = Stage::new(standing(RoleName::Leading, 8, Some(1)));
-    let mut silent = Vec::new();
-    for _ in 0..CONNECTIONS {
-        silent.push(stage.connect().await);
+    let mut crowd = Vec::new();
+    for _ in 0..700 {
+        let mut stream = stage.connect().await;
+        stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: tanist\r\n\r\n").await.expect("sent");
+        crowd.push(stream);
     }
-    let turned = stage.client.leader(None).await;
-    assert!(matches!(turned, Err(Error::Later { .. })), "{turned:?}");
-    drop(silent);
+    let (mut served, mut turned) = (0, 0);
+    for stream in &mut crowd {
+        let mut answer = [0; 12];
+        in_time(stream.read_exact(&mut answer)).await.expect("an answer");
+        match &answer {
+            b"HTTP/1.1 200" => served += 1,
+            b"HTTP/1.1 429" => turned += 1,
+            other => panic!("{}", String::from_utf8_lossy(other)),
+        }
+    }
+    assert_eq!((served, turned), (WATCHERS.each, 700 - WATCHERS.each));
+    // Those that were told to come back are idle now, and give way.
     in_time(async {
         while stage.client.leader(None).await.is_err() {
             tokio::task::yield_now().await;
         }
     })
     .await;
+    assert_eq!(stage.client.status().await.expect("a crowd locks nobody out").epoch, 8);
+    drop(crowd);
     stage.end().await;
+}
+
+/// Who says nothing makes room for whoever asks.
+#[tokio::test]
+async fn idle_connections_make_room() {
+    let stage = Stage::new(standing(RoleName::Leading, 8, Some(1)));
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS.each {
+        silent.push(stage.connect().await);
+    }
+    let turned = stage.client.leader(None).await;
+    assert!(matches!(turned, Err(Error::Later { busy: true, .. })), "they came just now: {turned:?}");
+    in_time(async {
+        while stage.client.leader(None).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut first = String::new();
+    let ended = in_time(silent[0].read_to_string(&mut first)).await;
+    assert!(ended.is_ok_and(|length| length == 0), "the first that came went: {first}");
+    stage.end().await;
+}
+
+/// An agent that does not answer is another thing than none.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_answer_is_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("sock");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let unanswered = Client::at(&path).status().await.expect_err("nobody answers");
+    assert!(matches!(&unanswered, Error::Later { busy: true, why } if why.contains("did not answer")), "{unanswered}");
+    drop(listener);
+    let nobody = Client::at(&path).status().await.expect_err("nobody is there");
+    assert!(matches!(&nobody, Error::NoAgent { .. }), "{nobody}");
 }
 
 /// Virtual time: the runtime's clock runs ahead whenever everything waits.

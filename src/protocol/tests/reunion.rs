@@ -3,7 +3,7 @@
 use super::hosted::{Disk, Hosted, address, beat, sender};
 use super::*;
 use crate::ident::BootId;
-use crate::message::{Decided, Meet, Sender};
+use crate::message::{Checked, Decided, Meet, Sender, Standing};
 use crate::wire::samples;
 use std::collections::BTreeSet;
 
@@ -105,6 +105,28 @@ fn nobody_yields_while_a_reign_of_its_own_is_written() {
     let status = leader.node.status();
     assert_eq!((status.role, status.shown.map(|c| c.epoch)), (RoleName::Leading, Some(21)));
     assert!(leader.sent.iter().any(|(c, frame)| *c == newcomer && matches!(frame, Frame::Joined(_))));
+}
+
+/// §6: a leader that was replaced while it stood still, and stays, is sure of its role in its new reign and not before.
+#[test]
+fn who_was_replaced_and_stays_is_sure_in_its_new_reign() {
+    let (mut leader, _) = Hosted::leading_with([3]);
+    let (own, three) = (leader.node.status().shown.expect("it leads"), samples::claim(9, 3));
+    leader.at(leader.now.time + Duration::from_secs(2));
+    leader.step(Input::Tick);
+    let check = leader.connects(3);
+    leader.frame(check, Frame::Checked(Checked { standing: Standing::Leads(three) }));
+    leader.disk = Disk::Hangs;
+    let conn = leader.accepts(sender(3), address(3));
+    leader.frame(conn, Frame::Decided(Decided { stays: own, yields: three }));
+    let stands = |leader: &Hosted| {
+        let status = leader.node.status();
+        (status.role, status.sure, status.shown.map(|claim| claim.epoch))
+    };
+    assert_eq!(stands(&leader), (RoleName::Leading, false, Some(own.epoch)), "the other leads above it");
+    leader.disk = Disk::Works;
+    leader.released();
+    assert_eq!(stands(&leader), (RoleName::Leading, true, Some(10)));
 }
 
 /// §4: of two leaders with one id the one that yields takes a new one, and if it has taken many: once in 1 s.

@@ -351,6 +351,7 @@ fn a_leader_that_stood_still_asks_its_successor_first() {
         (answered, leader.cast.iter().any(|(_, cast)| matches!(cast, Cast::Heartbeat(_))))
     };
     assert_eq!(serves(&leader), (false, false), "{:?} {:?}", leader.sent, leader.cast);
+    assert!(!leader.node.status().sure, "users are not told that it leads");
 
     let conn = leader.connects(3);
     let known = Known { claim, name: "pc-2".to_owned(), address: address(2), direct: true };
@@ -358,6 +359,7 @@ fn a_leader_that_stood_still_asks_its_successor_first() {
     leader.frame(conn, Frame::Checked(Checked { standing: Standing::Follows(known) }));
     leader.frame(asker, Frame::Question(Question { nonce: 6, to: samples::node(2) }));
     assert_eq!(serves(&leader), (true, true));
+    assert!(leader.node.status().sure);
 }
 
 /// §6: the leader counts a follower silent after 3 s, and closes its session after 10 s.

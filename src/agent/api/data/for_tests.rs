@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tanist::agent::data::{Asked, Data, Outcome, Snapshot};
-use tanist::agent::shared::{Facts, Shared};
+use tanist::agent::shared::{Facts, Pulse, Shared};
 use tanist::agent::{History, api};
 use tanist::data::{Judged, ReignId, Revision};
 use tanist::ident::{BootId, Incarnation, NodeId};
@@ -232,6 +232,7 @@ fn standing() -> Status {
         node,
         name: "pc-1".into(),
         role: RoleName::Following,
+        sure: true,
         shown: None,
         leader: None,
         successor: None,
@@ -255,5 +256,12 @@ fn shared(status: watch::Receiver<Arc<Status>>, dir: &Path) -> Shared {
     let (events, _) = broadcast::channel(8);
     let (commands, _) = mpsc::channel(4);
     let history = History::of(store).expect("a thread");
-    Shared { status, events, commands, store: Arc::new(history), facts: Arc::new(facts) }
+    Shared {
+        status,
+        pulse: Pulse::new(Duration::MAX),
+        events,
+        commands,
+        store: Arc::new(history),
+        facts: Arc::new(facts),
+    }
 }

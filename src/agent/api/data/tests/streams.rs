@@ -188,7 +188,7 @@ async fn who_watches_while_others_write_hears_everything_once() {
 async fn watchers_are_bounded_and_leave_their_places() {
     let stage = Stage::new();
     let mut watches = Vec::new();
-    for _ in 0..WATCHERS {
+    for _ in 0..WATCHERS.each {
         watches.push(Watch::new(&stage, "").await);
     }
     let turned = get(&stage, "/v1/watch").await;
