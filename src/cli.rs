@@ -29,7 +29,7 @@ use std::process::ExitCode;
 /// Start `tanist agent` on every machine; nothing needs to be configured. To see it work on one machine, type
 /// `tanist demo`. What is written with `tanist put` and `tanist add` is on every machine.
 ///
-/// Exit status: 0 done; 1 no, with the reason (a key without a value, a refused condition); 2 wrong usage; 69 no agent answers; 75 try later; 77 not allowed; 78
+/// Exit status: 0 done; 1 no, with the reason (a key without a value, a refused condition); 2 wrong usage; 69 no agent is there; 75 try later; 77 not allowed; 78
 /// wrong configuration.
 #[derive(Parser)]
 #[command(name = "tanist", version, max_term_width = 100)]
@@ -100,7 +100,11 @@ struct Asked {
 
 impl Asked {
     fn client(&self) -> Result<Client, Fail> {
-        Ok(Client::find(self.socket.as_deref())?)
+        Ok(self.find()?)
+    }
+
+    fn find(&self) -> Result<Client, Error> {
+        Client::find(self.socket.as_deref())
     }
 }
 
@@ -239,9 +243,27 @@ fn usage(error: &clap::Error) -> Result<(), Fail> {
                 let why = if value.is_empty() { "it is empty: unset it, or give it a value" } else { why };
                 return Err(Fail::new(BAD_CONFIG, format!("{variable}={value} in the environment: {why}")));
             }
-            Err(Fail::new(USAGE, format!("{what}: see `tanist --help`")))
+            let given: Vec<String> = std::env::args().skip(1).collect();
+            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+            let tip = equals(error, &given).or_else(|| tip.map(str::to_owned));
+            let tip = tip.map_or_else(String::new, |tip| format!(": {tip}"));
+            Err(Fail::new(USAGE, format!("{what}{tip}: see `{}`", help(&given))))
         }
     }
+}
+
+/// The help that says more: that of the command that was given.
+fn help(given: &[String]) -> String {
+    let known = command();
+    let name = given.iter().find(|word| !word.starts_with('-')).filter(|word| known.find_subcommand(word).is_some());
+    name.map_or_else(|| "tanist --help".to_owned(), |name| format!("tanist {name} --help"))
+}
+
+/// What to write when the value of `--wait`, which needs none, stands apart from it.
+fn equals(error: &clap::Error, given: &[String]) -> Option<String> {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return None };
+    let apart = given.windows(2).any(|pair| pair[0] == "--wait" && pair[1] == *wrong);
+    apart.then(|| format!("write --wait={wrong}"))
 }
 
 /// The environment variable that a wrong value came from, when it did not come from an argument.

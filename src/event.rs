@@ -171,6 +171,8 @@ pub enum Value {
     Text(String),
     /// Yes or no.
     Flag(bool),
+    /// Not known, or not there.
+    Null,
 }
 
 impl From<u64> for Value {

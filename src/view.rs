@@ -7,6 +7,7 @@ pub mod data;
 mod event;
 mod stamp;
 
+pub(crate) use event::leader_facts;
 pub use event::{Event, Line};
 pub use stamp::Stamp;
 
@@ -37,23 +38,40 @@ pub struct Machine {
     pub id: NodeId,
     /// Its label.
     pub name: String,
-    /// Its address, where one is known.
+    /// The address of its agent, where one is known.
     pub address: Option<SocketAddr>,
+    /// The machine alone, of that address: where its other programs are reached.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The agent's port, of that address.
+    #[serde(default)]
+    pub port: Option<u16>,
+}
+
+impl Machine {
+    fn new(id: NodeId, name: String, address: Option<SocketAddr>) -> Self {
+        Self { id, name, address, host: address.map(host), port: address.map(|address| address.port()) }
+    }
+}
+
+/// The host of an address: what programs take to connect, with the interface where an address means nothing without.
+pub(crate) fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(six) if six.scope_id() != 0 => format!("{}%{}", six.ip(), six.scope_id()),
+        _ => address.ip().to_string(),
+    }
 }
 
 impl From<&Who> for Machine {
     fn from(who: &Who) -> Self {
-        Self { id: who.node.id, name: who.name.clone(), address: who.address }
+        Self::new(who.node.id, who.name.clone(), who.address)
     }
 }
 
 impl From<&Listed> for Machine {
     fn from(member: &Listed) -> Self {
-        Self {
-            id: member.node.id,
-            name: member.name.clone(),
-            address: Some(member.address).filter(|address| !address.ip().is_unspecified()),
-        }
+        let address = Some(member.address).filter(|address| !address.ip().is_unspecified());
+        Self::new(member.node.id, member.name.clone(), address)
     }
 }
 
@@ -143,8 +161,14 @@ pub struct Leader {
     pub id: NodeId,
     /// Its label.
     pub name: String,
-    /// Its address; null on a leader that has no link.
+    /// The address of its agent; null on a leader that has no link.
     pub address: Option<SocketAddr>,
+    /// The machine alone, of that address: where its other programs are reached.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The agent's port, of that address.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// The epoch of its reign: the fencing token.
     pub epoch: u64,
     /// Since when the agent that answers leads or follows it.
@@ -162,6 +186,8 @@ impl Leader {
             id: who.node.id,
             name: who.name.clone(),
             address: who.address,
+            host: who.address.map(host),
+            port: who.address.map(|address| address.port()),
             epoch: epoch(status),
             since: Stamp(status.since),
             own: who.node.id == status.node.id,
@@ -192,8 +218,14 @@ pub struct Member {
     pub id: NodeId,
     /// Its label.
     pub name: String,
-    /// Its address as the leader sees it; null for this agent when it has no link.
+    /// The address of its agent as the leader sees it; null for this agent when it has no link.
     pub address: Option<SocketAddr>,
+    /// The machine alone, of that address.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The agent's port, of that address.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// It is the agent that answers.
     #[serde(rename = "self")]
     pub own: bool,
@@ -231,10 +263,13 @@ impl Members {
         let members = members.iter().map(|view| {
             let member = &view.member;
             let own = member.node.id == status.node.id;
+            let Machine { id, name, address, host, port } = Machine::from(member);
             Member {
-                id: member.node.id,
-                name: member.name.clone(),
-                address: Some(member.address).filter(|address| !address.ip().is_unspecified()),
+                id,
+                name,
+                address,
+                host,
+                port,
                 own,
                 role: view.role,
                 successor: view.successor,
@@ -332,12 +367,12 @@ impl History {
         let name = |id: NodeId| {
             reigns.iter().find(|r| r.claim.node.id == id).map_or_else(|| id.short(), |reign| reign.name.clone())
         };
-        let node = |id: NodeId| Machine { id, name: name(id), address: None };
+        let node = |id: NodeId| Machine::new(id, name(id), None);
         let mut told: Vec<Reign> = reigns
             .iter()
             .map(|reign| Reign {
                 epoch: reign.claim.epoch,
-                leader: Machine { id: reign.claim.node.id, name: reign.name.clone(), address: None },
+                leader: Machine::new(reign.claim.node.id, reign.name.clone(), None),
                 began: Stamp(reign.began),
                 ended: reign.ended.map(Stamp),
                 cause: reign.cause,

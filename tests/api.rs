@@ -85,21 +85,26 @@ async fn a_lone_agent_leads_and_every_resource_has_its_fields() {
     ];
     assert_eq!(keys(&status), expected);
     assert_eq!(keys(&status["node"]), ["boot", "id", "name", "version"]);
-    assert_eq!(keys(&status["leader"]), ["address", "id", "name"]);
+    assert_eq!(keys(&status["leader"]), ["address", "host", "id", "name", "port"]);
     assert_eq!((status["role"].as_str(), status["members"].as_u64()), (Some("leading"), Some(1)));
     assert_eq!(status["cluster"], lan.cluster);
-    assert_eq!(keys(&json(&agent, "/v1/leader").await), ["address", "epoch", "id", "name", "self", "since"]);
+    assert_eq!(
+        keys(&json(&agent, "/v1/leader").await),
+        ["address", "epoch", "host", "id", "name", "port", "self", "since"]
+    );
     assert_eq!(json(&agent, "/v1/is-leader").await["epoch"], leader.epoch);
     assert_eq!(ask(&agent, "HEAD", "/v1/is-leader", "").await.0, 200);
     let members = json(&agent, "/v1/members").await;
     let expected = [
         "address",
         "because",
+        "host",
         "id",
         "lag",
         "last_heard_ms",
         "name",
         "place",
+        "port",
         "priority",
         "revision",
         "role",
@@ -158,6 +163,10 @@ async fn two_agents_follow_one_leader_and_the_role_can_be_moved_from_either() {
     assert_eq!(moved.name, "pc-2");
     assert!(moved.own && moved.epoch > following.epoch);
     let leading = next(&mut seen, "pc-2 leads", |event| event.event == "leading").await;
+    let names =
+        |event: &Event| ["leader", "leader_id", "leader_address", "leader_host"].map(|n| event.text_field(n).is_some());
+    assert_eq!((names(&following), names(&leading)), ([true; 4], [true; 4]), "{following:?} {leading:?}");
+    assert_eq!(leading.text_field("leader"), Some("pc-2"));
     assert_eq!(leading.epoch, moved.epoch);
     successor_is_named(&two).await;
     let back = two.client().handover(Some("pc-1")).await.expect("by name");

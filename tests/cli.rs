@@ -54,6 +54,35 @@ fn wrong_usage_is_2_with_one_line() {
 }
 
 #[test]
+fn a_slip_of_the_keyboard_gets_a_hint_and_the_right_help() {
+    for (arguments, says) in [
+        (&["statsu"][..], &["'status'", "`tanist --help`"][..]),
+        (&["leader", "--wait", "2s"], &["--wait=2s", "`tanist leader --help`"]),
+        (&["agent", "--hartbeat", "1s"], &["'--heartbeat'", "`tanist agent --help`"]),
+    ] {
+        let output = run(tanist().args(arguments));
+        let said = text(&output.stderr);
+        assert_eq!(status(&output), 2, "{said}");
+        assert!(says.iter().all(|word| said.contains(word)) && said.lines().count() == 1, "{said}");
+    }
+}
+
+/// `leader --wait` waits for the agent as well.
+#[tokio::test]
+async fn who_waits_for_a_leader_waits_for_the_agent_too() {
+    let lan = Lan::new();
+    let socket = lan.dir.path().join("pc-1/sock");
+    let short = run(tanist().args(["leader", "--wait=300ms", "--socket"]).arg(&socket));
+    assert_eq!(status(&short), 69, "there is none: {}", text(&short.stderr));
+    let mut waiting = tanist();
+    waiting.args(["leader", "--wait", "--json", "--socket"]).arg(&socket).stdout(Stdio::piped());
+    let waiting = waiting.spawn().expect("it runs");
+    let _agent = lan.start(1).await;
+    let output = waiting.wait_with_output().expect("its end");
+    assert!(output.status.success() && text(&output.stdout).contains("\"host\":\"127."), "{output:?}");
+}
+
+#[test]
 fn without_an_agent_every_question_is_69_and_names_what_was_tried() {
     let dir = tempfile::tempdir().expect("a directory");
     let socket = dir.path().join("nobody.sock");

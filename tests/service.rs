@@ -77,6 +77,7 @@ async fn a_service_manager_is_told_the_role_and_that_the_agent_lives() {
     ear.hears("STATUS=following pc-2, epoch 2");
     signal(&one, Signal::SIGTERM);
     ear.hears("STOPPING=1");
+    ear.hears("STATUS=stopped");
     assert!(one.child.wait().expect("its end").success());
     assert_eq!(ear.heard.iter().filter(|said| said.contains("READY=1")).count(), 1, "{:#?}", ear.heard);
 }

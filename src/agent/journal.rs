@@ -10,7 +10,10 @@ mod throttle;
 pub(super) use libraries::listen;
 pub(super) use throttle::{Counts, Ignored};
 
+use super::clock;
 use crate::event::{self, Event, Value};
+use crate::time::Wall;
+use crate::view::Stamp;
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -55,6 +58,7 @@ impl Level {
 
 #[derive(Debug)]
 struct Line {
+    at: Wall,
     level: Level,
     text: String,
     fields: Vec<(&'static str, Value)>, // bound: an event's own; see LINES
@@ -90,7 +94,9 @@ impl Journal {
 
     /// Writes a line.
     pub(super) fn line(&self, level: Level, text: impl Into<String>, fields: Vec<(&'static str, Value)>) {
-        if self.wants(level) && self.lines.try_send(Line { level, text: text.into(), fields }).is_err() {
+        if self.wants(level)
+            && self.lines.try_send(Line { at: clock::now().wall, level, text: text.into(), fields }).is_err()
+        {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -117,14 +123,23 @@ fn write_all(sink: &Sink, queue: &Receiver<Line>, missed: &AtomicU64) {
         let lost = missed.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let text = format!("{lost} log lines were dropped: whoever reads them is too slow");
-            sink.write(&Line { level: Level::Warn, text, fields: vec![("lines", Value::from(lost))] });
+            sink.write(&Line {
+                at: clock::now().wall,
+                level: Level::Warn,
+                text,
+                fields: vec![("lines", Value::from(lost))],
+            });
         }
     }
 }
 
 enum Sink {
     Journal(UnixDatagram),
-    Text { colour: bool },
+    /// On a terminal each line begins with the time of day.
+    Text {
+        colour: bool,
+        times: bool,
+    },
 }
 
 impl Sink {
@@ -133,7 +148,8 @@ impl Sink {
             return Sink::Journal(socket);
         }
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        Sink::Text { colour: !plain && std::io::stderr().is_terminal() }
+        let terminal = std::io::stderr().is_terminal();
+        Sink::Text { colour: !plain && terminal, times: terminal }
     }
 
     /// A line that cannot be written is lost: there is nowhere left to say so.
@@ -142,8 +158,11 @@ impl Sink {
             Sink::Journal(socket) => {
                 let _ = socket.send(&line::native(line.level, &line.text, &line.fields));
             }
-            Sink::Text { colour } => {
-                let text = line::plain(line.level, &line.text, &line.fields, *colour);
+            Sink::Text { colour, times } => {
+                let mut text = line::plain(line.level, &line.text, &line.fields, *colour);
+                if *times {
+                    text.insert_str(0, &format!("{} ", Stamp(line.at).local_time()));
+                }
                 let _ = std::io::stderr().lock().write_all(text.as_bytes());
             }
         }

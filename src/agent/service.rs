@@ -9,6 +9,8 @@ use std::time::Duration;
 /// The link to the service manager.
 pub(super) struct Service {
     told: String,
+    /// It was told that the agent stops: how that stands does not matter any more.
+    stopping: bool,
     /// How often a sign of life is due, and when the next is.
     watchdog: Option<(Duration, Time)>,
 }
@@ -17,21 +19,22 @@ impl Service {
     pub(super) fn new() -> Service {
         // Twice as often as demanded: one late wake-up must not end a working agent.
         let watchdog = sd_notify::watchdog_enabled().map(|period| (period / 2, clock::time()));
-        Service { told: String::new(), watchdog }
+        Service { told: String::new(), stopping: false, watchdog }
     }
 
     pub(super) fn ready(&self) {
         tell(&[NotifyState::Ready]);
     }
 
-    pub(super) fn stopping(&self) {
+    pub(super) fn stopping(&mut self) {
+        self.stopping = true;
         tell(&[NotifyState::Stopping]);
     }
 
     /// Tells how this agent stands, when that changed.
     pub(super) fn status(&mut self, status: &Status) {
         let words = words(status);
-        if words != self.told {
+        if words != self.told && !self.stopping {
             tell(&[NotifyState::Status(&words)]);
             self.told = words;
         }
@@ -51,6 +54,11 @@ impl Service {
             tell(&[NotifyState::Watchdog]);
         }
     }
+}
+
+/// Tells that this agent has ended: what was said last stays with the unit.
+pub(super) fn ended() {
+    tell(&[NotifyState::Status("stopped")]);
 }
 
 /// Tells what the start waits for.

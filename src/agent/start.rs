@@ -13,7 +13,7 @@ use super::journal::{self, Counts, Journal, Level};
 use super::patience::until_done;
 use super::peers::Peers;
 use super::routes::Routes;
-use super::service::Service;
+use super::service::{self, Service};
 use super::shared::{COMMANDS, EVENTS, Facts, Pulse, Shared};
 use super::upkeep::Upkeep;
 use super::{api, disk, door, links, replica, signals};
@@ -293,6 +293,7 @@ async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Cou
     let host = host.run().await;
     finish(host, api, &end, counts).await;
     let _ = within(LAST_WORDS, upkeep).await;
+    service::ended();
 }
 
 fn facts(config: &Config) -> Facts {

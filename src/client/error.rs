@@ -3,7 +3,10 @@
 use crate::view::Problem;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Where the unit of the service is, when it is installed.
+const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 /// A socket that was tried, and why nobody answered there.
 #[derive(Debug)]
@@ -73,7 +76,9 @@ impl fmt::Display for Error {
                 for (n, tried) in tried.iter().enumerate() {
                     write!(f, "{}{tried}", if n == 0 { "" } else { "; " })?;
                 }
-                f.write_str("): start one with `tanist agent`, or name its socket with --socket")
+                let installed = UNITS.iter().any(|dir| Path::new(dir).join("tanist.service").exists());
+                let start = if installed { "systemctl start tanist" } else { "tanist agent" };
+                write!(f, "): start one with `{start}`, or name its socket with --socket")
             }
             Error::NotAllowed { why } | Error::Later { why, .. } | Error::Broken { why } | Error::Strange { why } => {
                 f.write_str(why)

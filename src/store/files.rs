@@ -5,7 +5,7 @@ use redb::Database;
 use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -65,9 +65,29 @@ pub(super) fn existing(path: &Path) -> Result<Existing, OpenError> {
     }
 }
 
+/// How a file of the database begins, and where in its two slots of transactions the number of its format is.
+const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
+const FORMATS: [usize; 2] = [64, 192];
+/// The format that the database reads and writes.
+const FORMAT: u8 = 3;
+
+/// Refuses a file in a later format of the database, which itself calls that damage. `read` fills the bytes at an offset.
+pub(super) fn refuse_later(read: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Result<(), StoreError> {
+    let mut head = [0; FORMATS[1] + 1];
+    // What is too short, or no database, is for others to judge.
+    if read(0, &mut head).is_err() || !head.starts_with(MAGIC) {
+        return Ok(());
+    }
+    match FORMATS.iter().map(|at| head[*at]).max() {
+        Some(later) if later > FORMAT => Err(StoreError::Later(later.into())),
+        _ => Ok(()),
+    }
+}
+
 /// Opens a store that is there, and reads all of it. redb asserts much of what it reads: a panic is damage, too.
 pub(super) fn reopen(path: &Path) -> Result<Database, StoreError> {
     let file = options().open(path).map_err(StoreError::Io)?;
+    refuse_later(|at, bytes| file.read_exact_at(bytes, at))?;
     judge(|| checked(builder().create_file(file)?))
 }
 

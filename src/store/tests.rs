@@ -190,6 +190,27 @@ fn a_store_of_a_later_version_is_left_alone() {
     }
 }
 
+/// The same in a later format of the database, which calls that damage: promises would be forgotten.
+#[test]
+fn a_store_in_a_later_format_of_the_database_is_left_alone() {
+    let dir = TempDir::new().expect("a directory");
+    drop(Store::open(dir.path()).expect("opens"));
+    let path = dir.path().join("tanist.redb");
+    let whole = std::fs::read(&path).expect("read");
+    for slots in [&[64][..], &[192], &[64, 192]] {
+        let mut later = whole.clone();
+        slots.iter().for_each(|slot| later[*slot] = 4);
+        std::fs::write(&path, &later).expect("written");
+        for _ in 0..2 {
+            let error = Store::open(dir.path()).expect_err("too new");
+            assert!(matches!(error, OpenError::Later { schema: 4, .. }), "{error:?}");
+        }
+        assert!(std::fs::read(&path).expect("read") == later, "nothing was touched");
+    }
+    std::fs::write(&path, &whole).expect("written");
+    assert!(Store::open(dir.path()).expect("opens").set_aside.is_none(), "the older one had been whole");
+}
+
 #[test]
 fn a_database_of_another_program_is_set_aside() {
     let dir = TempDir::new().expect("a directory");

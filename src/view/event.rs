@@ -1,6 +1,6 @@
 //! Lines of the event stream.
 
-use super::{Machine, Stamp, epoch};
+use super::{Stamp, epoch, host};
 use crate::event::{self, Cause, Kind, Level};
 use crate::protocol::{self, RoleName};
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,22 @@ fn plain(value: &event::Value) -> Value {
         event::Value::Number(n) => Value::from(*n),
         event::Value::Text(s) => Value::from(s.as_str()),
         event::Value::Flag(b) => Value::from(*b),
+        event::Value::Null => Value::Null,
     }
+}
+
+/// Who leads and where, as the fields of an event: null while there is no leader, or it has no address.
+pub(crate) fn leader_facts(status: &protocol::Status) -> [(&'static str, event::Value); 5] {
+    let text = |text: Option<String>| text.map_or(event::Value::Null, event::Value::Text);
+    let leader = status.leader.as_ref();
+    let address = leader.and_then(|leader| leader.address);
+    [
+        ("leader", text(leader.map(|leader| leader.name.clone()))),
+        ("leader_id", text(leader.map(|leader| leader.node.id.to_string()))),
+        ("leader_address", text(address.map(|address| address.to_string()))),
+        ("leader_host", text(address.map(host))),
+        ("leader_port", address.map_or(event::Value::Null, |address| u64::from(address.port()).into())),
+    ]
 }
 
 impl Event {
@@ -85,13 +100,10 @@ impl Event {
             (RoleName::Leading, _) => (Kind::Leading, "this machine leads".to_owned()),
         };
         let mut fields = Map::new();
-        for (name, who) in [("leader", &status.leader), ("successor", &status.successor), ("via", &status.via)] {
+        for (name, who) in [("successor", &status.successor), ("via", &status.via)] {
             fields.insert(name.to_owned(), who.as_ref().map_or(Value::Null, |who| Value::from(who.name.as_str())));
         }
-        if let Some(leader) = status.leader.as_ref().map(Machine::from) {
-            fields.insert("leader_id".to_owned(), Value::from(leader.id.to_string()));
-            fields.insert("leader_address".to_owned(), leader.address.map_or(Value::Null, |a| a.to_string().into()));
-        }
+        fields.extend(leader_facts(status).into_iter().map(|(name, value)| (name.to_owned(), plain(&value))));
         Self {
             at: Stamp(status.since),
             event: kind.as_str().to_owned(),

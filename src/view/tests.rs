@@ -44,8 +44,8 @@ fn status_has_every_field_of_the_interface() {
         "cluster": "office",
         "role": "following",
         "epoch": 7,
-        "leader": {"id": id(2), "name": "pc-2", "address": "10.0.0.2:8264"},
-        "successor": {"id": id(3), "name": "pc-3", "address": "10.0.0.3:8264"},
+        "leader": {"id": id(2), "name": "pc-2", "address": "10.0.0.2:8264", "host": "10.0.0.2", "port": 8264},
+        "successor": {"id": id(3), "name": "pc-3", "address": "10.0.0.3:8264", "host": "10.0.0.3", "port": 8264},
         "via": null,
         "revision": 0,
         "digest": "00000000000000000000000000000000",
@@ -63,7 +63,7 @@ fn leader_says_whether_it_is_this_agent() {
     let mut status = status();
     let told = serde_json::to_value(Leader::new(&status)).expect("JSON");
     let mut expected = json!({
-        "id": id(2), "name": "pc-2", "address": "10.0.0.2:8264", "epoch": 7, "since": "2026-11-21T03:59:25.123456Z",
+        "id": id(2), "name": "pc-2", "address": "10.0.0.2:8264", "host": "10.0.0.2", "port": 8264, "epoch": 7, "since": "2026-11-21T03:59:25.123456Z",
         "self": false,
     });
     assert_eq!(told, expected);
@@ -101,15 +101,15 @@ fn members_name_the_one_they_are_reached_through() {
     let told = serde_json::to_value(members).expect("JSON");
     let expected = json!({"members": [
         {
-            "id": id(3), "name": "pc-3", "address": "10.0.0.3:8264", "self": false, "role": "following",
+            "id": id(3), "name": "pc-3", "address": "10.0.0.3:8264", "host": "10.0.0.3", "port": 8264, "self": false, "role": "following",
             "successor": true, "state": "alive", "last_heard_ms": 12, "revision": 8, "lag": 2, "rtt_us": 310,
             "version": "0.1.0", "priority": 100, "via": null, "place": 1, "because": "lowest round trip",
         },
         {
-            "id": id(1), "name": "pc-1", "address": "10.0.0.1:8264", "self": true, "role": "following",
+            "id": id(1), "name": "pc-1", "address": "10.0.0.1:8264", "host": "10.0.0.1", "port": 8264, "self": true, "role": "following",
             "successor": false, "state": "alive", "last_heard_ms": 0, "revision": 10, "lag": 0, "rtt_us": 310,
             "version": "0.1.0", "priority": 100,
-            "via": {"id": id(3), "name": "pc-3", "address": "10.0.0.3:8264"},
+            "via": {"id": id(3), "name": "pc-3", "address": "10.0.0.3:8264", "host": "10.0.0.3", "port": 8264},
             "place": 1, "because": "lowest round trip",
         },
     ]});
@@ -142,7 +142,7 @@ fn history_is_newest_first_and_names_whom_this_agent_met() {
     let told = serde_json::to_value(History::new(node(1).id, &reigns[..1], &[])).expect("JSON");
     let expected = json!({
         "reigns": [{
-            "epoch": 7, "leader": {"id": id(2), "name": "pc-2", "address": null},
+            "epoch": 7, "leader": {"id": id(2), "name": "pc-2", "address": null, "host": null, "port": null},
             "began": "2026-11-21T03:59:25.123456Z", "ended": null, "cause": "cut-off",
             "text": "pc-1 lost its last link",
         }],
@@ -179,6 +179,7 @@ fn the_present_state_is_an_event_of_its_role() {
     let expected = json!({
         "at": "2026-11-21T03:59:25.123456Z", "event": "following", "epoch": 7, "level": "info", "present": true,
         "text": "this machine follows pc-2", "leader": "pc-2", "leader_id": id(2), "leader_address": "10.0.0.2:8264",
+        "leader_host": "10.0.0.2", "leader_port": 8264,
         "successor": "pc-3", "via": null,
     });
     assert_eq!(told, expected);

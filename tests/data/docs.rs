@@ -5,12 +5,12 @@ use std::path::Path;
 use tanist::client::{Client, Reading};
 use tokio::process::Command;
 
-/// The first block of code in this language.
-fn block(language: &str) -> String {
+/// The first block of code in this language that has these words.
+fn block(language: &str, words: &str) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md")).expect("it is there");
     let start = format!("```{language}\n");
-    let (_, rest) = text.split_once(&start).expect("a block");
-    rest.split_once("```").expect("its end").0.to_owned()
+    let mut blocks = text.split(&start).skip(1).map(|rest| rest.split_once("```").expect("its end").0);
+    blocks.find(|block| block.contains(words)).expect("a block").to_owned()
 }
 
 const USE: &str = r#"
@@ -37,7 +37,8 @@ async fn the_python_client_works() {
     let stage = Stage::new();
     // Of its first writes the answers are lost.
     stage.mood(Mood::Forget(2)).await;
-    let program = block("python").replace("/run/tanist/tanist.sock", &stage.socket.display().to_string()) + USE;
+    let program =
+        block("python", "class Agent").replace("/run/tanist/tanist.sock", &stage.socket.display().to_string()) + USE;
     let output = in_time(Command::new("python3").arg("-c").arg(program).output()).await.expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let counter = Client::at(&stage.socket).get("counter", Reading::default()).await.expect("an answer");

@@ -1,16 +1,21 @@
 //! `GET /v1/events`: what happens, one line of JSON each, until the client hangs up or the agent stops.
 
 use super::{Api, lines as stream};
+use crate::agent::clock;
 use crate::view::{Event, Line};
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
+use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 /// Lines that are ready for one watcher and not yet taken by its connection. Behind it is the ring of the broadcast
 /// channel, which tells a watcher that lags how much it missed.
 const READY: usize = 16;
+
+/// An empty line is sent when nothing happened for so long: whoever hears nothing for longer has no agent any more.
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 pub(super) async fn get(State(api): State<Api>) -> Response {
     let place = match api.watcher() {
@@ -35,13 +40,14 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
                 biased;
                 () = lines.closed() => return,
                 received = happening.recv() => match received {
-                    Ok(event) => Line::Event(Event::from(&*event)),
-                    Err(RecvError::Lagged(lagged)) => Line::Lagged { lagged },
+                    Ok(event) => encode(&Line::Event(Event::from(&*event))),
+                    Err(RecvError::Lagged(lagged)) => encode(&Line::Lagged { lagged }),
                     Err(RecvError::Closed) => return,
                 },
                 () = api.stop.cancelled() => return,
+                () = clock::pause(SIGN_OF_LIFE) => Bytes::from_static(b"\n"),
             };
-            if lines.send(encode(&line)).await.is_err() {
+            if lines.send(line).await.is_err() {
                 return;
             }
         }

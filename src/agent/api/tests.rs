@@ -404,6 +404,29 @@ async fn an_agent_that_does_not_answer_is_there() {
     assert!(matches!(&nobody, Error::NoAgent { .. }), "{nobody}");
 }
 
+/// A stream on which nothing happens says that it lives; clients do not see that.
+#[tokio::test(start_paused = true)]
+async fn a_stream_on_which_nothing_happens_says_that_it_lives() {
+    let stage = Stage::new(standing(RoleName::Leading, 8, Some(1)));
+    let mut events = stage.client.events().await.expect("a stream");
+    let mut stream = stage.connect().await;
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: tanist\r\n\r\n").await.expect("sent");
+    let mut heard = String::new();
+    // Each line is a chunk; an empty one is a byte long.
+    while heard.matches("\r\n1\r\n\n\r\n").count() < 3 {
+        let mut bytes = [0; 4096];
+        let length = tokio::time::timeout(events::SIGN_OF_LIFE * 2, stream.read(&mut bytes)).await;
+        let length = length.expect("a sign of life").expect("read");
+        heard.push_str(std::str::from_utf8(&bytes[..length]).expect("text"));
+    }
+    stage.events.send(event(9)).expect("a watcher");
+    for epoch in [8, 9] {
+        let Some(Line::Event(told)) = events.next().await.expect("a line") else { panic!("an event") };
+        assert_eq!(told.epoch, epoch);
+    }
+    stage.end().await;
+}
+
 /// Virtual time: the runtime's clock runs ahead whenever everything waits.
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_half_a_request_is_cut_off() {

@@ -214,5 +214,26 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let key = content.split_once('=').map(|(key, _)| key.trim()).filter(|_| !message.contains("unknown key"));
     let place = format!("{}:{number}", path.display());
     let place = key.map_or(place.clone(), |key| format!("{place}: {key}"));
-    ConfigError { place, reason: message, denied: false }
+    let value = content.split_once('=').map_or("", |(_, value)| value.trim());
+    let reason = key.and_then(|key| unquoted(key, value, &message)).unwrap_or(message);
+    ConfigError { place, reason, denied: false }
+}
+
+/// Keys whose values stand without quotes.
+const NUMBERS: [&str; 3] = ["port", "priority", "quorum"];
+
+/// What to do when the text of a key was written without quotes.
+fn unquoted(key: &str, value: &str, message: &str) -> Option<String> {
+    let word = value.split([' ', '\t', '#']).next().filter(|word| word.starts_with(|c: char| c.is_alphanumeric()))?;
+    if NUMBERS.contains(&key) {
+        return None;
+    }
+    let number = word.bytes().all(|b| b.is_ascii_digit());
+    match key {
+        "heartbeat" | "lone_after" | "forget_after" | "write_timeout" if number => {
+            Some(format!("it must be in quotes, and have a unit: {key} = \"{word}ms\""))
+        }
+        _ if number && !message.contains("expected a string") => None,
+        _ => Some(format!("it must be in quotes: {key} = \"{word}\"")),
+    }
 }

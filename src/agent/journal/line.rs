@@ -40,6 +40,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Number(n) => n.to_string(),
         Value::Flag(yes) => yes.to_string(),
+        Value::Null => String::new(),
         Value::Text(text) if text.is_empty() || text.contains([' ', '"', '=']) => format!("{:?}", printable(text)),
         Value::Text(text) => printable(text),
     }
@@ -61,6 +62,7 @@ pub(super) fn native(level: Level, text: &str, fields: &[(&'static str, Value)])
         let value = match value {
             Value::Number(n) => n.to_string(),
             Value::Flag(yes) => yes.to_string(),
+            Value::Null => String::new(),
             Value::Text(text) => text.clone(),
         };
         put(&mut entry, &format!("TANIST_{}", name.to_uppercase()), &value);

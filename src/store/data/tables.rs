@@ -1,7 +1,7 @@
 //! The tables: a redb file, made with the first write, and the snapshots that readers take of it.
 
 use super::super::StoreError;
-use super::super::files::judge;
+use super::super::files::{judge, refuse_later};
 use super::files::Files;
 use super::overflow::Overflow;
 use super::requests::Requests;
@@ -160,6 +160,7 @@ impl Tables {
         if file.len().map_err(StoreError::io)? == 0 {
             return Err(StoreError::Damaged("the file of the tables is empty".to_owned()));
         }
+        refuse_later(|at, bytes| file.read(at, bytes))?;
         let file = Overflow::new(file);
         let (database, marks) = judge(|| {
             let database = database(&file)?;

@@ -170,6 +170,22 @@ fn a_copy_of_a_later_version_is_left_alone() {
     }
 }
 
+/// The same in a later format of the database, which calls that damage.
+#[test]
+fn tables_in_a_later_format_of_the_database_are_left_alone() {
+    let (disk, _) = filled(SMALL);
+    for slot in [64, 192] {
+        let later = disk.copy();
+        let format = later.content("data.redb")[slot];
+        later.damage("data.redb", slot, Some(format ^ 4));
+        for _ in 0..2 {
+            let error = DataStore::with_files(later.files(), limits(), SMALL).expect_err("too new");
+            assert!(matches!(error, StoreError::Later(4)), "{error}");
+        }
+        assert!(later.names().iter().all(|(name, _)| !name.contains('/')), "nothing was set aside");
+    }
+}
+
 #[test]
 fn a_copy_can_be_set_aside_and_numbers_are_not_given_again() {
     let disk = Disk::default();
