@@ -170,7 +170,7 @@ impl Office {
 
     fn ping(&mut self) -> Bytes {
         self.seq += 1;
-        let ping = Ping { seq: self.seq, deaf: false, rtt_us: Some(300), hold_ms: 0 };
+        let ping = Ping { seq: self.seq, deaf: false, rtt_us: Some(300), hold_ms: 0, sick: false };
         self.host.wire.frame(&Frame::Ping(ping)).expect("short")
     }
 

@@ -368,6 +368,34 @@ pub enum RoleName {
     Leading,
 }
 
+/// What is the matter with this agent, as far as it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// Its disk does not take what is written: it takes no role.
+    Disk,
+    /// It leads, and nobody follows it any more.
+    Alone,
+    /// Another leads too, and the two do not reach each other.
+    TwoLeaders,
+    /// Another living member has its name.
+    DoubleName,
+}
+
+impl Trouble {
+    /// For users.
+    pub fn text(self) -> &'static str {
+        match self {
+            Trouble::Disk => "the disk does not take what is written: this machine takes no role",
+            Trouble::Alone => {
+                "nobody follows this machine any more: another part of the network may have its own leader"
+            }
+            Trouble::TwoLeaders => "another leads too, and the two do not reach each other",
+            Trouble::DoubleName => "another machine has the same name",
+        }
+    }
+}
+
 /// A member as status names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
@@ -403,6 +431,8 @@ pub struct Status {
     pub since: Wall,
     /// Members, this agent included, that have not left.
     pub members: usize,
+    /// What is the matter; empty when nothing is.
+    pub trouble: Vec<Trouble>, // bound: one of each
 }
 
 /// A member as the API lists it, in the order of succession.

@@ -14,7 +14,7 @@ pub use stamp::Stamp;
 use crate::event::Cause;
 use crate::ident::NodeId;
 use crate::message::{Member as Listed, MemberState};
-use crate::protocol::{self, MemberView, RoleName, Who};
+use crate::protocol::{self, MemberView, RoleName, Trouble, Who};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -110,6 +110,8 @@ pub struct Status {
     /// The digest of what its readers see, 32 hexadecimal digits: machines at the same revision have the same. 0 until there
     /// is data.
     pub digest: String,
+    /// What is the matter with this agent; empty when nothing is.
+    pub trouble: Vec<Trouble>,
     /// How many items a reunion refused.
     pub kept_aside: u64,
     /// Members that have not left, this agent included.
@@ -140,6 +142,7 @@ impl Status {
             via: status.via.as_ref().map(Machine::from),
             revision: 0,
             digest: format!("{:032x}", 0),
+            trouble: status.trouble.clone(),
             kept_aside: 0,
             members: status.members,
             quorum: standing.quorum,

@@ -103,7 +103,7 @@ async fn answer(node: Node, shows: watch::Sender<Arc<Status>>, mut asked: mpsc::
                 let _ = reply.send(Ok(()));
                 shows.send_replace(Arc::new(Status { shown: None, ..status.clone() }));
             }
-            Command::Look { reply } => drop(reply.send(Ok(()))),
+            Command::Refresh { reply } => drop(reply.send(Ok(()))),
             Command::Forget { who, reply } => drop(reply.send(if who.len() > 4 { Err(who) } else { Ok(()) })),
             Command::Handover { to, reply } => drop(reply.send(Err(to.unwrap_or_default()))),
         }

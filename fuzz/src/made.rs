@@ -180,6 +180,7 @@ impl Maker<'_, '_> {
             priority: self.byte(),
             state: [MemberState::Alive, MemberState::Silent, MemberState::Left][self.bytes.below(3)],
             whole: self.byte() & 7 != 7,
+            sick: false,
             rtt_us: self.maybe(Self::number),
             seniority_ms: self.number(),
             via: self.maybe(Self::id),
@@ -251,6 +252,7 @@ impl Maker<'_, '_> {
                 deaf: self.bool(),
                 rtt_us: self.maybe(Self::number),
                 hold_ms: self.number(),
+                sick: self.bool(),
             }),
             7 => Frame::Pong(Pong { seq: self.number(), held_us: self.number() }),
             8 => Frame::Members(Members {

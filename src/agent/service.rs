@@ -72,6 +72,11 @@ fn tell(state: &[NotifyState]) {
 }
 
 fn words(status: &Status) -> String {
+    let trouble: String = status.trouble.iter().map(|trouble| format!("; {}", trouble.text())).collect();
+    format!("{}{trouble}", stands(status))
+}
+
+fn stands(status: &Status) -> String {
     let epoch = status.shown.map_or(0, |claim| claim.epoch);
     match (status.role, &status.leader) {
         (RoleName::Leading, _) if !status.sure => "stood still: asking whether another leads by now".to_owned(),

@@ -69,6 +69,9 @@ fn status_text(status: &Status, out: Out) -> Vec<String> {
     let open = if status.keyed { "with a key" } else { "without a key: open to this LAN" };
     let mut table = Table::bare();
     let mut fact = |name: &str, value: String| table.row(vec![(name.to_owned(), Tint::Faint), (value, Tint::Plain)]);
+    for trouble in &status.trouble {
+        fact("trouble", trouble.text().to_owned());
+    }
     fact("role", format!("{} since {}", role(status.role), status.since.local()));
     fact("epoch", status.epoch.to_string());
     fact("leader", node(&status.leader, "none"));

@@ -183,6 +183,9 @@ pub struct Member {
     pub state: MemberState,
     /// Not in the middle of catching up.
     pub whole: bool,
+    /// Its disk does not work, as it says itself.
+    #[serde(default)]
+    pub sick: bool,
     /// The round trip on its session, in microseconds, when measured.
     pub rtt_us: Option<u64>,
     /// How long it has been in this cluster's list, in milliseconds, counted by the leaders and passed on.
@@ -216,6 +219,9 @@ pub struct Ping {
     /// ping with it, and the next ping that of the answer (§6).
     #[serde(default)]
     pub hold_ms: u64,
+    /// The disk of the follower does not work (§6).
+    #[serde(default)]
+    pub sick: bool,
 }
 
 /// The answer to a ping.

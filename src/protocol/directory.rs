@@ -18,7 +18,7 @@ type Place = (Reverse<u8>, u64, Reverse<u64>, NodeId);
 /// nobody has a higher priority.
 pub(super) fn first<'a>(there: impl Iterator<Item = &'a Entry>, named: Option<NodeId>, now: Time) -> Option<NodeId> {
     let (mut best, mut kept) = (None, None);
-    for e in there.filter(|e| e.priority > 0 && e.whole) {
+    for e in there.filter(|e| e.priority > 0 && e.whole && !e.sick) {
         let place = place_of(e.priority, e.rtt_us, e.seniority_ms(now), e.node.id);
         best = Some(best.map_or(place, |b: Place| b.min(place)));
         kept = if Some(e.node.id) == named { Some(place) } else { kept };
@@ -37,7 +37,7 @@ fn place_of(priority: u8, rtt_us: Option<u64>, seniority_ms: u64, id: NodeId) ->
 
 /// Whether a member can be in the line at all.
 pub(super) fn may_follow(m: &Member) -> bool {
-    m.priority > 0 && m.whole && m.state == MemberState::Alive
+    m.priority > 0 && m.whole && !m.sick && m.state == MemberState::Alive
 }
 
 /// The line of succession: who could follow, in order, with what decided each place. The one that is named keeps the
@@ -112,9 +112,12 @@ impl Directory {
             let node = Incarnation { id: m.id, boot: BootId(0) };
             let mut entry = Entry::new(node, m.name, m.address, now.time);
             entry.met = true;
+            if m.left {
+                entry.state = MemberState::Left;
+            }
             // Its last sign is written down once in that time.
-            entry.lived = newest.0 - m.heard.0 <= (limits::REMEMBER * 5 / 4).as_micros() as u64;
-            entry.kept = Some((m.address, now.time));
+            entry.lived = !m.left && newest.0 - m.heard.0 <= (limits::REMEMBER * 5 / 4).as_micros() as u64;
+            entry.kept = Some((m.address, now.time, m.left));
             // Its silence counts from the last sign, however often this agent, or this machine with its clock, starts.
             entry.silent_before = Duration::from_micros(now.wall.0.saturating_sub(m.heard.0));
             directory.insert(entry);
@@ -300,16 +303,22 @@ impl Directory {
             let Some(heard) = e.heard.filter(|_| !e.address.ip().is_unspecified()) else { continue };
             let due = match e.kept {
                 None => true,
-                Some((address, at)) => address != e.address || heard.since(at) >= limits::REMEMBER,
+                Some((address, at, left)) => {
+                    address != e.address
+                        || heard.since(at) >= limits::REMEMBER
+                        || left != (e.state == MemberState::Left)
+                }
             };
             if due && rows.len() < at_most {
-                e.kept = Some((e.address, heard));
+                let left = e.state == MemberState::Left;
+                e.kept = Some((e.address, heard, left));
                 let ago = u64::try_from(now.since(heard).as_micros()).unwrap_or(0);
                 rows.push(Remembered {
                     id: e.node.id,
                     name: e.name.clone(),
                     address: e.address,
                     heard: Wall(wall.0.saturating_sub(ago)),
+                    left,
                 });
             }
         }
@@ -342,7 +351,7 @@ mod tests {
 
     fn entry(m: &Member) -> Entry {
         let mut e = Entry::new(m.node, m.name.clone(), m.address, Time(0));
-        (e.priority, e.whole, e.rtt_us) = (m.priority, m.whole, m.rtt_us);
+        (e.priority, e.whole, e.sick, e.rtt_us) = (m.priority, m.whole, m.sick, m.rtt_us);
         e.seniority = (Duration::from_millis(m.seniority_ms), Time(0));
         e
     }
@@ -362,6 +371,7 @@ mod tests {
         assert_eq!(turned(|m| m.rtt_us = None), [1, 2], "an unknown round trip is the longest");
         assert_eq!(turned(|m| m.priority = 0), [1], "priority 0 never leads");
         assert_eq!(turned(|m| m.whole = false), [1], "nor does who is catching up");
+        assert_eq!(turned(|m| m.sick = true), [1], "nor does one whose disk does not work");
         assert_eq!(turned(|m| m.state = MemberState::Silent), [1], "nor who is silent");
     }
 
@@ -383,6 +393,7 @@ mod tests {
             name: format!("pc-{n}"),
             address: address(n),
             heard: Wall(n as u64),
+            left: false,
         };
         let all = (1..limits::MEMBERS as u128).map(row).collect();
         Directory::remembering(all, member(9999).node.id, now)

@@ -12,7 +12,6 @@ impl Node {
     /// Everything up to this write is durable.
     pub(super) fn persisted(&mut self, through: Ticket) {
         if self.base.writes.recovered() {
-            self.base.info(Kind::StoreTrouble, "this machine can write to its store again".to_owned(), vec![]);
             self.write_anew();
         }
         while let Some(ticket) = self.base.writes.next_through(through) {

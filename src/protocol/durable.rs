@@ -34,7 +34,7 @@ impl Base {
 
     /// Whether the disk takes what is written, as far as is known (§6).
     pub(super) fn disk_works(&self) -> bool {
-        !self.writes.fail() && !self.store_stuck()
+        self.writes.work(self.now) && !self.store_stuck()
     }
 
     /// Begins to make a promise durable. In memory it counts at once, so that nothing else is promised meanwhile.

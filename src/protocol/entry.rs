@@ -26,6 +26,8 @@ pub(super) struct Entry {
     /// When it said goodbye.
     pub(super) left: Option<Time>,
     pub(super) whole: bool,
+    /// Its disk does not work.
+    pub(super) sick: bool,
     pub(super) rtt_us: Option<u64>,
     /// The round trip that the list last told of.
     pub(super) rtt_listed: Option<u64>,
@@ -42,8 +44,8 @@ pub(super) struct Entry {
     pub(super) heard: Option<Time>,
     /// Which starts of it were heard where, `address` included.
     pub(super) seen: Sightings,
-    /// What was last written down: where and when it was heard.
-    pub(super) kept: Option<(SocketAddr, Time)>,
+    /// What was last written down: where and when it was heard, and whether it had left.
+    pub(super) kept: Option<(SocketAddr, Time, bool)>,
 }
 
 impl Entry {
@@ -59,6 +61,7 @@ impl Entry {
             announced: None,
             left: None,
             whole: true,
+            sick: false,
             rtt_us: None,
             rtt_listed: None,
             via: None,
@@ -175,6 +178,7 @@ impl Entry {
             priority: self.priority,
             state: self.state,
             whole: self.whole,
+            sick: self.sick,
             rtt_us: self.rtt_us,
             seniority_ms: self.seniority_ms(now),
             via: self.via,

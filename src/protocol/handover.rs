@@ -128,6 +128,7 @@ impl Node {
             None if entry.state == MemberState::Left => Err(format!("{to} has left")),
             None => Err(format!("{to} is not connected to the leader")),
             Some(s) if s.silent => Err(format!("{to} does not answer")),
+            Some(_) if entry.sick => Err(format!("the disk of {to} does not work")),
             Some(s) if !entry.whole || l.copies.durable(s.conn).is_none() => Err(format!("{to} is still catching up")),
             Some(s) => Ok(Some(s.node)),
         }

@@ -21,6 +21,9 @@ impl Node {
             let age = ms(self.base.store_age());
             self.base.warn(Kind::StoreTrouble, format!("the store has not finished a write for {age}"), vec![]);
         }
+        if self.base.writes.calmed(now) {
+            self.base.info(Kind::StoreTrouble, "this machine can write to its store again".to_owned(), vec![]);
+        }
         self.look_at_the_lane();
         self.ask_digest();
         if stuck && let Role::Leading(l) = &mut self.role {

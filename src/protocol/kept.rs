@@ -55,6 +55,8 @@ pub struct Remembered {
     pub address: SocketAddr,
     /// When it was last heard, on this machine's wall clock.
     pub heard: Wall,
+    /// It had said goodbye.
+    pub left: bool,
 }
 
 /// A past or present reign, as `history` shows it.

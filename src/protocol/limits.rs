@@ -125,6 +125,8 @@ pub const NEW_ID: Duration = Duration::from_secs(180);
 pub const IDLE: Duration = Duration::from_secs(10);
 /// Between two looks at the store and at what is remembered.
 pub const HOUSE: Duration = Duration::from_secs(1);
+/// A disk on which a write failed works again when none has failed for so long.
+pub const DISK_CALM: Duration = Duration::from_secs(3);
 /// A leader that cannot write, and that nobody took over from, tries to hand over again after so long.
 pub const HAND_OVER_AGAIN: Duration = Duration::from_secs(10);
 /// A member's last sign is written down at most so often.

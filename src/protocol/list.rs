@@ -137,7 +137,7 @@ impl Node {
         entry.version = m.version;
         entry.priority = m.priority;
         entry.turns(m.state, now);
-        entry.whole = m.whole;
+        (entry.whole, entry.sick) = (m.whole, m.sick);
         entry.rtt_us = m.rtt_us;
         entry.via = m.via;
         entry.seniority = counted;

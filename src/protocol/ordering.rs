@@ -271,7 +271,7 @@ impl Node {
     /// From when on a leader without a successor acknowledges alone.
     fn alone_from(&self, l: &Leading) -> Time {
         let now = self.base.now;
-        let may_lead = |id| self.base.members.get(id).is_some_and(|e| e.priority > 0 && e.whole);
+        let may_lead = |id| self.base.members.get(id).is_some_and(|e| e.priority > 0 && e.whole && !e.sick);
         let answers = |conn| l.copies.waits(conn).is_none_or(|at| now.since(at) < self.successor_wait());
         let served = l.sessions.values().any(|s| !s.silent && may_lead(s.node.id) && answers(s.conn));
         let comes = !l.joining.is_empty() || now < l.backed.1 && l.backed.0.iter().any(|id| may_lead(*id));

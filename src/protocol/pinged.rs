@@ -39,7 +39,8 @@ impl Node {
             (Some(is), Some(was)) => has_moved(is, was),
             _ => false,
         };
-        let news = was_silent || entry.rtt_us.is_some() != entry.rtt_listed.is_some();
+        let sick = std::mem::replace(&mut entry.sick, ping.sick) != ping.sick;
+        let news = was_silent || sick || entry.rtt_us.is_some() != entry.rtt_listed.is_some();
         if news {
             entry.state = MemberState::Alive;
             self.list_changed(id);
@@ -48,6 +49,8 @@ impl Node {
         }
         if was_silent {
             self.tell_member(id, MemberState::Alive);
+        }
+        if was_silent || sick {
             self.name_successor();
         }
     }

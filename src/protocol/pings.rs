@@ -123,6 +123,7 @@ impl Node {
         let now = self.base.now;
         let patience = self.base.settings.suspicion() * 5 / 9;
         let until = now + hold + self.base.settings.unanswered();
+        let sick = !self.base.disk_works();
         let Role::Following(f) = &mut self.role else { return };
         let deaf = now.since(f.broadcast) >= patience;
         let Some(session) = &mut f.session else { return };
@@ -133,7 +134,7 @@ impl Node {
             self.base.timers.set(Timer::Pong, until);
         }
         let hold_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
-        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, hold_ms };
+        let ping = Ping { seq: session.seq, deaf, rtt_us: session.rtt_us, hold_ms, sick };
         let conn = session.conn;
         self.base.timers.clear(Timer::Ping);
         self.base.send(conn, Frame::Ping(ping));

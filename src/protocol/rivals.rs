@@ -47,6 +47,17 @@ impl Node {
         self.base.warn(Kind::TwoLeaders, text, fields);
     }
 
+    /// Whether another is known to lead too, and does not come to meet.
+    pub(super) fn has_rival(&self) -> bool {
+        let (now, lately) = (self.base.now, self.base.lately());
+        let stays = |heard: Time, rival: &Rival| heard >= lately && now.since(rival.since) >= limits::TWO_LEAD;
+        match &self.role {
+            Role::Leading(l) => l.others.values().any(|o| stays(o.heard, &o.rival)),
+            Role::Following(f) => f.others.values().any(|o| stays(o.heard, &o.rival)),
+            _ => false,
+        }
+    }
+
     /// Whether that member leads beside the leader that users are shown.
     pub(super) fn is_rival(&self, id: NodeId) -> bool {
         let lately = self.base.lately();

@@ -2,8 +2,9 @@
 
 use super::address;
 use super::directory::{self};
+use super::entry::Entry;
 use super::role::Role;
-use super::{MemberView, Node, RoleName, Status, Who};
+use super::{MemberView, Node, RoleName, Status, Trouble, Who};
 use crate::ident::{Incarnation, NodeId};
 use crate::message::{Member, MemberState};
 use crate::time::{Now, Time};
@@ -68,8 +69,28 @@ impl Node {
             successor: self.successor().map(|n| self.who(n)),
             via,
             since: self.base.past.since(),
+            trouble: self.trouble(),
             members: 1 + self.base.members.iter().filter(|e| e.state != MemberState::Left).count(),
         }
+    }
+
+    fn trouble(&self) -> Vec<Trouble> {
+        let me = &self.base.me;
+        let double = |e: &Entry| e.state == MemberState::Alive && e.name == me.name;
+        let found = [
+            (Trouble::Disk, !self.base.disk_works()),
+            (Trouble::Alone, self.stands_alone()),
+            (Trouble::TwoLeaders, self.has_rival()),
+            (Trouble::DoubleName, self.base.members.iter().any(double)),
+        ];
+        found.into_iter().filter_map(|(trouble, is)| is.then_some(trouble)).collect()
+    }
+
+    /// It leads and nobody follows, though others were here and did not say goodbye.
+    pub(super) fn stands_alone(&self) -> bool {
+        let Role::Leading(l) = &self.role else { return false };
+        let gone = |e: &Entry| e.met && e.state == MemberState::Silent;
+        l.sessions.values().all(|served| served.silent) && self.base.members.iter().any(gone)
     }
 
     /// This agent as a member.
@@ -117,6 +138,7 @@ impl Node {
                     Some(i) => line[i].1.clone(),
                     None if Some(id) == leader => "leads".to_owned(),
                     None if role == RoleName::Leading => "leads beside it".to_owned(),
+                    None if member.sick => "its disk does not work".to_owned(),
                     None if member.priority == 0 => "priority 0 never leads".to_owned(),
                     None => match member.state {
                         MemberState::Alive => "is catching up".to_owned(),

@@ -55,7 +55,13 @@ impl Node {
         l.vacant = named.is_none().then_some(self.base.now);
         self.tell_named(named);
         let Some(node) = named else {
-            self.base.info(Kind::SuccessorNone, "there is no successor".to_owned(), vec![]);
+            if self.stands_alone() {
+                let text = "this machine stands alone: nobody follows it any more, and another part of the network may have \
+                            its own leader";
+                self.base.warn(Kind::SuccessorNone, text.to_owned(), vec![]);
+            } else {
+                self.base.info(Kind::SuccessorNone, "there is no successor".to_owned(), vec![]);
+            }
             return self.acknowledge();
         };
         let name = self.base.name(node.id);

@@ -45,7 +45,11 @@ pub(super) struct Writes {
     under_way: BTreeMap<Ticket, (Time, Then)>,
     /// The highest reign that one of them shows.
     showing: Option<Claim>,
-    /// Why writes fail, and when that was told last.
+    /// The last one failed.
+    failing: bool,
+    /// When one failed last.
+    failed_at: Option<Time>,
+    /// Why they fail, and when that was told last; until they have worked for a while.
     trouble: Option<(String, Time)>,
     /// Writes that found no room in this step. Bound: one step's.
     refused: Vec<Then>, // bound: WRITES
@@ -115,11 +119,17 @@ impl Writes {
 
     /// Writes fail, as far as is known.
     pub(super) fn fail(&self) -> bool {
-        self.trouble.is_some()
+        self.failing
+    }
+
+    /// They work, and have for a while: a disk that is full still takes what is small.
+    pub(super) fn work(&self, now: Time) -> bool {
+        !self.failing && self.failed_at.is_none_or(|at| now.since(at) >= limits::DISK_CALM)
     }
 
     /// A write failed. True when users have to be told.
     pub(super) fn failed(&mut self, why: &str, now: Time) -> bool {
+        (self.failing, self.failed_at) = (true, Some(now));
         let told = self.trouble.as_ref().is_some_and(|(told, at)| told == why && now.since(*at) < TROUBLE);
         if !told {
             self.trouble = Some((why.to_owned(), now));
@@ -127,9 +137,14 @@ impl Writes {
         !told
     }
 
-    /// Writes work again, as far as is known. True when that is news.
+    /// A write was done. True when the one before had failed.
     pub(super) fn recovered(&mut self) -> bool {
-        self.trouble.take().is_some()
+        std::mem::take(&mut self.failing)
+    }
+
+    /// Whether they have worked for a while after they failed. True once.
+    pub(super) fn calmed(&mut self, now: Time) -> bool {
+        self.work(now) && self.trouble.take().is_some()
     }
 
     /// Takes note of whether the oldest write hangs. True when that is news for users.

@@ -15,6 +15,8 @@ struct MemberRow {
     name: String,
     address: String,
     heard: Wall,
+    #[serde(default)]
+    left: bool,
 }
 
 /// The length of a reign's key.
@@ -42,17 +44,17 @@ pub(super) fn get<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
 
 /// The bytes of a remembered member.
 pub(super) fn put_member(member: &Remembered) -> Vec<u8> {
-    let Remembered { id, name, address, heard } = member;
-    put(&MemberRow { id: *id, name: name.clone(), address: address.to_string(), heard: *heard })
+    let Remembered { id, name, address, heard, left } = member;
+    put(&MemberRow { id: *id, name: name.clone(), address: address.to_string(), heard: *heard, left: *left })
 }
 
 /// A remembered member from its bytes.
 pub(super) fn get_member(bytes: &[u8]) -> Result<Remembered, StoreError> {
-    let MemberRow { id, name, address, heard } = get(bytes)?;
+    let MemberRow { id, name, address, heard, left } = get(bytes)?;
     let address = address
         .parse()
         .map_err(|_| StoreError::Damaged(format!("a member has the address {address:?}, which is none")))?;
-    Ok(Remembered { id, name, address, heard })
+    Ok(Remembered { id, name, address, heard, left })
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn reunion(at: u64) -> ReunionReport {
 
 fn member(n: u128, heard: u64) -> Remembered {
     let address = ([10, 1, (n >> 8) as u8, n as u8], 8264).into();
-    Remembered { id: id(n), name: format!("pc-{n}"), address, heard: Wall(heard) }
+    Remembered { id: id(n), name: format!("pc-{n}"), address, heard: Wall(heard), left: false }
 }
 
 fn in_memory() -> Store {
@@ -442,8 +442,9 @@ fn addresses() -> impl Strategy<Value = std::net::SocketAddr> {
 }
 
 fn members() -> impl Strategy<Value = Vec<Remembered>> {
-    let member = (any::<u128>(), any::<String>(), addresses(), any::<u64>())
-        .prop_map(|(n, name, address, heard)| Remembered { id: id(n), name, address, heard: Wall(heard) });
+    let member = (any::<u128>(), any::<String>(), addresses(), any::<u64>()).prop_map(|(n, name, address, heard)| {
+        Remembered { id: id(n), name, address, heard: Wall(heard), left: n % 2 == 1 }
+    });
     prop::collection::vec(member, 0..20)
 }
 

@@ -27,6 +27,7 @@ fn status() -> protocol::Status {
         successor: Some(who(3)),
         via: None,
         since: AT,
+        trouble: vec![protocol::Trouble::TwoLeaders],
         members: 3,
     }
 }
@@ -49,6 +50,7 @@ fn status_has_every_field_of_the_interface() {
         "via": null,
         "revision": 0,
         "digest": "00000000000000000000000000000000",
+        "trouble": ["two-leaders"],
         "kept_aside": 0,
         "members": 3,
         "quorum": 1,
@@ -85,6 +87,7 @@ fn members_name_the_one_they_are_reached_through() {
             priority: 100,
             state: MemberState::Alive,
             whole: true,
+            sick: false,
             rtt_us: Some(310),
             seniority_ms: 1,
             via: via.map(|n| node(n).id),

@@ -159,6 +159,7 @@ fn list(members: usize, name: &str) -> Members {
         priority: 1,
         state: MemberState::Alive,
         whole: true,
+        sick: false,
         rtt_us: None,
         seniority_ms: 1,
         via: None,

@@ -60,6 +60,7 @@ impl Player {
             priority: 100,
             state: tanist::message::MemberState::Alive,
             whole: true,
+            sick: false,
 
             rtt_us: Some(300),
             seniority_ms: 1000 * n,
@@ -74,7 +75,7 @@ impl Player {
         let claim = self.node.status().shown.expect("it leads");
         let version = "0.1.0".to_owned();
         self.say(conn, Frame::Join(Join { claim, shown: None, priority: 100, version, whole: true, via: None }));
-        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), hold_ms: 0 }));
+        self.say(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(300 * n), hold_ms: 0, sick: false }));
     }
 
     pub(super) fn until(&mut self, role: RoleName) {

@@ -32,6 +32,7 @@ fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
         successor: None,
         via: None,
         since: Wall(1_795_233_565_123_456),
+        trouble: Vec::new(),
         members: 2,
     })
 }

@@ -43,7 +43,7 @@ impl Host {
 }
 
 fn ping(seq: u64) -> Frame {
-    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms: 0 })
+    Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms: 0, sick: false })
 }
 
 fn pong(seq: u64) -> Frame {

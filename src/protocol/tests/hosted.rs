@@ -233,7 +233,7 @@ impl Hosted {
 
     /// A follower speaks on its session; the answer may wait for so many milliseconds.
     pub(super) fn pings(&mut self, conn: ConnId, seq: u64, hold_ms: u64) {
-        self.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms }));
+        self.frame(conn, Frame::Ping(Ping { seq, deaf: false, rtt_us: None, hold_ms, sick: false }));
         if seq == 1 {
             self.holds(conn, 0);
         }
@@ -332,6 +332,7 @@ pub(super) fn samples_member(n: u64) -> Member {
         priority: 100,
         state: crate::message::MemberState::Alive,
         whole: true,
+        sick: false,
 
         rtt_us: Some(300),
         seniority_ms: 1000,

@@ -76,7 +76,8 @@ fn another_round_trip_is_told_seldom() {
         // After how many seconds the list tells of it, if it does.
         let mut told = |conn: ConnId, rtt_us: u64, seconds: u64| {
             leader.forget();
-            leader.frame(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(rtt_us), hold_ms: 0 }));
+            leader
+                .frame(conn, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us: Some(rtt_us), hold_ms: 0, sick: false }));
             (0..seconds).find(|_| {
                 sessions.iter().for_each(|conn| leader.pings(*conn, 1, 0));
                 leader.run(Duration::from_secs(1));

@@ -431,7 +431,7 @@ fn the_named_one_keeps_its_place() {
     for n in [3, 4, 5] {
         let session = leader.asks_to_join(n);
         let rtt_us = (n == 4).then_some(300);
-        leader.frame(session, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us, hold_ms: 0 }));
+        leader.frame(session, Frame::Ping(Ping { seq: 1, deaf: false, rtt_us, hold_ms: 0, sick: false }));
         leader.holds(session, 0);
         leader.run(I);
         assert_eq!(leader.node.status().successor.map(|s| s.node), Some(samples::node(3)), "when {n} had come");

@@ -8,8 +8,13 @@ impl World {
         let former = Claim { epoch: 1, at: wall(0), node: Incarnation { id: id(0), boot: BootId(1 << 48) } };
         let member = |m: M| {
             let others = (0..N).filter(|n| *n != m);
-            let remembered =
-                |n: M| Remembered { id: id(n), name: format!("pc-{n}"), address: address(n), heard: wall(m) };
+            let remembered = |n: M| Remembered {
+                id: id(n),
+                name: format!("pc-{n}"),
+                address: address(n),
+                heard: wall(m),
+                left: false,
+            };
             let promised = Some(Promise::of(former));
             let durable = Durable { shown: Some(former), promised, members: others.map(remembered).collect() };
             Rc::new(Member {

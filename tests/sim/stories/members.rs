@@ -107,6 +107,7 @@ story! {
             name: format!("gone-{n}"),
             address: SocketAddr::new(Ipv4Addr::from(0x0a63_0000 + n).into(), PORT),
             heard: Wall(u64::from(n)),
+            left: false,
         };
         let mut store = Store::with_backend(lan.machines[2].disk.open()).expect("a new disk is good");
         let identity = Identity { id: NodeId(uuid::Uuid::from_u128(1 << 64)), machine: lan.machines[2].machine_id.clone() };

@@ -238,6 +238,7 @@ fn standing() -> Status {
         successor: None,
         via: None,
         since: Wall(1_795_233_565_123_456),
+        trouble: Vec::new(),
         members: 2,
     }
 }
