@@ -7,6 +7,7 @@ mod keys;
 mod leash;
 mod members;
 mod out;
+mod pages;
 mod records;
 mod role;
 mod shell;

@@ -383,6 +383,19 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// All of them.
+    pub const ALL: [Trouble; 4] = [Trouble::Disk, Trouble::Alone, Trouble::TwoLeaders, Trouble::DoubleName];
+
+    /// The word that the API uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trouble::Disk => "disk",
+            Trouble::Alone => "alone",
+            Trouble::TwoLeaders => "two-leaders",
+            Trouble::DoubleName => "double-name",
+        }
+    }
+
     /// For users.
     pub fn text(self) -> &'static str {
         match self {

@@ -199,6 +199,18 @@ fn completions_and_manual_pages_cover_every_command() {
         let page = std::fs::read_to_string(pages.join(format!("tanist-{command}.1"))).expect(command);
         assert!(page.contains(".SH"), "{command}");
     }
+    let other = |section: u8, page: &str| {
+        let at = dir.path().join(format!("new/man{section}")).join(page);
+        std::fs::read_to_string(&at).unwrap_or_else(|error| panic!("{}: {error}", at.display()))
+    };
+    let settings = other(5, "tanist.toml.5");
+    for key in ["state_dir", "heartbeat", "deny_interfaces", "write_timeout"] {
+        assert!(settings.contains(key), "{key}: {settings}");
+    }
+    assert!(!settings.contains("config\n"), "{settings}");
+    let log = other(7, "tanist.7");
+    assert!(log.contains("two\\-leaders") || log.contains("two-leaders"), "{log}");
+    assert!(log.contains("epoch"), "{log}");
 }
 
 /// The long flags of a command, as its help has them.

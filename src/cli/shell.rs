@@ -28,7 +28,13 @@ pub(super) fn completions(options: &CompletionsOptions) -> Result<(), Fail> {
 
 pub(super) fn man(options: &ManOptions) -> Result<(), Fail> {
     let dir = &options.dir;
-    let written = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(super::command(), dir));
+    let command = super::command();
+    let written = std::fs::create_dir_all(dir)
+        .and_then(|()| match command.find_subcommand("agent") {
+            Some(agent) => super::pages::write(dir, agent),
+            None => Ok(()),
+        })
+        .and_then(|()| clap_mangen::generate_to(command, dir));
     written.map_err(|error| {
         let code = if error.kind() == ErrorKind::PermissionDenied { NOT_ALLOWED } else { NO };
         Fail::new(code, format!("could not write manual pages to {}: {error}", dir.display()))

@@ -240,12 +240,15 @@ impl Node {
         let name = self.base.label(claim.node.id, &name);
         let mut fields: Fields = vec![("leader", name.clone().into())];
         let mut text = format!("following {name}: epoch {}", claim.epoch);
+        let mut level = Level::Info;
         if let Some(lost) = after.as_ref().filter(|lost| lost.claim.node != claim.node) {
             text = format!("{text}, {} after {} was lost", ms(self.base.now.since(lost.at)), lost.name);
             fields.push(("since_first_sign_us", us(self.base.now.since(lost.noticed))));
+            // Whoever reads that a leader was lost reads also that there is another.
+            level = Level::Warn;
         }
         let cause = story.as_ref().map(|s| s.cause).or(after.map(|l| l.cause));
-        self.base.tell(Kind::Following, Level::Info, cause, text, fields);
+        self.base.tell(Kind::Following, level, cause, text, fields);
         if let Some(story) = story {
             self.write_reign(claim, &story);
         }

@@ -69,7 +69,9 @@ impl Node {
         };
         self.begin_leading(claim, story.clone(), backed);
         self.wait_for_offers(ahead);
-        self.base.tell(Kind::Leading, Level::Info, Some(story.cause), text, fields);
+        // Whoever reads that a leader was lost reads also that there is another.
+        let level = if lost.is_some() && !abdicated { Level::Warn } else { Level::Info };
+        self.base.tell(Kind::Leading, level, Some(story.cause), text, fields);
         self.beat_now();
         // By TCP too: a heartbeat may be lost, and does not reach everybody.
         if let Some(beat) = self.heartbeat() {

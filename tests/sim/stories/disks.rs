@@ -4,6 +4,7 @@ use crate::disk::Trouble;
 use crate::lan::Lan;
 use crate::network::M;
 use crate::script::{ms, priority, s};
+use tanist::protocol::RoleName;
 use tanist::settings::Settings;
 
 const TROUBLES: [Trouble; 3] = [Trouble::Full, Trouble::Failing, Trouble::Stuck];
@@ -145,5 +146,36 @@ story! {
         }
         lan.run(s(4));
         lan.expect_one_leader();
+    }
+}
+
+story! {
+    /// A disk takes some writes and not others, and now and then none: its machine is not named, nobody can hand the role to
+    /// it, and its users are told once, and once more when it has worked for a while.
+    a_disk_that_takes_some_writes_is_not_believed |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let (leader, m) = (lan.leader(), lan.successor());
+        let other = *lan.followers().iter().find(|n| **n != m).expect("four are there");
+        lan.machines[m].disk.set_trouble(Trouble::Full);
+        // Something has to be written for it to notice.
+        lan.handover(leader, 1, Some(other));
+        lan.run_until(s(5), "the other leads", |lan| lan.role(other) == Some(RoleName::Leading));
+        lan.listen();
+        lan.run(s(3));
+        for _ in 0..6 {
+            assert!(!lan.in_line(other, m), "it is not in line");
+            works_again(&mut lan, m);
+            let works = lan.dice.between(ms(1200), ms(1900));
+            lan.run(works);
+            assert!(!lan.in_line(other, m), "it has not worked for long");
+            lan.machines[m].disk.set_trouble(Trouble::Full);
+            // Where a member is now is something to write down.
+            lan.new_address(leader);
+            lan.run(s(2));
+        }
+        works_again(&mut lan, m);
+        lan.run(s(8));
+        let leader = lan.leader();
+        assert!(lan.in_line(leader, m), "it is trusted again");
     }
 }
