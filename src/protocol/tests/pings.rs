@@ -84,7 +84,7 @@ fn another_round_trip_is_told_seldom() {
                 leader.sent.iter().any(|(_, frame)| matches!(frame, Frame::Members(_)))
             })
         };
-        let pause = 2 * followers as u64;
+        let pause = 2 * followers;
         assert_eq!(told(sessions[0], 4_000, 1), Some(0), "the first");
         assert_eq!(told(sessions[0], 7_900, pause + 2), None, "not twice as long: no news");
         assert_eq!(told(sessions[0], 8_000, 1), Some(0), "the last list is old enough");
