@@ -445,7 +445,7 @@ pub struct Status {
     /// Members, this agent included, that have not left.
     pub members: usize,
     /// What is the matter; empty when nothing is.
-    pub trouble: Vec<Trouble>, // bound: one of each
+    pub trouble: Vec<Trouble>, // bound: ALL
 }
 
 /// A member as the API lists it, in the order of succession.

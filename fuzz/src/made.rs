@@ -336,6 +336,7 @@ impl Maker<'_, '_> {
                 claim: self.own_claim(from),
                 followers: (0..self.byte() % 8).map(|_| self.id()).collect(),
                 led_ms: self.number(),
+                leading_ms: self.number(),
                 highest: self.number(),
                 via: self.maybe(Self::id),
             }),

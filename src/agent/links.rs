@@ -193,7 +193,7 @@ pub struct Found {
     /// The interfaces that are used, those first that most likely lead to the office; at most [`INTERFACES`].
     pub used: Vec<Eligible>, // bound: INTERFACES
     /// The names of those that would fit, and find no room.
-    pub left_out: Vec<String>, // bound: as many as the kernel tells
+    pub left_out: Vec<String>, // bound: LINKS of netlink
 }
 
 impl Found {

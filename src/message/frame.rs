@@ -343,6 +343,9 @@ pub struct Meet {
     pub followers: Vec<NodeId>,
     /// How long this agent has led without a break, in milliseconds on its own clock.
     pub led_ms: u64,
+    /// How long it has led, breaks included, in milliseconds; 0 when it does not say.
+    #[serde(default)]
+    pub leading_ms: u64,
     /// The highest epoch that it has promised or shown.
     pub highest: u64,
     /// The member that the connection goes through, if it does.

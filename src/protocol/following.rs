@@ -2,8 +2,8 @@
 
 use super::entry::Entry;
 use super::notices::{Fields, us};
-use super::rivals::Rival;
-use super::role::{Following, Heard, Lost, Role};
+use super::rivals::{Heard, Rival};
+use super::role::{Following, Lost, Role};
 use super::timers::Timer;
 use super::ways::{Conn, Purpose};
 use super::writes::Then;
@@ -51,8 +51,7 @@ impl Node {
             }
             return;
         }
-        let conn = conn.or_else(|| self.open_conn(known.claim.node));
-        let listed_before = self.role.has_list();
+        let (conn, listed_before) = (conn.or_else(|| self.open_conn(known.claim.node)), self.role.has_list());
         if matches!(&self.role, Role::Following(f) if f.claim.node != known.claim.node) {
             self.leader_left();
         }

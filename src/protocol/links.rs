@@ -17,11 +17,18 @@ pub(super) struct Flaps {
     last: Time,
     /// Since when there is one.
     up: Time,
+    /// Somebody was heard since then, whoever that is.
+    heard: bool,
     /// Users were told that nobody is heard since then.
     told: bool,
 }
 
 impl Flaps {
+    /// Something came by the network.
+    pub(super) fn hears(&mut self) {
+        self.heard = true;
+    }
+
     /// The last link is lost once more. How long this machine waits for one before it leads itself: a cable that comes and
     /// goes is not to set the pace of all (§5).
     fn lost(&mut self, now: Time) -> Duration {
@@ -40,7 +47,7 @@ impl Node {
         let was = self.base.ways.use_links(links);
         let linked = self.base.linked();
         if was.is_empty() && linked {
-            (self.flaps.up, self.flaps.told) = (now, false);
+            (self.flaps.up, self.flaps.heard, self.flaps.told) = (now, false, false);
             let names: Vec<String> = self.base.ways.links().iter().map(|l| l.name.clone()).collect();
             let names = names.join(", ");
             self.base.info(Kind::NetworkUp, format!("there is a network: {names}"), vec![("links", names.into())]);
@@ -113,9 +120,8 @@ impl Node {
     pub(super) fn behind_deaf_port(&mut self) -> Option<Duration> {
         let (now, up) = (self.base.now, self.flaps.up);
         let left = (up + self.base.settings.lone_after).since(now);
-        let heard = self.base.members.iter().any(|e| e.heard >= Some(up));
         let lived = self.base.members.iter().filter(|e| e.lived || e.state == MemberState::Alive).count();
-        if !self.base.linked() || left.is_zero() || heard || lived == 0 {
+        if !self.base.linked() || left.is_zero() || self.flaps.heard || lived == 0 {
             return None;
         }
         // Nobody keeps this agent from a leader by what it says: it hears of none.

@@ -128,8 +128,16 @@ impl Node {
                     self.meet_connected(conn);
                 }
             }
-            Input::Datagram { from, datagram } => self.datagram(from, datagram),
-            Input::Accepted { conn, from } => self.accepted(conn, from),
+            Input::Datagram { from, datagram } => {
+                if datagram.from.node.boot != self.base.me.node.boot {
+                    self.flaps.hears();
+                }
+                self.datagram(from, datagram);
+            }
+            Input::Accepted { conn, from } => {
+                self.flaps.hears();
+                self.accepted(conn, from);
+            }
             Input::Frame { conn, frame } => self.frame(conn, frame),
             Input::Closed { conn, how } => self.closed(conn, how),
             Input::Persisted { through } => self.persisted(through),

@@ -1,8 +1,8 @@
 //! Reunion: two leaders meet after a split, and one yields (protocol §9, the data excepted).
 
 use super::notices::Fields;
-use super::rivals::Rival;
-use super::role::{Leading, Other, Role};
+use super::rivals::{Other, Rival};
+use super::role::{Leading, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
 use super::{Node, ReunionReport, Write, limits};
@@ -11,7 +11,6 @@ use crate::event::{Cause, Kind, Level};
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Checked, Decided, Frame, Known, Meet, Standing};
 use crate::time::{Time, ms};
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -97,6 +96,22 @@ impl Node {
         }
     }
 
+    /// Tells users that two lead.
+    pub(super) fn tell_rival(&mut self, other: &Known) {
+        let (name, epoch, port) = (&other.name, other.claim.epoch, self.base.me.port);
+        let whom = match &self.role {
+            Role::Leading(_) => "this machine".to_owned(),
+            Role::Following(f) => f.name.clone(),
+            _ => return,
+        };
+        let text = format!(
+            "{name} leads too, epoch {epoch}, beside {whom}, and the two do not reach each other: does a firewall keep out TCP \
+             port {port}?"
+        );
+        let fields = vec![("other", name.clone().into()), ("others_epoch", epoch.into())];
+        self.base.warn(Kind::TwoLeaders, text, fields);
+    }
+
     fn values(&self, via: Option<NodeId>) -> Option<Meet> {
         let Role::Leading(l) = &self.role else { return None };
         if l.hands_over() {
@@ -118,6 +133,7 @@ impl Node {
             claim: l.claim,
             followers: followers.into_iter().take(limits::MEMBERS).collect(),
             led_ms: millis(led),
+            leading_ms: millis(self.leading()),
             highest: self.base.highest(),
             via,
         })
@@ -220,7 +236,7 @@ impl Node {
         if l.check.is_some() {
             return;
         }
-        l.met = Some((peer, Duration::from_millis(meet.led_ms)));
+        l.met = Some((peer, Duration::from_millis(meet.leading_ms)));
         if self.base.me.node < peer {
             if l.meets.len() < limits::OTHERS {
                 l.meets.push_back((conn, meet));
@@ -352,16 +368,16 @@ impl Node {
         self.base.persist(vec![Write::Reunion(report)], super::writes::Then::Nothing);
     }
 
-    /// For how long both have led: as long as the one whose reign began later. None when the other has not said it.
+    /// How long this agent has led, breaks included.
+    fn leading(&self) -> Duration {
+        Duration::from_micros(self.base.wall.0.saturating_sub(self.base.past.since().0))
+    }
+
+    /// For how long both have led. None when the other has not said it.
     fn both_led(&self, other: Claim) -> Option<Duration> {
         let Role::Leading(l) = &self.role else { return None };
-        let own = Duration::from_micros(self.base.wall.0.saturating_sub(self.base.past.since().0));
-        let theirs = l.met.filter(|(node, _)| *node == other.node).map(|(_, led)| led);
-        match l.claim.epoch.cmp(&other.epoch) {
-            Ordering::Greater => Some(own),
-            Ordering::Less => theirs,
-            Ordering::Equal => theirs.map(|theirs| theirs.min(own)),
-        }
+        let theirs = l.met.filter(|(node, led)| *node == other.node && !led.is_zero());
+        theirs.map(|(_, theirs)| theirs.min(self.leading()))
     }
 
     fn other_address(&self, id: NodeId) -> Option<SocketAddr> {
@@ -401,6 +417,7 @@ mod tests {
             claim: Claim { epoch: 5, at: Wall(at), node: node(id) },
             followers: (0..followers).map(|n| NodeId(uuid::Uuid::from_u128(id * 100 + n))).collect(),
             led_ms,
+            leading_ms: 0,
             highest: 5,
             via: None,
         };
@@ -421,6 +438,7 @@ mod tests {
             claim: Claim { epoch, at: Wall(1), node: Incarnation { id: id(leader), boot: BootId(1) } },
             followers: followers.iter().map(|n| id(*n)).collect(),
             led_ms: 10 - epoch,
+            leading_ms: 0,
             highest: epoch,
             via: None,
         };

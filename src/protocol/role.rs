@@ -3,7 +3,7 @@
 use super::RoleName;
 use super::naming::Naming;
 use super::replication::{Copies, Primary};
-use super::rivals::Rival;
+use super::rivals::{Heard, Other};
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{ConnId, Incarnation, JobId, NodeId};
@@ -428,29 +428,6 @@ impl Leading {
     pub(super) fn hands_over(&self) -> bool {
         self.handover.as_ref().is_some_and(Handing::asked)
     }
-}
-
-/// Another leader.
-#[derive(Clone, Debug)]
-pub(super) struct Other {
-    pub(super) known: Known,
-    pub(super) heard: Time,
-    pub(super) dialled: Option<Time>,
-    /// A member that reported it and reaches it directly.
-    pub(super) reporter: Option<NodeId>,
-    /// Dials under way. Bound: two.
-    pub(super) conns: Vec<ConnId>, // bound: ROUTES
-    pub(super) rival: Rival,
-}
-
-/// Another leader that a follower hears.
-#[derive(Clone, Debug)]
-pub(super) struct Heard {
-    pub(super) known: Known,
-    pub(super) heard: Time,
-    /// When the own leader was last told of it.
-    pub(super) reported: Option<Time>,
-    pub(super) rival: Rival,
 }
 
 /// A new reign of the same leader on its way to the disk.

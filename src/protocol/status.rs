@@ -3,6 +3,7 @@
 use super::address;
 use super::directory::{self};
 use super::entry::Entry;
+use super::rivals::Rival;
 use super::role::Role;
 use super::{MemberView, Node, RoleName, Status, Trouble, Who};
 use crate::ident::{Incarnation, NodeId};
@@ -84,6 +85,27 @@ impl Node {
             (Trouble::DoubleName, self.base.members.iter().any(double)),
         ];
         found.into_iter().filter_map(|(trouble, is)| is.then_some(trouble)).collect()
+    }
+
+    /// Whether another is known to lead too, and does not come to meet.
+    pub(super) fn has_rival(&self) -> bool {
+        let (now, lately) = (self.base.now, self.base.lately());
+        let stays = |heard: Time, rival: &Rival| heard >= lately && rival.stays(now);
+        match &self.role {
+            Role::Leading(l) => l.others.values().any(|o| stays(o.heard, &o.rival)),
+            Role::Following(f) => f.others.values().any(|o| stays(o.heard, &o.rival)),
+            _ => false,
+        }
+    }
+
+    /// Whether that member leads beside the leader that users are shown.
+    pub(super) fn is_rival(&self, id: NodeId) -> bool {
+        let lately = self.base.lately();
+        match &self.role {
+            Role::Leading(l) => l.others.get(&id).is_some_and(|o| o.heard >= lately),
+            Role::Following(f) => f.others.get(&id).is_some_and(|o| o.heard >= lately),
+            _ => false,
+        }
     }
 
     /// It leads and nobody follows, though others were here and did not say goodbye.

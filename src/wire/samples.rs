@@ -142,8 +142,6 @@ pub fn frames() -> Vec<Frame> {
         Frame::Open(Open { from: longest_sender(), via: Some(node(4).id) }),
         Frame::Question(Question { nonce: 42, to: node(2) }),
         Frame::Answer(Answer { nonce: 42, standing: Standing::Leads(claim(7, 2)), store_ms: 0 }),
-        Frame::Ping(Ping { seq: 9, deaf: true, rtt_us: Some(310), hold_ms: 1000, sick: true }),
-        Frame::Ping(Ping { seq: 10, deaf: false, rtt_us: None, hold_ms: 0, sick: false }),
         Frame::Pong(Pong { seq: 9, held_us: 999_000 }),
         Frame::Members(Members { changed: (0..6).map(member).collect(), gone: vec![node(9).id] }),
         Frame::Members(Members { changed: Vec::new(), gone: Vec::new() }),
@@ -163,6 +161,7 @@ pub fn frames() -> Vec<Frame> {
             claim: claim(7, 1),
             followers: vec![node(2).id, node(3).id],
             led_ms: 60_000,
+            leading_ms: 9,
             highest: 9,
             via: Some(node(6).id),
         }),
@@ -179,6 +178,7 @@ pub fn frames() -> Vec<Frame> {
         Frame::ViaReady,
         Frame::ViaFailed("pc-3 refused the connection".to_owned()),
     ];
+    frames.extend(pings());
     frames.extend(joins());
     frames.extend(elections());
     let body = Bytes::from_static(b"three changes, as the ledger wrote them");
@@ -204,6 +204,13 @@ pub fn frames() -> Vec<Frame> {
         Frame::Anew,
     ]);
     frames
+}
+
+fn pings() -> [Frame; 2] {
+    [
+        Frame::Ping(Ping { seq: 9, deaf: true, rtt_us: Some(310), hold_ms: 1000, sick: true }),
+        Frame::Ping(Ping { seq: 10, deaf: false, rtt_us: None, hold_ms: 0, sick: false }),
+    ]
 }
 
 fn joins() -> Vec<Frame> {

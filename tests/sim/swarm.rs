@@ -260,6 +260,7 @@ impl Run {
             | "clone"
             | "copied image" => self.crash(fault),
             "full disk" | "failing disk" | "stuck disk" => self.disk(fault),
+            "narrow path" | "no TCP" | "dead card" => self.path(fault),
             "poison" => self.poison(),
             _ => self.other(fault),
         }

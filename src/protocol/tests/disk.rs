@@ -76,7 +76,7 @@ fn who_cannot_keep_its_claim_tells_the_next_in_line() {
     agent.run(SECOND * 5);
     assert_eq!((agent.times(Kind::Claiming), agent.times(Kind::StoreTrouble)), (1, 1), "{:?}", agent.told);
     agent.disk = Disk::Works;
-    agent.run(SECOND * 9 / 4);
+    agent.run(SECOND * 21 / 4);
     assert_eq!((agent.times(Kind::Claiming), agent.times(Kind::StoreTrouble)), (2, 2), "{:?}", agent.told);
 }
 
@@ -88,7 +88,7 @@ fn whose_first_claim_is_not_kept_claims_when_its_disk_works() {
     agent.run(SECOND * 5);
     assert_eq!((agent.times(Kind::Claiming), agent.times(Kind::StoreTrouble)), (1, 1), "{:?}", agent.told);
     agent.disk = Disk::Works;
-    agent.run(SECOND * 9 / 4);
+    agent.run(SECOND * 21 / 4);
     assert_eq!(agent.node.status().role, RoleName::Leading);
 }
 
@@ -233,7 +233,7 @@ fn a_leader_whose_disk_works_again_is_a_leader_like_any_other() {
     leader.run(SECOND * 3);
     assert_eq!((leader.times(Kind::StoreTrouble), leader.says_of_its_store()), (1, u64::MAX));
     leader.disk = Disk::Works;
-    leader.run(SECOND * 5 / 4);
+    leader.run(SECOND * 5);
     assert_eq!((leader.times(Kind::StoreTrouble), leader.says_of_its_store()), (2, 0));
     leader.is_to_begin_a_new_reign();
     assert!(leader.node.status().shown.is_some_and(|claim| claim.epoch > 20));

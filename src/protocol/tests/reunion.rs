@@ -23,7 +23,10 @@ impl Hosted {
 
     fn meets(&mut self, conn: ConnId, claim: Claim, followers: u64) {
         let followers = (100..100 + followers).map(|n| samples::node(n).id).collect();
-        self.frame(conn, Frame::Meet(Meet { claim, followers, led_ms: 1, highest: claim.epoch, via: None }));
+        self.frame(
+            conn,
+            Frame::Meet(Meet { claim, followers, led_ms: 1, leading_ms: 1, highest: claim.epoch, via: None }),
+        );
     }
 
     /// What it decided on this connection, in order.

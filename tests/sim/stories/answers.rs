@@ -118,7 +118,8 @@ story! {
         lan.isolate(loner);
         for _ in 0..8 {
             lan.restart(loner);
-            lan.run(s(2));
+            // It remembers the others, and waits for them.
+            lan.run(s(33));
         }
         let high = lan.shown(loner).epoch;
         assert!(high >= 8, "it did not lead alone: {high}");

@@ -321,7 +321,8 @@ story! {
         let m = lan.add_copy_of(leader, 0, true);
         lan.isolate(m);
         lan.boot(m);
-        lan.run(s(10));
+        // It remembers the others, and waits for them.
+        lan.run(s(33));
         lan.expect_one_among(&[m]);
         lan.heal_all();
         lan.run(s(15));

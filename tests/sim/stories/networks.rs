@@ -141,7 +141,8 @@ story! {
         let id = lan.status(2).expect("it runs").node.id;
         lan.copy_disk(2, 5, true);
         lan.boot(7);
-        lan.run(s(2));
+        // It remembers the others, and waits for them.
+        lan.run(s(33));
         for m in [1, 3, 5] {
             lan.boot(m);
         }

@@ -135,16 +135,10 @@ impl Run {
         }
     }
 
-    pub(super) fn other(&mut self, fault: &str) {
+    /// A path, or a card, that carries a part of what it is given.
+    pub(super) fn path(&mut self, fault: &str) {
         let m = self.victim();
         match fault {
-            "TCP break" => {
-                let standing = self.lan.standing();
-                if !standing.is_empty() {
-                    let key = *self.dice.pick(&standing);
-                    self.lan.break_connection(key);
-                }
-            }
             "narrow path" => {
                 let longest = usize::try_from(self.dice.between(500, 2000)).expect("small");
                 self.lan.net.narrow.insert(m, longest);
@@ -163,6 +157,20 @@ impl Run {
                 let pause = ms(self.dice.between(100, 20_000));
                 self.lan.run(pause);
                 self.lan.net.no_tcp.clear();
+            }
+            _ => unreachable!("no such path: {fault}"),
+        }
+    }
+
+    pub(super) fn other(&mut self, fault: &str) {
+        let m = self.victim();
+        match fault {
+            "TCP break" => {
+                let standing = self.lan.standing();
+                if !standing.is_empty() {
+                    let key = *self.dice.pick(&standing);
+                    self.lan.break_connection(key);
+                }
             }
             "stop" => {
                 self.lan.stop(m);
