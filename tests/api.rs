@@ -81,6 +81,7 @@ async fn a_lone_agent_leads_and_every_resource_has_its_fields() {
         "role",
         "since",
         "successor",
+        "trouble",
         "via",
     ];
     assert_eq!(keys(&status), expected);

@@ -111,6 +111,8 @@ fn a_port_that_passes_nothing_at_first() {
         let all = lan.all();
         lan.start(&all);
         let before = lan.settled(&all, SETTLE + SLACK).await;
+        // Until each has written down who is there.
+        lan.quiet(Duration::from_secs(3)).await;
         let late = lan.but(&[before.leader])[0];
         lan.signal(late, Signal::SIGKILL);
         lan.ended(&[late], SLACK).await;

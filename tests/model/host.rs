@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 use tanist::claim::Claim;
 use tanist::ident::{BootId, ConnId, Incarnation, NodeId, Ticket};
 use tanist::message::{Cast, Datagram, Frame, Hello, Says, Sender};
@@ -300,6 +301,8 @@ impl World {
         let member = self.member(m);
         member.boots += 1;
         let mut settings = Settings::default();
+        // The network passes everything from the beginning: nobody waits for it.
+        settings.lone_after = Duration::from_micros(1);
         settings.quorum = quorum;
         let start = Start {
             node: Incarnation { id: id(m), boot: BootId(member.boots << 48) },
