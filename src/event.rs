@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// There was no leader.
+    /// There was no leader, and never had been.
     First,
+    /// There was no leader any more: all were off, or started again.
+    Restart,
     /// Its process ended: it refused the question, or another boot answered.
     Died,
     /// Its machine was silent.
@@ -16,7 +18,7 @@ pub enum Cause {
     /// This machine lost the leader with its links.
     CutOff,
     /// It beat, but served nothing.
-    Stalled,
+    Unresponsive,
     /// Its store failed or stalled.
     Store,
     /// It was told to hand over.
@@ -29,12 +31,13 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 9] = [
+    pub const ALL: [Cause; 10] = [
         Cause::First,
+        Cause::Restart,
         Cause::Died,
         Cause::Silent,
         Cause::CutOff,
-        Cause::Stalled,
+        Cause::Unresponsive,
         Cause::Store,
         Cause::Handover,
         Cause::Goodbye,
@@ -45,10 +48,11 @@ impl Cause {
     pub fn as_str(self) -> &'static str {
         match self {
             Cause::First => "first",
+            Cause::Restart => "restart",
             Cause::Died => "died",
             Cause::Silent => "silent",
             Cause::CutOff => "cut-off",
-            Cause::Stalled => "stalled",
+            Cause::Unresponsive => "unresponsive",
             Cause::Store => "store",
             Cause::Handover => "handover",
             Cause::Goodbye => "goodbye",

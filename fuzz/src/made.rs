@@ -153,18 +153,7 @@ impl Maker<'_, '_> {
     }
 
     fn cause(&mut self) -> Cause {
-        const CAUSES: [Cause; 9] = [
-            Cause::First,
-            Cause::Died,
-            Cause::Silent,
-            Cause::CutOff,
-            Cause::Stalled,
-            Cause::Store,
-            Cause::Handover,
-            Cause::Goodbye,
-            Cause::Reunion,
-        ];
-        CAUSES[self.bytes.below(CAUSES.len())]
+        Cause::ALL[self.bytes.below(Cause::ALL.len())]
     }
 
     fn story(&mut self) -> Story {

@@ -101,7 +101,11 @@ fn history_text(history: &History, out: Out) -> Vec<String> {
         let plain = |text: String| (text, Tint::Plain);
         let (last, first) = (&reigns[0], &reigns[reigns.len() - 1]);
         let epochs = if last.epoch == first.epoch { String::new() } else { format!("{}-", first.epoch) };
-        let lasted = last.ended.map_or_else(|| "-".to_owned(), |end: Stamp| lasting(end.since(first.began)));
+        let lasted = match last.ended {
+            None => "-".to_owned(),
+            Some(end) if end < first.began => "clock set back".to_owned(),
+            Some(end) => lasting(end.since(first.began)),
+        };
         table.row(vec![
             plain(format!("{epochs}{}", last.epoch)),
             (label(first.leader.id, &first.leader.name, &all), Tint::Strong),

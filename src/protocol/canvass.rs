@@ -328,7 +328,7 @@ impl Node {
     /// what is broken is this machine's own way to others (§7.4).
     fn is_deaf(&mut self) -> bool {
         let (Role::Electing(e), Some(c)) = (&self.role, &self.campaign.canvass) else { return false };
-        let Some(lost) = e.lost.as_ref().filter(|lost| lost.cause == Cause::Stalled) else { return false };
+        let Some(lost) = e.lost.as_ref().filter(|lost| lost.cause == Cause::Unresponsive) else { return false };
         let leader = self.base.members.get(lost.claim.node.id);
         let beats = leader.is_some_and(|e| e.heard_within(self.base.settings.suspicion(), self.base.now));
         let mut awaited = c.asked.values().filter(|a| a.awaited).peekable();

@@ -132,6 +132,9 @@ impl Node {
                 let took = ms(self.base.now.since(l.noticed));
                 (l.cause, format!("{name} noticed: {}; {took} from the first sign to the new leader", l.text))
             }
+            (None, None) if self.base.promises.shown().is_some_and(|shown| shown != c.claim) => {
+                (Cause::Restart, "there was no leader any more".to_owned())
+            }
             (None, None) => (Cause::First, "there was no leader".to_owned()),
         };
         let mut text = format!("{before}; {asked}");

@@ -212,7 +212,7 @@ impl Node {
         let beats = missed < self.base.settings.suspicion();
         if asked >= limits::BLACK_HOLE && rounds >= 2 && beats {
             let text = format!("it beats, but answered none of {rounds} questions in {}", ms(asked));
-            return self.dead(Cause::Stalled, text);
+            return self.dead(Cause::Unresponsive, text);
         }
         // It still beats: ask again until the black hole's time is over, and so late that it can just answer in time.
         let pause = d.max(limits::BLACK_HOLE / 4);

@@ -126,7 +126,7 @@ story! {
         lan.kill(old);
         lan.run(s(2));
         let (new, _) = others(&lan, old);
-        let text = told(&lan, Cause::Stalled);
+        let text = told(&lan, Cause::Unresponsive);
         let noticed = format!("{new} noticed: leader pc-{old} ");
         says(&text, &[&noticed, "it beats, but answered none of ", "questions in ", " from the first sign", "asked: "]);
     }
