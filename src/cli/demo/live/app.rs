@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
+/// What chooses an agent, each its own.
+pub(super) const CHOOSE: [char; 12] = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '0', 'a', 'b'];
+
 /// Events that are kept for the eye.
 const LOG: usize = 500;
 
@@ -273,11 +276,10 @@ impl<'a> App<'a> {
     pub(super) async fn key(&mut self, key: KeyCode) {
         let agents = self.rows.len();
         match key {
-            KeyCode::Char(digit @ '1'..='9') => {
-                let n = digit as usize - '1' as usize;
-                self.selected = if n < agents { n } else { self.selected };
+            KeyCode::Char(key) if CHOOSE.contains(&key) => {
+                let n = CHOOSE.iter().position(|choose| *choose == key);
+                self.selected = n.filter(|n| *n < agents).unwrap_or(self.selected);
             }
-            KeyCode::Char('0') if agents >= 10 => self.selected = 9,
             KeyCode::Up => self.selected = self.selected.saturating_sub(1),
             KeyCode::Down => self.selected = (self.selected + 1).min(agents - 1),
             KeyCode::Char('k') => self.signal(Signal::SIGKILL, "was killed").await,

@@ -1,6 +1,6 @@
 //! The picture.
 
-use super::app::{App, Failover, Row};
+use super::app::{App, CHOOSE, Failover, Row};
 use crate::cli::demo::cluster::Life;
 use crate::cli::demo::proof::Checked;
 use crate::cli::demo::records::{RATE, RECORDS, grouped};
@@ -63,7 +63,9 @@ fn agents_table<'a>(app: &'a App<'_>) -> Table<'a> {
         app.cluster.heartbeat().as_millis(),
         app.cluster.ground.port
     );
-    Table::new(rows, widths).header(heading).block(Block::bordered().title(title))
+    let chosen = &app.cluster.agents[app.selected];
+    let socket = format!(" {}: tanist status --socket {} ", chosen.name, app.cluster.socket(app.selected).display());
+    Table::new(rows, widths).header(heading).block(Block::bordered().title(title).title_bottom(socket))
 }
 
 fn agent<'a>(app: &'a App<'_>, n: usize, row: &'a Row) -> Cells<'a> {
@@ -90,7 +92,7 @@ fn agent<'a>(app: &'a App<'_>, n: usize, row: &'a Row) -> Cells<'a> {
     };
     let style = if n == app.selected { style.add_modifier(Modifier::REVERSED) } else { style };
     Cells::new([
-        Cell::from(format!("{}", n + 1)),
+        Cell::from(CHOOSE.get(n).map(char::to_string).unwrap_or_default()),
         Cell::from(agent.name.as_str()),
         Cell::from(agent.address.to_string()),
         Cell::from(role),
@@ -169,7 +171,7 @@ fn past<'a>(app: &'a App<'_>, area: Rect) -> Paragraph<'a> {
 
 fn keys(app: &App<'_>) -> Paragraph<'static> {
     let name = &app.cluster.agents[app.selected].name;
-    let last = app.rows.len().min(9);
+    let last = CHOOSE[app.rows.len().clamp(1, CHOOSE.len()) - 1];
     let text = format!(" q quit  1-{last} choose  {name}: k kill  f freeze/thaw  s stop  r restart  h hand over");
     Paragraph::new(text).style(Style::new().add_modifier(Modifier::DIM))
 }
