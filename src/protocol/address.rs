@@ -52,7 +52,7 @@ mod tests {
         let shown = |links: &[Link]| of_links(links, 8264).map(|address| address.to_string());
         assert_eq!(shown(&[]), None);
         let local = link(2, &["fe80::5"]);
-        assert_eq!(shown(&[local.clone()]).as_deref(), Some("[fe80::5%2]:8264"));
+        assert_eq!(shown(std::slice::from_ref(&local)).as_deref(), Some("[fe80::5%2]:8264"));
         assert_eq!(shown(&[local, link(3, &["192.0.2.1", "2001:db8::1"])]).as_deref(), Some("192.0.2.1:8264"));
     }
 }

@@ -201,7 +201,7 @@ impl Worker {
     }
 
     /// Whether readers are shown at once what is acknowledged, asked after each sync; `more` jobs wait already. The tables
-    /// take longer than the log, so a write that waits goes first, but at most [`ROUNDS`] times in a row. What waits for room
+    /// take longer than the log, so a write that waits goes first, but at most four times in a row. What waits for room
     /// waits for the showing. When the answer is no and nothing comes, the caller shows after [`GRACE`].
     pub fn shows_now(&mut self, more: bool) -> bool {
         let wrote = std::mem::take(&mut self.wrote);

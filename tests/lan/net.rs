@@ -24,9 +24,9 @@ pub(crate) struct Net {
     /// From whom to whom nothing passes.
     cuts: BTreeSet<(usize, usize)>,
     /// Ports of switches through which nothing passes, and which have carrier.
-    dead: BTreeSet<String>,
+    pub(crate) dead: BTreeSet<String>,
     /// Ports through which packets longer than so many bytes do not pass.
-    narrow: BTreeMap<String, u32>,
+    pub(crate) narrow: BTreeMap<String, u32>,
     /// So many of a hundred datagrams are lost.
     loss: u32,
     /// So many of a hundred packets of every kind are lost.
@@ -86,22 +86,6 @@ impl Net {
                 self.cuts.remove(&pair);
             }
         }
-        self.filter().await;
-    }
-
-    /// Lets nothing through a port of a switch, or everything again; its carrier stays.
-    pub(crate) async fn dead(&mut self, port: &str, dead: bool) {
-        if dead {
-            self.dead.insert(port.to_owned());
-        } else {
-            self.dead.remove(port);
-        }
-        self.filter().await;
-    }
-
-    /// Lets nothing through a port of a switch that is longer than so many bytes.
-    pub(crate) async fn narrow(&mut self, port: &str, longest: u32) {
-        self.narrow.insert(port.to_owned(), longest);
         self.filter().await;
     }
 

@@ -127,6 +127,22 @@ impl Net {
         ip(None, &format!("link set {} {state}\n", port(machine, device))).await;
     }
 
+    /// Lets nothing through a port of a switch, or everything again; its carrier stays.
+    pub(crate) async fn dead(&mut self, port: &str, dead: bool) {
+        if dead {
+            self.dead.insert(port.to_owned());
+        } else {
+            self.dead.remove(port);
+        }
+        self.filter().await;
+    }
+
+    /// Lets nothing through a port of a switch that is longer than so many bytes.
+    pub(crate) async fn narrow(&mut self, port: &str, longest: u32) {
+        self.narrow.insert(port.to_owned(), longest);
+        self.filter().await;
+    }
+
     /// Loses so many of a hundred packets of every kind on their way through the switches.
     pub(crate) async fn lose_all(&mut self, percent: u32) {
         self.loss_of_all = percent;
