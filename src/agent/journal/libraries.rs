@@ -94,6 +94,11 @@ impl Pace {
 impl Heard {
     fn line(&self, level: Level, source: &str, mut text: String) {
         let Some(journal) = self.journal.upgrade() else { return };
+        // A database that repairs itself after a crash is no news: what it cannot do the agent tells in its own words.
+        let level = if source.starts_with("redb") && level == Level::Warn { Level::Debug } else { level };
+        if !journal.wants(level) {
+            return;
+        }
         text.truncate(text.floor_char_boundary(LENGTH));
         // Nothing in there can leave it half done.
         let may = self.pace.lock().unwrap_or_else(PoisonError::into_inner).may(&text, clock::time());
@@ -216,8 +221,13 @@ mod tests {
     fn the_other_facade_is_heard_too() {
         let (_journal, heard, queue) = heard(Level::Info);
         let logger = Logger(heard);
-        for level in [log::Level::Error, log::Level::Warn, log::Level::Info] {
-            logger.log(&log::Record::builder().level(level).target("redb").args(format_args!("torn {level}")).build());
+        for (level, target) in [
+            (log::Level::Error, "redb"),
+            (log::Level::Warn, "redb"),
+            (log::Level::Warn, "hyper"),
+            (log::Level::Info, "hyper"),
+        ] {
+            logger.log(&log::Record::builder().level(level).target(target).args(format_args!("torn {level}")).build());
         }
         let lines: Vec<_> = queue.try_iter().collect();
         assert_eq!(lines.iter().map(|l| l.level).collect::<Vec<_>>(), [Level::Error, Level::Warn]);

@@ -164,6 +164,7 @@ story! {
         lan.run(s(3));
         for _ in 0..6 {
             assert!(!lan.in_line(other, m), "it is not in line");
+            assert_ne!(lan.successor(), m, "nor named");
             works_again(&mut lan, m);
             let works = lan.dice.between(ms(1200), ms(1900));
             lan.run(works);
