@@ -4,17 +4,16 @@
 use super::dial::SEGMENT;
 use super::{Common, Handle, dial};
 use crate::agent::clock::pause;
-use crate::agent::journal::{Counts, Ignored};
+use crate::agent::journal::Ignored;
 use crate::agent::links::Eligible;
 use crate::ident::ConnId;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 /// How many connections may be there without having said anything; beyond that the oldest is closed.
@@ -25,9 +24,6 @@ const BACKLOG: i32 = 1024;
 
 /// Without file descriptors, the next try comes after this.
 const SHORT_OF_FILES: Duration = Duration::from_millis(100);
-
-/// How many connections wait for their turn, of all listeners together.
-const ARRIVED: usize = 64;
 
 /// Listens on one address, which need not be there yet, or on all of both families.
 pub(in crate::agent) fn bind(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
@@ -92,24 +88,34 @@ impl Port<'_> {
 #[derive(Debug)]
 pub(super) struct Listeners {
     port: u16,
-    arrived: mpsc::Sender<Arrived>, // bound: ARRIVED
-    counts: Arc<Counts>,
+    hall: Arc<Hall>,
     /// By the interface's number and name. Bound: INTERFACES.
     links: BTreeMap<(u32, String), AbortHandle>,
 }
 
-/// A connection, and where it came from.
-type Arrived = (TcpStream, SocketAddr);
+/// What all listeners share.
+#[derive(Debug)]
+struct Hall {
+    common: Common,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// The next connection's number.
+    next: u64,
+    /// Those that have not said anything yet.
+    greeting: VecDeque<AbortHandle>, // bound: GREETING
+}
 
 impl Listeners {
     /// Takes connections for ever.
     pub(super) fn start(home: TcpListener, common: Common) -> Listeners {
-        let (arrived, arrivals) = mpsc::channel(ARRIVED);
         let port = home.local_addr().map_or(0, |at| at.port());
-        let counts = common.counts.clone();
-        tokio::spawn(take(home, arrived.clone(), counts.clone()));
-        tokio::spawn(accept(arrivals, common));
-        Listeners { port, arrived, counts, links: BTreeMap::new() }
+        let waiting = Waiting { next: ConnId::FIRST_ACCEPTED, greeting: VecDeque::new() };
+        let hall = Arc::new(Hall { common, waiting: Mutex::new(waiting) });
+        tokio::spawn(accept(home, hall.clone()));
+        Listeners { port, hall, links: BTreeMap::new() }
     }
 
     /// Listens on these interfaces too. Where that fails, the one for all of them has to do.
@@ -128,40 +134,36 @@ impl Listeners {
             }
             match (Port { port: self.port, link: Some(&link.name), one: false }).listen_to_all() {
                 Ok(listener) => {
-                    let task = tokio::spawn(take(listener, self.arrived.clone(), self.counts.clone()));
+                    let task = tokio::spawn(accept(listener, self.hall.clone()));
                     self.links.insert((link.index, link.name.clone()), task.abort_handle());
                 }
                 Err(e) => {
-                    self.counts.ignored(Ignored::NotSent, None, &format!("{} cannot be listened on: {e}", link.name));
+                    let why = format!("{} cannot be listened on: {e}", link.name);
+                    self.hall.common.counts.ignored(Ignored::NotSent, None, &why);
                 }
             }
         }
     }
 }
 
-/// Takes what one listener has, for ever.
-async fn take(listener: TcpListener, arrived: mpsc::Sender<Arrived>, counts: Arc<Counts>) {
+/// Takes the connections of one listener, for ever.
+async fn accept(listener: TcpListener, hall: Arc<Hall>) {
     loop {
         match listener.accept().await {
-            Ok((stream, from)) => {
-                if arrived.send((stream, plain(from))).await.is_err() {
-                    return;
-                }
-            }
+            Ok((stream, from)) => hall.greets(stream, plain(from)),
             Err(e) => {
-                counts.ignored(Ignored::NoRoom, None, &format!("a connection could not be taken: {e}"));
+                let why = format!("a connection could not be taken: {e}");
+                hall.common.counts.ignored(Ignored::NoRoom, None, &why);
                 pause(SHORT_OF_FILES).await;
             }
         }
     }
 }
 
-/// Begins every connection that comes.
-async fn accept(mut arrivals: mpsc::Receiver<Arrived>, common: Common) {
-    let mut next = ConnId::FIRST_ACCEPTED;
-    // At most GREETING.
-    let mut greeting: VecDeque<AbortHandle> = VecDeque::new();
-    while let Some((stream, from)) = arrivals.recv().await {
+impl Hall {
+    fn greets(&self, stream: TcpStream, from: SocketAddr) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { next, greeting } = &mut *waiting;
         if greeting.len() >= GREETING {
             greeting.retain(|task| !task.is_finished());
         }
@@ -169,11 +171,11 @@ async fn accept(mut arrivals: mpsc::Receiver<Arrived>, common: Common) {
             && let Some(oldest) = greeting.pop_front()
         {
             let why = "too many connections say nothing; the oldest is closed";
-            common.counts.ignored(Ignored::Silent, Some(from), why);
+            self.common.counts.ignored(Ignored::Silent, Some(from), why);
             oldest.abort();
         }
-        greeting.push_back(begin(common.clone(), ConnId(next), stream, from));
-        next += 1;
+        greeting.push_back(begin(self.common.clone(), ConnId(*next), stream, from));
+        *next += 1;
     }
 }
 
