@@ -184,7 +184,11 @@ impl Run {
                 let to = self.dice.chance(0.5).then(|| self.anyone());
                 self.requests += 1;
                 match to {
-                    Some(who) if self.requests.is_multiple_of(4) => self.lan.asks_to_forget(m, self.requests, who),
+                    // By a follower mostly, which passes it on.
+                    Some(who) if self.requests.is_multiple_of(4) => {
+                        let by = (m + 1) % self.lan.machines.len();
+                        self.lan.asks_to_forget(by, self.requests, who);
+                    }
                     Some(_) if self.requests % 4 == 1 => self.lan.asks_to_look(m, self.requests),
                     to => self.lan.handover(m, self.requests, to),
                 }
