@@ -6,7 +6,7 @@ mod face;
 mod sockets;
 
 use super::journal::{Counts, Ignored};
-use super::links::Eligible;
+use super::links::{Address, Eligible};
 use super::routes::Routes;
 use crate::ident::BootId;
 use crate::message::Datagram;
@@ -46,14 +46,14 @@ struct Sieve {
     inbox: mpsc::Sender<(SocketAddr, Datagram)>, // bound: DATAGRAMS
     counts: Arc<Counts>,
     routes: Routes,
-    /// The interface that the sockets are on; none for those at home.
-    link: Option<Arc<str>>,
+    /// The interface that the sockets are on, and its addresses; none for those at home.
+    link: Option<(Arc<str>, Arc<[Address]>)>,
 }
 
 impl Sieve {
     /// The same for the sockets of one interface.
     fn on(&self, link: &Eligible) -> Sieve {
-        Sieve { link: Some(link.name.as_str().into()), ..self.clone() }
+        Sieve { link: Some((link.name.as_str().into(), link.addresses.as_slice().into())), ..self.clone() }
     }
 
     /// Passes on what is of this cluster and not of this very process.
@@ -61,7 +61,10 @@ impl Sieve {
         match self.wire.read_datagram(bytes) {
             Ok(datagram) if datagram.from.node.boot == self.own => {}
             Ok(datagram) => {
-                if let Some(link) = &self.link {
+                // An address of another subnet is no neighbour here, whatever somebody writes into a datagram.
+                if let Some((link, addresses)) = &self.link
+                    && addresses.iter().any(|a| a.subnet_has(from.ip()))
+                {
                     self.routes.heard(from.ip(), link);
                 }
                 if self.inbox.try_send((from, datagram)).is_err() {

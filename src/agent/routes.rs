@@ -14,8 +14,9 @@ const ADDRESSES: usize = 4096;
 /// The interface stays for as long as the address is heard there within this, whatever else it is heard on.
 const STAYS: Duration = Duration::from_secs(1);
 
-/// What was not heard for so long makes room.
-const OLD: Duration = Duration::from_secs(60);
+/// What was not heard for so long says nothing any more, and makes room: three of the slowest heartbeats. Who is not heard
+/// is reached by the kernel's own route.
+const OLD: Duration = Duration::from_secs(15);
 
 /// Where each address was heard. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -55,9 +56,13 @@ impl Routes {
         }
     }
 
-    /// The interface on which an address was heard; none when it was not.
+    /// The interface on which an address was heard lately; none when it was not.
     pub(super) fn to(&self, ip: IpAddr) -> Option<Arc<str>> {
-        self.lock().get(&ip).map(|known| known.link.clone())
+        self.to_at(ip, clock::time())
+    }
+
+    fn to_at(&self, ip: IpAddr, now: Time) -> Option<Arc<str>> {
+        self.lock().get(&ip).filter(|known| now.since(known.at) <= OLD).map(|known| known.link.clone())
     }
 
     /// These interfaces are left; nothing was heard on any other.
@@ -87,29 +92,30 @@ mod tests {
         for ms in (0..1000).step_by(250) {
             routes.heard_at(HERE, &eth, at(ms));
             routes.heard_at(HERE, &wlan, at(ms + 1));
-            assert_eq!(routes.to(HERE).as_deref(), Some("eth0"));
+            assert_eq!(routes.to_at(HERE, at(ms)).as_deref(), Some("eth0"));
         }
         routes.heard_at(HERE, &wlan, at(1700));
-        assert_eq!(routes.to(HERE).as_deref(), Some("eth0"), "one heartbeat may be lost");
+        assert_eq!(routes.to_at(HERE, at(1700)).as_deref(), Some("eth0"), "one heartbeat may be lost");
         routes.heard_at(HERE, &wlan, at(1800));
-        assert_eq!(routes.to(HERE).as_deref(), Some("wlan0"));
+        assert_eq!(routes.to_at(HERE, at(1800)).as_deref(), Some("wlan0"));
         routes.heard_at(HERE, &eth, at(1900));
-        assert_eq!(routes.to(HERE).as_deref(), Some("wlan0"));
+        assert_eq!(routes.to_at(HERE, at(1900)).as_deref(), Some("wlan0"));
+        assert_eq!(routes.to_at(HERE, at(16_900)), None, "who is not heard goes by the kernel's route");
     }
 
     #[test]
     fn what_was_not_heard_has_no_route_and_what_is_old_makes_room() {
         let (eth, _) = cards();
         let routes = Routes::default();
-        assert_eq!(routes.to(HERE), None);
+        assert_eq!(routes.to_at(HERE, at(0)), None);
         let address = |n: usize| IpAddr::V4(std::net::Ipv4Addr::from_bits(u32::try_from(n).expect("small")));
         for n in 0..ADDRESSES {
             routes.heard_at(address(n), &eth, at(0));
         }
-        routes.heard_at(HERE, &eth, at(30_000));
-        assert_eq!(routes.to(HERE), None, "no room");
-        routes.heard_at(HERE, &eth, at(61_000));
-        assert_eq!(routes.to(HERE).as_deref(), Some("eth0"));
-        assert_eq!(routes.to(address(5)), None);
+        routes.heard_at(HERE, &eth, at(10_000));
+        assert_eq!(routes.to_at(HERE, at(10_000)), None, "no room");
+        routes.heard_at(HERE, &eth, at(16_000));
+        assert_eq!(routes.to_at(HERE, at(16_000)).as_deref(), Some("eth0"));
+        assert_eq!(routes.lock().len(), 1);
     }
 }
