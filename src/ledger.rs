@@ -118,6 +118,9 @@ pub enum Unfit {
     /// The copy lacks something that is here: it was not offered yet, or what was offered is not committed yet.
     #[error("it lacks something that is here")]
     Lacks,
+    /// So much was refused already that no more can be kept aside.
+    #[error("so much was kept aside already that there is no room for what may come")]
+    Crowded,
     /// The copy is older than what readers have seen here.
     #[error("it is older than what is shown here")]
     Old,

@@ -26,6 +26,7 @@ mod announcements;
 mod awaiting;
 mod backups;
 mod base;
+mod brought;
 mod campaign;
 mod canvass;
 mod chance;
@@ -85,7 +86,7 @@ mod writes;
 
 pub use host::Host;
 pub use jobs::{Compared, Job, Judged, Outcome, Report, Stretch};
-pub use kept::{Durable, Promise, Reign, Remembered, ReunionReport, Write};
+pub use kept::{BroughtReport, Durable, Promise, Reign, Remembered, ReunionReport, Write};
 pub use labels::named;
 pub use node::Node;
 

@@ -20,7 +20,7 @@ pub use worker::{GRACE, Worker};
 pub(crate) use files::store_path;
 
 use crate::ident::NodeId;
-use crate::protocol::{Durable, Reign, ReunionReport, Write};
+use crate::protocol::{BroughtReport, Durable, Reign, ReunionReport, Write};
 use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -143,6 +143,14 @@ impl Store {
     /// When the disk fails.
     pub fn reunions(&self, limit: usize) -> Result<Vec<ReunionReport>, StoreError> {
         tables::reunions(&self.read()?, limit)
+    }
+
+    /// What members brought last, newest first, at most `limit` (and [`REUNIONS_MAX`]).
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn brought(&self, limit: usize) -> Result<Vec<BroughtReport>, StoreError> {
+        tables::brought(&self.read()?, limit)
     }
 
     fn read(&self) -> Result<ReadTransaction, StoreError> {

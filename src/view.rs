@@ -5,13 +5,14 @@
 
 pub mod data;
 mod event;
+mod history;
 mod stamp;
 
 pub(crate) use event::leader_facts;
 pub use event::{Event, Line};
+pub use history::{Drill, History, Reign, Reunion};
 pub use stamp::Stamp;
 
-use crate::event::Cause;
 use crate::ident::NodeId;
 use crate::message::{Member as Listed, MemberState};
 use crate::protocol::{self, MemberView, RoleName, Trouble, Who};
@@ -304,102 +305,6 @@ impl Members {
 
 fn millis(d: std::time::Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// `GET /v1/history`: the newest first.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct History {
-    /// Reigns that this agent saw.
-    pub reigns: Vec<Reign>,
-    /// Reunions that this agent saw.
-    pub reunions: Vec<Reunion>,
-    /// Rehearsed failovers.
-    pub drills: Vec<Drill>,
-}
-
-/// A past or present reign.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Reign {
-    /// Its epoch.
-    pub epoch: u64,
-    /// Who led; the address is not remembered.
-    pub leader: Machine,
-    /// When this agent saw it begin.
-    pub began: Stamp,
-    /// When this agent saw it end; null while it lasts, or when this agent was not there.
-    pub ended: Option<Stamp>,
-    /// Why it began.
-    pub cause: Cause,
-    /// How it began, in words.
-    pub text: String,
-}
-
-/// A reunion of two leaders.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Reunion {
-    /// When.
-    pub at: Stamp,
-    /// The leader that was met; the one that yielded, when this agent was neither.
-    pub with: Machine,
-    /// The epoch that stayed.
-    pub epoch: u64,
-    /// For how long both had led, in milliseconds; null where this agent was neither, or the other had not said it.
-    pub both_led_ms: Option<u64>,
-    /// Records that came over.
-    pub records: u64,
-    /// Keys that came over.
-    pub keys: u64,
-    /// Conflicts that it left.
-    pub conflicts: u64,
-    /// Items that it refused.
-    pub kept_aside: u64,
-    /// Who met whom, in words.
-    pub text: String,
-}
-
-/// A rehearsed failover. There are none yet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Drill {
-    /// When.
-    pub at: Stamp,
-}
-
-impl History {
-    /// The answer from what the store keeps: `own` is the agent that answers, `known` are names by id.
-    pub fn new(own: NodeId, reigns: &[protocol::Reign], reunions: &[protocol::ReunionReport]) -> Self {
-        let name = |id: NodeId| {
-            reigns.iter().find(|r| r.claim.node.id == id).map_or_else(|| id.short(), |reign| reign.name.clone())
-        };
-        let node = |id: NodeId| Machine::new(id, name(id), None);
-        let mut told: Vec<Reign> = reigns
-            .iter()
-            .map(|reign| Reign {
-                epoch: reign.claim.epoch,
-                leader: Machine::new(reign.claim.node.id, reign.name.clone(), None),
-                began: Stamp(reign.began),
-                ended: reign.ended.map(Stamp),
-                cause: reign.cause,
-                text: reign.text.clone(),
-            })
-            .collect();
-        told.sort_by(|a, b| b.epoch.cmp(&a.epoch).then_with(|| b.began.cmp(&a.began)));
-        let mut met: Vec<Reunion> = reunions
-            .iter()
-            .map(|report| Reunion {
-                at: Stamp(report.at),
-                with: node(if report.yields.node.id == own { report.stays.node.id } else { report.yields.node.id }),
-                epoch: report.stays.epoch,
-                both_led_ms: report.both_led_ms,
-                records: 0,
-                keys: 0,
-                conflicts: 0,
-                kept_aside: 0,
-                text: report.text.clone(),
-            })
-            .collect();
-        met.sort_by_key(|reunion| std::cmp::Reverse(reunion.at));
-        Self { reigns: told, reunions: met, drills: Vec::new() }
-    }
 }
 
 /// `DELETE /v1/members/{id}`.

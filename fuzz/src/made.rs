@@ -7,10 +7,10 @@ use tanist::data::{ReignId, Revision};
 use tanist::event::Cause;
 use tanist::ident::{BootId, Incarnation, NodeId};
 use tanist::message::{
-    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Forget, Frame,
-    Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Look, Meet, Member, MemberState,
-    Members, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests, Says, Sender,
-    Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
+    Abdicate, Answer, Brought, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Forget,
+    Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Look, Meet, Member,
+    MemberState, Members, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests,
+    Reunited, Says, Sender, Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
 use tanist::time::Wall;
 use tanist::wire::samples;
@@ -259,6 +259,13 @@ impl Maker<'_, '_> {
         }
     }
 
+    fn reunited(&mut self) -> Reunited {
+        let mut brought = Brought { records: self.number(), keys: self.number(), ..Brought::default() };
+        let keys = (0..self.byte() % 20).map(|n| format!("key-{n}")).collect();
+        brought.names(keys, vec!["refused".to_owned(); usize::from(self.byte() % 3)]);
+        Reunited { with: self.id(), reign: ReignId(self.number()), brought }
+    }
+
     fn frame_of_data(&mut self, from: Incarnation) -> Frame {
         let body = vec![self.byte(); usize::from(self.byte() % 64)];
         let length = u32::try_from(body.len()).expect("short");
@@ -280,6 +287,8 @@ impl Maker<'_, '_> {
             6 => Frame::Committed(Committed { claim: self.own_claim(from), number: self.number() }),
             7 => Frame::Stored(Stored { number: self.number() }),
             8 => Frame::Anew,
+            10 => Frame::Reunited(self.reunited()),
+            11 => Frame::Covered,
             9 => Frame::Digest(Digest {
                 claim: self.own_claim(from),
                 number: self.number(),

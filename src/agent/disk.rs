@@ -2,7 +2,7 @@
 
 use super::clock;
 use crate::ident::Ticket;
-use crate::protocol::{Input, Reign, ReunionReport, Write};
+use crate::protocol::{BroughtReport, Input, Reign, ReunionReport, Write};
 use crate::store::{Store, StoreError};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -28,7 +28,7 @@ const HISTORY: usize = 1000;
 enum Job {
     Persist(Ticket, Vec<Write>),
     Reigns(usize, oneshot::Sender<Result<Vec<Reign>, String>>),
-    Reunions(usize, oneshot::Sender<Result<Vec<ReunionReport>, String>>),
+    Reunions(usize, oneshot::Sender<Result<(Vec<ReunionReport>, Vec<BroughtReport>), String>>),
 }
 
 /// The loop's side: begins writes.
@@ -86,11 +86,11 @@ impl History {
         answer.await.map_err(|_| ENDED.to_owned())?
     }
 
-    /// The newest reunions that this agent has seen, newest first, at most `limit`.
+    /// The newest reunions that this agent has seen, and what members brought, newest first, at most `limit` each.
     ///
     /// # Errors
     /// In plain words, when the store cannot be read or is too busy.
-    pub async fn reunions(&self, limit: usize) -> Result<Vec<ReunionReport>, String> {
+    pub async fn reunions(&self, limit: usize) -> Result<(Vec<ReunionReport>, Vec<BroughtReport>), String> {
         let (reply, answer) = oneshot::channel();
         self.ask(Job::Reunions(limit.min(HISTORY), reply))?;
         answer.await.map_err(|_| ENDED.to_owned())?
@@ -117,7 +117,10 @@ fn work(mut store: Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) 
                 batch.commit(&mut store, reports);
             }
             Job::Reigns(limit, reply) => drop(reply.send(store.reigns(limit).map_err(|e| e.to_string()))),
-            Job::Reunions(limit, reply) => drop(reply.send(store.reunions(limit).map_err(|e| e.to_string()))),
+            Job::Reunions(limit, reply) => {
+                let read = store.reunions(limit).and_then(|met| Ok((met, store.brought(limit)?)));
+                drop(reply.send(read.map_err(|e| e.to_string())));
+            }
         }
     }
 }
@@ -180,7 +183,7 @@ impl Batch {
 fn urgent(write: &Write) -> bool {
     match write {
         Write::Promised(_) | Write::Shown(_) | Write::Identity(_) => true,
-        Write::Reign(_) | Write::Reunion(_) | Write::Member(_) | Write::Forget(_) => false,
+        Write::Reign(_) | Write::Reunion(_) | Write::Brought(_) | Write::Member(_) | Write::Forget(_) => false,
     }
 }
 

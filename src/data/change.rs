@@ -1,7 +1,7 @@
 //! What a leader orders. Each change was judged before it was ordered: whoever applies it asks nothing.
 
 use super::bounded::{CHANGES, SIBLINGS, list, number};
-use super::{RequestId, Revision, Share, Sibling};
+use super::{KeyEntry, RequestId, Revision, Share, Sibling};
 use crate::data::{Context, ReignId};
 use crate::ident::NodeId;
 use crate::time::Wall;
@@ -70,6 +70,10 @@ pub enum Change {
     /// Of a joined whole: what a key became.
     #[serde(rename = "k")]
     Key(JoinedKey),
+    /// Of a joined whole: what the other side had under a key, and is beyond a limit here. It is kept aside by all that take
+    /// in this change, under its revision, and is no part of their state.
+    #[serde(rename = "x")]
+    Keep(KeyEntry),
     /// Of a joined whole: what is taken over of the other side's knowledge.
     #[serde(rename = "s")]
     Share(Share),

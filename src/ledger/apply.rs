@@ -28,6 +28,13 @@ impl<R: Storage> Draft<'_, R> {
             Change::Write(write) => self.write(revision, write),
             Change::Trim(trim) => self.trim(trim),
             Change::Key(key) => self.take_key(revision, key),
+            Change::Keep(entry) => {
+                let row = encode(&Entry::<&str, _>::Key(KeyEntry {
+                    key: &entry.key,
+                    siblings: entry.siblings.iter().map(Sibling::borrowed).collect(),
+                }));
+                self.put(Table::Kept, &by_reign(revision), &row)
+            }
             Change::Share(share) => self.take_share(share),
             Change::Merge(merge) => self.merge(revision, merge),
         }

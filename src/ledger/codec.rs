@@ -85,6 +85,10 @@ fn check_change(change: &Change) -> Result<(), Unread> {
         }
         Change::Trim(trim) => check_topic(&trim.topic),
         Change::Key(key) => check_joined(key),
+        Change::Keep(entry) => {
+            check_key(&entry.key)?;
+            entry.siblings.iter().filter_map(|s| s.value.as_ref()).try_for_each(|value| check_value(value))
+        }
         Change::Share(share) => check_share(share),
         Change::Again(..) | Change::Merge(_) => Ok(()),
     }

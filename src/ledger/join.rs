@@ -24,7 +24,7 @@ pub(super) enum Pick {
 
 impl Tip {
     /// Whether two are the same: one birth, or one request that was executed on both sides.
-    fn is(&self, other: &Tip) -> bool {
+    pub(super) fn is(&self, other: &Tip) -> bool {
         self.birth == other.birth || self.request == other.request
     }
 

@@ -32,7 +32,7 @@ pub const REIGNS: usize = 65_536;
 /// leader orders nothing meanwhile.
 pub const UNFOLD: usize = 4 << 20;
 
-/// Keys that a member keeps aside because a leader refused them.
+/// What is kept aside of reunions, before further ones wait.
 pub const KEPT: usize = 10_000;
 
 /// How much is remembered. All members of a cluster must have the same, for all forget the same thing at the same change.

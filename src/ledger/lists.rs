@@ -8,8 +8,8 @@ use super::draft::{EntryHere, key_here};
 use super::head::context;
 use super::records::{Counts, find, record_here};
 use super::storage::{
-    Read, Table, beginning, behind, by_number, by_reign, end_of, in_topic, number_first, reign_first, split_topic,
-    topic_prefix,
+    EVERYTHING, Read, Table, beginning, behind, by_number, by_reign, end_of, in_topic, number_first, reign_first,
+    split_topic, topic_prefix,
 };
 use super::{Trouble, rows};
 use crate::data::{Context, Entry, KeyEntry, Record, ReignId, RequestId, Revision, Slice};
@@ -61,6 +61,20 @@ pub fn keys<R: Read>(store: &R, prefix: &str, after: Option<&str>, show: ShowKey
 /// Those of the store, and when a row cannot be read.
 pub fn conflicts<R: Read>(store: &R, after: Option<&str>, show: ShowKey<'_>) -> Result<(), Trouble<R::Error>> {
     each_key(store, Table::Conflicts, "", after, show)
+}
+
+/// What reunions refused and this store has aside, at most [`super::limits::KEPT`] keys and a few, in the order in which
+/// it came.
+///
+/// # Errors
+/// Those of the store, and when a row cannot be read.
+pub fn kept<R: Read>(store: &R) -> Result<Vec<KeyEntry>, Trouble<R::Error>> {
+    let mut kept = Vec::new();
+    rows::each(store, Table::Kept, EVERYTHING, |_, row| {
+        kept.push(key_here(row).map_err(|_| Trouble::Damaged(Table::Kept))?.owned());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(kept)
 }
 
 fn each_key<R: Read>(

@@ -6,7 +6,7 @@
 
 use super::aside::{self, OFFER, Sort};
 use super::codec::{Unread, decode, encode, read_piece};
-use super::limits::{ENTRY, PIECE, SIBLINGS};
+use super::limits::{ENTRY, KEPT, PIECE, SIBLINGS};
 use super::pending::{Ahead, Making};
 use super::records::all_births;
 use super::scan::Scan;
@@ -14,17 +14,19 @@ use super::shares::{SHARED, of_rows};
 use super::storage::{EVERYTHING, Storage, Table, behind};
 use super::{Encoded, Ledger, Trouble, Unfit, join, lists, rows, whole};
 use crate::data::{
-    Add, Batch, Carried, Change, Context, Ending, Entry, Item, JoinedKey, KeyEntry, Merge, Part, ReignId, Revision,
-    Sibling,
+    Add, Batch, Carried, Change, Context, Ending, Item, JoinedKey, KeyEntry, Merge, Part, ReignId, Revision, Sibling,
 };
 use bytes::Bytes;
 use join::{Pick, Tip};
+use std::ops::ControlFlow;
 
 /// What became of a piece of an offer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offered {
     /// Its records as changes, when there are any.
     pub batch: Option<Encoded>,
+    /// Of these, the records that were not here.
+    pub records: u64,
     /// The offer is complete: it can be joined.
     pub complete: bool,
 }
@@ -34,10 +36,12 @@ pub struct Offered {
 pub struct Joined {
     /// The part, to be logged and sent like any batch.
     pub batch: Encoded,
-    /// Keys that have more than one sibling now: as many as fit in a `PIECE`.
+    /// How many keys took over something that was not here.
+    pub keys: u64,
+    /// Keys that have a conflict which they had not here: as many as fit in a `PIECE`.
     pub conflicts: Vec<String>,
-    /// Keys that are as they were here, because they would be beyond a limit, as many as fit in a `PIECE`: the member keeps
-    /// what it has aside ([`Ledger::keep`]).
+    /// Keys that are as they were here, because they would be beyond a limit, as many as fit in a `PIECE`: what the member
+    /// has is kept aside.
     pub refused: Vec<String>,
 }
 
@@ -134,31 +138,32 @@ impl Ledger {
                 other => Some(other),
             })
         })?;
-        let (batch, ()) = self.make(store, reign, above, (), |making, ()| {
+        let (batch, records) = self.make(store, reign, above, 0, |making, new| {
             for record in offered {
                 let known = making.draft.births_of(record.id)?.unwrap_or_default();
                 // Of two births the greater stays, everywhere: so a store that has seen it has its content.
                 if known.last() >= record.births.last() {
-                    let new = record.births.into_iter().filter(|birth| !known.contains(birth));
-                    making.push(Change::Again(record.id, new.collect()))?;
+                    let births = record.births.into_iter().filter(|birth| !known.contains(birth));
+                    making.push(Change::Again(record.id, births.collect()))?;
                     continue;
                 }
                 let births = all_births(&known, &record.births);
                 if !making.draft.is_trimmed(&record.topic, &births)? {
+                    *new += u64::from(known.is_empty());
                     let (id, topic, at, node, value) = (record.id, record.topic, record.at, record.node, record.value);
                     making.push(Change::Add(Add { births, id, topic, at, node, value }))?;
                 }
             }
             Ok(())
         })?;
-        Ok(Offered { batch, complete: end.is_some() })
+        Ok(Offered { batch, records, complete: end.is_some() })
     }
 
     /// Begins to join the offer, when it is complete. From now on [`Ledger::holds`], until the whole is made, and if it is
     /// long, until it is committed.
     ///
     /// # Errors
-    /// Those of the store; [`Unfit::Full`] while [`Ledger::holds`].
+    /// Those of the store; [`Unfit::Full`] while [`Ledger::holds`]; [`Unfit::Crowded`].
     pub fn begin_join<S: Storage>(
         &mut self,
         store: &mut S,
@@ -169,6 +174,9 @@ impl Ledger {
             return Err(Trouble::Unfit(Unfit::Full));
         }
         self.guarded(|ledger| {
+            if is_crowded(store)? {
+                return Err(Trouble::Unfit(Unfit::Crowded));
+            }
             ledger.whole = None;
             let ending = aside::ending(store, OFFER)?.expect("the offer is complete");
             let theirs = aside::context(store, OFFER, Table::Seen)?;
@@ -188,13 +196,7 @@ impl Ledger {
     pub fn join_next<S: Storage>(&mut self, store: &mut S, most: usize) -> Result<Option<Joined>, Trouble<S::Error>> {
         self.guarded(|ledger| {
             let Some(mut joining) = ledger.joining.take() else { return Ok(None) };
-            let mut part = Parting {
-                changes: Vec::new(),
-                bytes: 0,
-                most: most.clamp(1, PIECE),
-                conflicts: Vec::new(),
-                refused: Vec::new(),
-            };
+            let mut part = Parting { most: most.clamp(1, PIECE), ..Parting::default() };
             while !part.is_full() && joining.place.stage != Stage::Merge {
                 let view = Making { store: &*store, pending: &mut ledger.pending };
                 let side = Side { view: &view, store: &*store, seen: &ledger.head.seen, theirs: &joining.theirs };
@@ -218,7 +220,7 @@ impl Ledger {
                 ledger.joining = Some(joining);
             }
             let batch = Encoded { after: batch.after, last, complete: is_last, bytes };
-            Ok(Some(Joined { batch, conflicts: part.conflicts, refused: part.refused }))
+            Ok(Some(Joined { batch, keys: part.keys, conflicts: part.conflicts, refused: part.refused }))
         })
     }
 
@@ -228,29 +230,16 @@ impl Ledger {
             self.whole = None;
         }
     }
+}
 
-    /// Keeps a copy of what this member has under a key, because the leader refused it. Says whether there was room.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn keep<S: Storage>(&mut self, store: &mut S, key: &str) -> Result<bool, Trouble<S::Error>> {
-        self.guarded(|ledger| {
-            let mut kept = 0;
-            rows::each(store, Table::Kept, EVERYTHING, |_, _| {
-                kept += 1;
-                Ok(std::ops::ControlFlow::Continue(()))
-            })?;
-            if kept >= super::limits::KEPT {
-                return Ok(false);
-            }
-            let entry = lists::key(&Ahead { store: &*store, pending: &ledger.pending }, key)?;
-            if let Some((_, entry)) = entry {
-                let row = encode(&Entry::<String, Bytes>::Key(entry));
-                store.put(Table::Kept, key.as_bytes(), &row).map_err(Trouble::Storage)?;
-            }
-            Ok(true)
-        })
-    }
+/// Whether as much is kept aside as may be.
+fn is_crowded<S: Storage>(store: &S) -> Result<bool, Trouble<S::Error>> {
+    let mut room = KEPT;
+    rows::each(store, Table::Kept, EVERYTHING, |_, _| {
+        room = room.saturating_sub(1);
+        Ok(if room > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(room == 0)
 }
 
 fn is_held(carried: &Carried) -> bool {
@@ -258,11 +247,13 @@ fn is_held(carried: &Carried) -> bool {
 }
 
 /// A part that is being made.
+#[derive(Default)]
 struct Parting {
     /// At most CHANGES, and one more than fit in `PIECE` bytes.
     changes: Vec<Change>,
     bytes: usize,
     most: usize,
+    keys: u64,
     /// Keys of these changes: bounded by CHANGES.
     conflicts: Vec<String>,
     /// Keys of these changes: bounded by CHANGES.
@@ -351,8 +342,14 @@ impl<V: Storage<Error = S::Error>, S: Storage> Side<'_, V, S> {
         if is_beyond(&picks, &mine, &theirs) {
             picks = (0..mine.len()).map(Pick::Mine).collect();
             part.refused.push(key.to_owned());
+            part.bytes += theirs.iter().map(|sibling| sibling.value.as_ref().map_or(0, Bytes::len) + 64).sum::<usize>();
+            part.changes.push(Change::Keep(KeyEntry { key: key.to_owned(), siblings: theirs.clone() }));
         }
-        if picks.len() > 1 {
+        let came =
+            |pick: &Pick| matches!(pick, Pick::Theirs(at) if !my_tips.iter().any(|tip| tip.is(&their_tips[*at])));
+        let came = picks.iter().any(came);
+        part.keys += u64::from(came);
+        if came && picks.len() > 1 {
             part.conflicts.push(key.to_owned());
         }
         part.bytes += key.len() + 32;

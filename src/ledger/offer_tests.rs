@@ -31,12 +31,19 @@ fn what_would_be_too_much_for_a_key_is_refused_by_name() {
     let before = births(&leader, "k");
     assert_eq!(before.len(), SIBLINGS);
     let (reign, mut last) = stranger(99, "one too many");
-    let refused: Vec<String> = leader.meet(A, &mut last).into_iter().flat_map(|part| part.refused).collect();
+    let joined = leader.meet(A, &mut last);
+    let mut follower = member();
+    let refused: Vec<String> = joined.iter().flat_map(|part| part.refused.clone()).collect();
     assert_eq!((refused, births(&leader, "k")), (vec!["k".to_owned()], before));
+    assert!(joined.iter().all(|part| part.keys == 0 && part.conflicts.is_empty()), "nothing came over");
     assert!(leader.ledger.context().covers(at(reign, 1)), "the offer went on");
-    assert_eq!(last.ledger.keep(&mut last.store, "k"), Ok(true));
-    let kept = last.store.rows(Table::Kept);
-    assert_eq!((kept.len(), &kept[0].0[..]), (1, &b"k"[..]));
+    leader.commit();
+    let kept: Vec<KeyEntry> = lists::kept(&leader.store).expect("memory does not fail");
+    let values: Vec<_> = kept.iter().flat_map(|entry| &entry.siblings).map(|s| s.value.clone()).collect();
+    assert_eq!((kept.len(), kept[0].key.as_str()), (1, "k"));
+    assert_eq!(values, [Some(Bytes::from_static(b"one too many"))]);
+    follower.meet(B, &mut leader);
+    assert!(lists::kept(&follower.store).expect("memory does not fail").is_empty(), "no part of the state");
     let mut other = member();
     let long = "v".repeat(VALUE);
     for number in 1..=9 {

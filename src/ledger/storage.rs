@@ -39,7 +39,8 @@ pub enum Table {
     Trims,
     /// What has come in part: it is no part of the state, and its first byte says of what it is a part.
     Aside,
-    /// Key to an entry that a reunion refused: it is kept by this member alone, and no part of the state.
+    /// (reign, number) of a change of a join to an entry that it refused. It is no part of the state: who takes over a copy
+    /// later does not have it.
     Kept,
 }
 

@@ -1,7 +1,8 @@
 //! Frames of the data (protocol §10). What they carry is bytes to everybody but the ledger.
 
 use crate::claim::Claim;
-use crate::data::Revision;
+use crate::data::{ReignId, Revision};
+use crate::ident::NodeId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,55 @@ pub struct Piece {
     /// The piece, as the ledger wrote it.
     #[serde(skip)]
     pub body: Bytes,
+}
+
+/// What an offer brought to its leader.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Brought {
+    /// Records that were not there.
+    pub records: u64,
+    /// Keys of which something was not there.
+    pub keys: u64,
+    /// Keys that have a conflict since.
+    pub conflicts: u64,
+    /// Keys that were beyond a limit, and are kept aside.
+    pub kept_aside: u64,
+    /// The first of the keys that have a conflict since: at most [`NAMED_MAX`].
+    pub conflicting: Vec<String>,
+    /// The first of the keys that are kept aside: at most [`NAMED_MAX`].
+    pub refused: Vec<String>,
+}
+
+/// How many keys are named, at most.
+pub const NAMED_MAX: usize = 16;
+
+impl Brought {
+    /// Nothing that users would see.
+    pub fn is_nothing(&self) -> bool {
+        self.records + self.keys + self.conflicts + self.kept_aside == 0
+    }
+
+    /// These keys have a conflict now, and these were refused.
+    pub fn names(&mut self, conflicting: Vec<String>, refused: Vec<String>) {
+        let add = |count: &mut u64, named: &mut Vec<String>, keys: Vec<String>| {
+            *count += keys.len() as u64;
+            let room = NAMED_MAX.saturating_sub(named.len());
+            named.extend(keys.into_iter().take(room));
+        };
+        add(&mut self.conflicts, &mut self.conflicting, conflicting);
+        add(&mut self.kept_aside, &mut self.refused, refused);
+    }
+}
+
+/// The leader tells its followers what a member brought, as soon as that is acknowledged.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reunited {
+    /// The member that offered it.
+    pub with: NodeId,
+    /// The reign in which the last of it was ordered.
+    pub reign: ReignId,
+    /// What it was.
+    pub brought: Brought,
 }
 
 /// Changes in their leader's order, as one batch.

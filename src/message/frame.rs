@@ -1,8 +1,8 @@
 //! Frames: everything that must be heard (protocol §6 to §9).
 
 use super::{
-    Answer, Changes, Committed, Digest, Heartbeat, Holds, Known, Outcomes, Piece, Question, Requests, Sender, Standing,
-    Stored, Wanted,
+    Answer, Changes, Committed, Digest, Heartbeat, Holds, Known, Outcomes, Piece, Question, Requests, Reunited, Sender,
+    Standing, Stored, Wanted,
 };
 use crate::claim::Claim;
 use crate::event::Cause;
@@ -78,10 +78,14 @@ pub enum Frame {
     Holds(Holds),
     /// The leader lacks something of that.
     Wanted(Wanted),
+    /// All that the member has is known to the leader: what its users ask is judged by it.
+    Covered,
     /// A piece of a copy, or of an offer.
     Piece(Piece),
     /// A piece was taken in: another may come.
     Taken,
+    /// What a member brought, from the leader to its followers.
+    Reunited(Reunited),
     /// Changes of the data, from the leader to its followers.
     Changes(Changes),
     /// What is acknowledged.

@@ -160,6 +160,22 @@ impl Node {
 
     // ---- an offer
 
+    /// The leader has all that is here.
+    pub(super) fn leader_has_all(&mut self, conn: ConnId) {
+        if self.on_session(conn) {
+            self.is_covered();
+        }
+    }
+
+    /// From now on the leader is given what users ask here.
+    pub(super) fn is_covered(&mut self) {
+        if let Role::Following(f) = &mut self.role
+            && let Some(session) = &mut f.session
+        {
+            session.covered = true;
+        }
+    }
+
     /// The leader lacks something that is here.
     pub(super) fn leader_wants(&mut self, conn: ConnId, wanted: Wanted) {
         if !self.on_session(conn) || !self.data.backup.is_wanted() {

@@ -7,7 +7,7 @@ use super::ways::Purpose;
 use super::{Compared, Job, Node, Stretch};
 use crate::event::Kind;
 use crate::ident::{ConnId, JobId, NodeId};
-use crate::message::{Changes, Digest, Frame, Holds, Piece, Wanted};
+use crate::message::{Brought, Changes, Digest, Frame, Holds, Piece, Reunited, Wanted};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
@@ -31,12 +31,12 @@ impl Node {
             if l.check.is_some() || l.renewing.is_some() || !self.lane.has_room() {
                 return;
             }
-            let Some((to, Stated { position, all, seen })) = l.copies.to_compare() else { return };
+            let Some((to, Stated { position, all, seen }, copy)) = l.copies.to_compare() else { return };
             self.begin_to_order();
             if !self.orders() || !self.lane.has_room() {
                 return;
             }
-            let job = self.begin_job(Job::Compare { to, position, all, seen });
+            let job = self.begin_job(Job::Compare { to, position, all, seen, copy });
             if let Role::Leading(l) = &mut self.role {
                 l.copies.compares(to, job);
             }
@@ -69,6 +69,7 @@ impl Node {
         let Some(conn) = l.copies.compared(job) else { return };
         if !matches!(compared, Compared::Lacks(_)) {
             self.has_offered(conn);
+            self.base.send(conn, Frame::Covered);
         }
         let Role::Leading(l) = &mut self.role else { return };
         match compared {
@@ -94,6 +95,7 @@ impl Node {
                     self.base.send(conn, Frame::Wanted(Wanted { body: seen }));
                 }
             }
+            Compared::Behind => l.copies.is_behind(conn),
             Compared::Early => {
                 // An answer that is held back is no commit that could still come.
                 let waits = l.data.as_ref().is_some_and(|primary| primary.committed() < primary.position());
@@ -311,10 +313,20 @@ impl Node {
     /// A piece was taken in: of a member's offer, or of the leader's copy.
     pub(super) fn piece_taken(&mut self, job: JobId, complete: bool) {
         let Role::Leading(l) = &mut self.role else { return self.copy_taken(complete) };
+        if let Some(conn) = l.copying.remove(&job) {
+            self.base.send(conn, Frame::Taken);
+        }
+    }
+
+    /// All that a member offered was joined.
+    pub(super) fn offer_joined(&mut self, job: JobId, brought: Brought) {
+        let Role::Leading(l) = &mut self.role else { return };
         let Some(conn) = l.copying.remove(&job) else { return };
         self.base.send(conn, Frame::Taken);
-        if complete && let Role::Leading(l) = &mut self.role {
-            l.copies.joined();
+        let reign = l.copies.reign(conn);
+        l.copies.joined();
+        if let (Some(reign), Some(Purpose::Served(with))) = (reign, self.base.ways.get(conn).map(|c| c.purpose)) {
+            self.brought(Reunited { with, reign, brought });
         }
         self.compare_copies();
     }

@@ -43,13 +43,14 @@ fn length(body: &Bytes) -> u32 {
 }
 
 impl Node {
-    /// What users of this follower ask goes to its leader, as soon as there is a session.
+    /// What users of this follower ask goes to its leader, as soon as there is a session and the leader has all that this
+    /// machine has: a write that builds on another is never judged by one that lacks it.
     pub(super) fn pass_on_requests(&mut self) {
         if !self.data.requests.any_to_give() {
             return;
         }
         let Role::Following(f) = &self.role else { return };
-        let Some(conn) = f.session.as_ref().map(|s| s.conn) else { return };
+        let Some(conn) = f.session.as_ref().filter(|s| s.covered).map(|s| s.conn) else { return };
         for list in together(self.data.requests.give().into_iter()) {
             let requests = list.iter().map(|(request, body)| (*request, length(body))).collect();
             let body = joined(list.into_iter().map(|(_, body)| body));

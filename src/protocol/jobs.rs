@@ -3,6 +3,7 @@
 use crate::claim::Claim;
 use crate::data::Revision;
 use crate::ident::ConnId;
+use crate::message::Brought;
 use bytes::Bytes;
 
 /// What the data's own thread can be asked to do. It is done when everything that it wrote is durable.
@@ -43,6 +44,8 @@ pub enum Job {
         all: bool,
         /// What it has seen.
         seen: Bytes,
+        /// A copy may be begun for it.
+        copy: bool,
     },
     /// Begin to offer what a leader lacks that has seen this.
     Offer {
@@ -64,7 +67,7 @@ pub enum Job {
         first: bool,
     },
     /// Take in a piece of a member's offer, and join it with the last one. [`Report::Ordered`] tells of what comes of it, and
-    /// [`Report::Taken`] answers then.
+    /// [`Report::Taken`] answers then, or [`Report::Joined`].
     Join {
         /// The piece.
         piece: Bytes,
@@ -157,9 +160,11 @@ pub enum Report {
     Differs,
     /// A piece was taken in.
     Taken {
-        /// It was the last, and the copy was taken over, or the offer joined.
+        /// It was the last, and the copy was taken over.
         complete: bool,
     },
+    /// An offer was joined, and what it brought.
+    Joined(Brought),
 }
 
 /// Changes with consecutive numbers, as one batch.
@@ -182,6 +187,8 @@ pub enum Compared {
     Lacks(Bytes),
     /// All that it has is here, and not all of it is acknowledged: compare again when it is.
     Early,
+    /// All that it has is here, and it needs a copy: compare again when one may be begun.
+    Behind,
 }
 
 /// What the ledger made of a request.

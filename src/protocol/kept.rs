@@ -1,8 +1,10 @@
 //! What an agent keeps on its disk: what it starts with, and each write that it begins.
 
 use crate::claim::Claim;
+use crate::data::ReignId;
 use crate::event::Cause;
 use crate::ident::NodeId;
+use crate::message::Brought;
 use crate::time::Wall;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -92,6 +94,25 @@ pub struct ReunionReport {
     pub text: String,
 }
 
+/// What a member brought to its leader's data, as `history` shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BroughtReport {
+    /// When, on this machine's wall clock.
+    pub at: Wall,
+    /// The member that offered it.
+    pub with: NodeId,
+    /// Its name, in words.
+    pub name: String,
+    /// The epoch of the leader.
+    pub epoch: u64,
+    /// The reign in which the last of it was ordered: that of a leader that yielded, or an earlier one.
+    pub reign: ReignId,
+    /// What it was.
+    pub brought: Brought,
+    /// The same in words.
+    pub text: String,
+}
+
 /// One thing to make durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Write {
@@ -103,6 +124,8 @@ pub enum Write {
     Reign(Reign),
     /// A reunion that was decided.
     Reunion(ReunionReport),
+    /// What a member brought.
+    Brought(BroughtReport),
     /// A member to remember.
     Member(Remembered),
     /// A member to forget.

@@ -80,6 +80,9 @@ impl Node {
             Role::Leading(l) if l.data.as_ref().is_some_and(|p| p.waits()) => "no second copy was made in time",
             Role::Leading(_) => "the disk of this machine does not finish what it was given",
             Role::Following(f) if f.full => "the leader has no room for a connection to this machine",
+            Role::Following(f) if f.session.as_ref().is_some_and(|s| !s.covered) => {
+                "the leader has not taken over yet what this machine has"
+            }
             Role::Following(f) if f.session.is_some() => "the leader did not answer in time",
             Role::Following(_) => "there is no connection to the leader",
             Role::Listening(_) | Role::Electing(_) => "there is no leader",
@@ -165,6 +168,7 @@ impl Node {
             Report::Digest { number, digest } => self.tell_digest(number, digest),
             Report::Differs => self.copy_differs(),
             Report::Taken { complete } => self.piece_taken(job, complete),
+            Report::Joined(brought) => self.offer_joined(job, brought),
         }
     }
 
@@ -213,6 +217,8 @@ impl Node {
             Role::Leading(_) => self.ordering_failed(job, writes, why),
             Role::Following(_) => {
                 self.backup_failed(job);
+                // What is here cannot be offered now, and what users ask need not wait for it.
+                self.is_covered();
             }
             _ => {}
         }
@@ -319,6 +325,7 @@ impl Node {
             }
         }
         self.tell_outcomes(told);
+        self.tell_brought();
     }
 
     /// Followers are told what is acknowledged, if no changes have told them.

@@ -174,6 +174,8 @@ pub(super) struct Session {
     pub(super) rtt_us: Option<u64>,
     /// Heartbeats are asked for on the session.
     pub(super) deaf: bool,
+    /// The leader has all that this machine has of the data, so that it can judge what users ask here.
+    pub(super) covered: bool,
 }
 
 /// A ping that waits for its pong.
@@ -374,6 +376,8 @@ pub(super) struct Leading {
     pub(super) ahead: Box<(BTreeSet<NodeId>, Time)>, // bound: MEMBERS
     /// Jobs of copies and offers, with the session of each. Bound: [`super::limits::JOBS`].
     pub(super) copying: BTreeMap<JobId, ConnId>,
+    /// What members brought, and users are not told yet.
+    pub(super) untold: super::brought::Untold, // bound: OTHERS
     /// What was acknowledged when followers last compared their state.
     pub(super) compared: u64,
     /// Since when there is no successor, while there is none.

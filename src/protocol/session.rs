@@ -187,7 +187,7 @@ impl Node {
         let others: Vec<ConnId> = f.dials.drain(..).filter(|c| *c != conn).collect();
         let old = f.session.take().map(|s| s.conn);
         let was_via = f.relay.is_some() && f.listed;
-        f.session = Some(Session { conn, via, seq: 0, ping: None, rtt_us: None, deaf: false });
+        f.session = Some(Session { conn, via, seq: 0, ping: None, rtt_us: None, deaf: false, covered: false });
         f.heard = now;
         f.vain = 0;
         f.listed = true;

@@ -4,10 +4,10 @@ use super::rows::{REIGN_KEY, get, get_member, put, put_member, reign_key};
 use super::{Identity, MEMBERS_MAX, REIGNS_MAX, REUNIONS_MAX, StoreError};
 use crate::claim::Claim;
 use crate::ident::NodeId;
-use crate::protocol::{Durable, Promise, Reign, Remembered, ReunionReport, Write};
+use crate::protocol::{BroughtReport, Durable, Promise, Reign, Remembered, ReunionReport, Write};
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle,
-    WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    TableHandle, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 
@@ -23,6 +23,8 @@ const MEMBERS: TableDefinition<&[u8; 16], &[u8]> = TableDefinition::new("members
 const REIGNS: TableDefinition<&[u8; REIGN_KEY], &[u8]> = TableDefinition::new("reigns");
 /// At most [`REUNIONS_MAX`], numbered as they came.
 const REUNIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("reunions");
+/// What members brought: at most [`REUNIONS_MAX`], numbered as it came. An earlier version had no such table.
+const BROUGHT: TableDefinition<u64, &[u8]> = TableDefinition::new("brought");
 
 const IDENTITY: &str = "identity";
 const SHOWN: &str = "shown";
@@ -60,6 +62,7 @@ pub(super) fn read_all(database: &Database) -> Result<(), StoreError> {
     durable(&read)?;
     reigns(&read, usize::MAX)?;
     reunions(&read, usize::MAX)?;
+    brought(&read, usize::MAX)?;
     Ok(())
 }
 
@@ -84,6 +87,14 @@ pub(super) fn reunions(read: &ReadTransaction, limit: usize) -> Result<Vec<Reuni
     read.open_table(REUNIONS)?.iter()?.rev().take(limit).map(|row| get(row?.1.value())).collect()
 }
 
+pub(super) fn brought(read: &ReadTransaction, limit: usize) -> Result<Vec<BroughtReport>, StoreError> {
+    match read.open_table(BROUGHT) {
+        Ok(table) => table.iter()?.rev().take(limit).map(|row| get(row?.1.value())).collect(),
+        Err(TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(super) fn set_identity(write: &WriteTransaction, identity: &Identity) -> Result<(), StoreError> {
     write.open_table(FACTS)?.insert(IDENTITY, put(identity).as_slice())?;
     Ok(())
@@ -95,7 +106,8 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
         Write::Shown(claim) => shown(transaction, claim),
         Write::Promised(promise) => promised(transaction, promise),
         Write::Reign(reign) => keep_reign(transaction, reign),
-        Write::Reunion(reunion) => keep_reunion(transaction, reunion),
+        Write::Reunion(reunion) => keep_row(transaction, REUNIONS, &put(reunion)),
+        Write::Brought(brought) => keep_row(transaction, BROUGHT, &put(brought)),
         Write::Member(member) => remember(transaction, member),
         Write::Forget(id) => {
             transaction.open_table(MEMBERS)?.remove(id.0.as_bytes())?;
@@ -168,12 +180,12 @@ fn row_of(
     reigns.get(&reign_key(claim))?.map(|row| get(row.value())).transpose()
 }
 
-fn keep_reunion(transaction: &WriteTransaction, reunion: &ReunionReport) -> Result<(), StoreError> {
-    let mut reunions = transaction.open_table(REUNIONS)?;
-    let next = reunions.last()?.map_or(0, |last| last.0.value().saturating_add(1));
-    reunions.insert(next, put(reunion).as_slice())?;
-    while reunions.len()? > REUNIONS_MAX as u64 {
-        reunions.pop_first()?;
+fn keep_row(transaction: &WriteTransaction, table: TableDefinition<u64, &[u8]>, row: &[u8]) -> Result<(), StoreError> {
+    let mut rows = transaction.open_table(table)?;
+    let next = rows.last()?.map_or(0, |last| last.0.value().saturating_add(1));
+    rows.insert(next, row)?;
+    while rows.len()? > REUNIONS_MAX as u64 {
+        rows.pop_first()?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::data::{DataError, DataStore};
 use crate::data::{self, ReignId, Request, Revision};
 use crate::ident::{ConnId, JobId};
 use crate::ledger::{Encoded, read_request, write_answer, write_context};
+use crate::message::Brought;
 use crate::protocol::{Input, Job, Judged, Report, Stretch, limits};
 use bytes::Bytes;
 use copies::Scanning;
@@ -52,6 +53,8 @@ pub struct Worker {
     tail: Tail,
     /// Copies and offers that are being read. Bound: [`copies::SCANS`].
     scans: VecDeque<(ConnId, Scanning)>,
+    /// What was joined of offers, the records of those that broke off included, since one was joined to its end.
+    brought: Brought,
     /// A value that should have been here was not: the next copy is to have all of them.
     needs_all: bool,
     /// The job that asked what is here: said when it is durable.
@@ -111,6 +114,7 @@ impl Worker {
             acknowledged: 0,
             tail: Tail::default(),
             scans: VecDeque::new(),
+            brought: Brought::default(),
             needs_all: false,
             stating: None,
         }
@@ -160,7 +164,7 @@ impl Worker {
                 Ok(None)
             }
             Job::Append { batch, committed } => self.append(&batch, committed).map(|()| None),
-            Job::Compare { to, position, all, seen } => self.compare(to, position, all, &seen).map(Some),
+            Job::Compare { to, position, all, seen, copy } => self.compare(to, position, all, &seen, copy).map(Some),
             Job::Offer { to, seen } => self.offer(to, &seen).map(|()| None),
             Job::Scan { to } => self.scan(to).map(Some),
             Job::Adopt { piece, first } => self.adopt(&piece, first).map(Some),
@@ -252,6 +256,7 @@ impl Worker {
         // Nobody waits any more for what was not ordered.
         self.asked.clear();
         self.store.with_ledger_only(|ledger| ledger.cancel_join());
+        self.brought = Brought::default();
         self.acknowledged = self.store.committed().number;
         self.stating = Some(job);
     }

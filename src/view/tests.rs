@@ -1,7 +1,9 @@
 use super::*;
 use crate::claim::Claim;
-use crate::event::{Event as Happened, Kind, Level};
+use crate::data::ReignId;
+use crate::event::{Cause, Event as Happened, Kind, Level};
 use crate::ident::{BootId, Incarnation};
+use crate::message::Brought;
 use crate::time::Wall;
 use serde_json::json;
 use std::time::Duration;
@@ -138,11 +140,11 @@ fn history_is_newest_first_and_names_whom_this_agent_met() {
     };
     let reigns = [reign(7, 2), reign(8, 1)];
     for (own, reunion, with) in [(1, report(2, 1), "pc-2"), (2, report(2, 1), "pc-1"), (9, report(1, 2), "pc-2")] {
-        let history = History::new(node(own).id, &reigns, &[reunion]);
+        let history = History::new(node(own).id, &reigns, &[reunion], &[]);
         assert_eq!(history.reigns.iter().map(|r| r.epoch).collect::<Vec<_>>(), [8, 7]);
         assert_eq!(history.reunions[0].with.name, with);
     }
-    let told = serde_json::to_value(History::new(node(1).id, &reigns[..1], &[])).expect("JSON");
+    let told = serde_json::to_value(History::new(node(1).id, &reigns[..1], &[], &[])).expect("JSON");
     let expected = json!({
         "reigns": [{
             "epoch": 7, "leader": {"id": id(2), "name": "pc-2", "address": null, "host": null, "port": null},
@@ -153,6 +155,32 @@ fn history_is_newest_first_and_names_whom_this_agent_met() {
         "drills": [],
     });
     assert_eq!(told, expected);
+}
+
+#[test]
+fn what_members_of_the_leader_that_yielded_brought_belongs_to_the_reunion() {
+    let claim = |epoch, n| Claim { epoch, at: AT, node: node(n) };
+    let yields = claim(8, 2);
+    let met = protocol::ReunionReport {
+        at: AT,
+        stays: claim(9, 1),
+        yields,
+        both_led_ms: None,
+        text: "this machine met leader pc-2: pc-2 yields".into(),
+    };
+    let brought = |with: u128, reign, records, conflicting: &[&str]| {
+        let mut brought = Brought { records, keys: 1, ..Brought::default() };
+        brought.names(conflicting.iter().map(|key| (*key).to_owned()).collect(), vec![]);
+        let (name, text) = (format!("pc-{with}"), format!("pc-{with} brought {records}"));
+        protocol::BroughtReport { at: AT, with: node(with).id, name, epoch: 9, reign, brought, text }
+    };
+    let yielded = ReignId::of(&yields);
+    // The newest first, as the store keeps them.
+    let all = [brought(4, ReignId(7), 1, &[]), brought(2, yielded, 20, &["b"]), brought(3, yielded, 100, &["a"])];
+    let reunions = History::new(node(1).id, &[], &[met], &all).reunions;
+    let told: Vec<_> = reunions.iter().map(|r| (r.with.id, r.records, r.keys, r.conflicts, r.text.as_str())).collect();
+    let text = "this machine met leader pc-2: pc-2 yields; pc-3 brought 100; pc-2 brought 20";
+    assert_eq!(told, [(node(2).id, 120, 2, 2, text), (node(4).id, 1, 1, 0, "pc-4 brought 1")]);
 }
 
 #[test]

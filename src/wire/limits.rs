@@ -2,9 +2,10 @@
 //! has any, so that nothing is copied to find out.
 
 use super::{ASKED_MAX, REASON_MAX, VERSION_MAX};
+use crate::ledger::limits::KEY;
 use crate::message::{
     BODY_MAX, Cast, Changes, Frame, Holds, Join, Joined, Known, Member, NAME_MAX, NotJoined, Outcomes, Piece, Requests,
-    STORY_MAX, Says, Sender, Standing, Story, TOGETHER_MAX, Told, Wanted,
+    Reunited, STORY_MAX, Says, Sender, Standing, Story, TOGETHER_MAX, Told, Wanted,
 };
 
 /// How many members, or forgotten members, one message may list (§11).
@@ -128,7 +129,15 @@ macro_rules! walks {
                     }
                     Frame::Holds(Holds { body, .. }) | Frame::Wanted(Wanted { body }) => self.body(body.len()),
                     Frame::Piece(Piece { body, .. }) | Frame::Changes(Changes { body, .. }) => self.body(body.len()),
-                    Frame::Taken | Frame::Anew | Frame::Committed(_) | Frame::Digest(_) | Frame::Stored(_) => {}
+                    Frame::Reunited(Reunited { brought, .. }) => {
+                        for keys in [& $($mutable)? brought.conflicting, & $($mutable)? brought.refused] {
+                            self.list(keys.len());
+                            for key in keys {
+                                self.text(key, KEY, "the key is too long");
+                            }
+                        }
+                    }
+                    Frame::Covered | Frame::Taken | Frame::Anew | Frame::Committed(_) | Frame::Digest(_) | Frame::Stored(_) => {}
                     Frame::Question(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Beat(_) | Frame::Named(_) => {}
                     Frame::Meet(meet) => self.list(meet.followers.len()),
                     Frame::Canvass(_) | Frame::Leaves | Frame::Tell(_) | Frame::Abdicate(_) | Frame::Decided(_) => {}

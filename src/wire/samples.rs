@@ -7,10 +7,10 @@ use crate::data::{ReignId, Revision};
 use crate::event::Cause;
 use crate::ident::{BootId, Incarnation, NodeId};
 use crate::message::{
-    Abdicate, Answer, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Forget, Frame,
-    Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Look, Meet, Member, MemberState,
-    Members, NAME_MAX, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns, Requests,
-    STORY_MAX, Says, Sender, Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
+    Abdicate, Answer, Brought, Canvass, Cast, Changes, Check, Checked, Committed, Decided, Digest, Ended, Forget,
+    Frame, Goodbye, Handover, HandoverDone, Heartbeat, Hello, Hi, Holds, Join, Joined, Known, Look, Meet, Member,
+    MemberState, Members, NAME_MAX, Named, NotJoined, Notice, Open, Outcomes, Piece, Ping, Pong, Question, Reigns,
+    Requests, Reunited, STORY_MAX, Says, Sender, Standing, Stored, Story, Tell, Told, Via, Voice, Wanted, Welcome,
 };
 use crate::time::Wall;
 use bytes::Bytes;
@@ -18,6 +18,12 @@ use std::net::{Ipv6Addr, SocketAddr};
 use uuid::Uuid;
 
 pub use super::words::{CASTS, FRAMES, cast_word, frame_word};
+
+fn most_brought() -> Brought {
+    let keys = || vec![longest(crate::ledger::limits::KEY); crate::message::NAMED_MAX];
+    let count = u64::MAX;
+    Brought { records: count, keys: count, conflicts: count, kept_aside: count, conflicting: keys(), refused: keys() }
+}
 
 /// A member; every number gives another.
 pub fn node(n: u64) -> Incarnation {
@@ -197,7 +203,10 @@ pub fn frames() -> Vec<Frame> {
         Frame::Wanted(Wanted { body: body.clone() }),
         Frame::Piece(Piece { number: 0, last: false, body: body.clone() }),
         Frame::Piece(Piece { number: 9, last: true, body }),
+        Frame::Covered,
         Frame::Taken,
+        Frame::Reunited(Reunited { with: node(3).id, reign: ReignId(7), brought: Brought::default() }),
+        Frame::Reunited(Reunited { with: node(3).id, reign: ReignId(u64::MAX), brought: most_brought() }),
         Frame::Committed(Committed { claim: claim(7, 1), number: 14 }),
         Frame::Digest(Digest { claim: claim(7, 1), number: 14, digest: u128::MAX }),
         Frame::Stored(Stored { number: 14 }),

@@ -100,6 +100,7 @@ words! {
         HandoverDone = "handover_done",
         Forget = "forget",
         Look = "look",
+        Reunited = "reunited",
         Committed = "committed",
         Digest = "digest",
         Stored = "stored",
@@ -113,6 +114,7 @@ words! {
         Piece = "piece",
         Changes = "changes",
     } {
+        Covered = "covered",
         Taken = "taken",
         Anew = "anew",
         Leaves = "leaves",

@@ -347,6 +347,11 @@ impl Lan {
         self.oracle.told.iter().any(|(who, _, what, _)| *who == m && *what == kind)
     }
 
+    /// How often somebody said something of this kind with this text in it.
+    pub(crate) fn said(&self, kind: Kind, text: &str) -> usize {
+        self.oracle.told.iter().filter(|(_, _, what, said)| *what == kind && said.contains(text)).count()
+    }
+
     pub(crate) fn expect_event(&self, m: M, kind: Kind) {
         assert!(self.heard(m, kind), "pc-{m} did not say {}", kind.as_str());
     }

@@ -23,6 +23,7 @@ mod disks;
 mod doubles;
 mod handovers;
 mod histories;
+mod joins;
 mod members;
 mod moves;
 mod networks;

@@ -1,6 +1,8 @@
 //! The users of a simulated office: what they ask for, what they are told, and what they may therefore rely on (P4 to P7).
 
+mod edits;
 mod steps;
+mod trims;
 mod watchers;
 
 use crate::data::open;
@@ -29,6 +31,10 @@ pub(crate) struct Users {
     /// The highest number that a leader acknowledged.
     through: u64,
     steps: steps::Steps,
+    edits: edits::Edits,
+    trims: trims::Trims,
+    /// Some change keys with what they read there, and some trim.
+    pub(crate) edit: bool,
     /// One on each machine. bound: the machines
     watchers: Vec<watchers::Watcher>,
     /// How requests ended. bound: the words for it
@@ -65,6 +71,8 @@ impl Lan {
             }
             1 | 2 => self.user_watches(m),
             3 => self.user_steps(m),
+            4 | 5 if self.users.edit => self.user_edits(m),
+            6 if self.users.edit => self.user_trims(m),
             _ => {
                 let request = self.new_request(m);
                 self.ask(m, &request);
@@ -116,10 +124,15 @@ impl Lan {
 
     /// A request as this machine passes it on.
     fn signed(&mut self, m: M, id: RequestId, ask: Ask) -> Request {
-        let node = self.machines[m].process.as_ref().expect("it runs").node.sender().node.id;
-        let request = Request { id, at: Wall(self.now), node, ask };
+        let request = self.signs(m, id, ask);
         self.users.sent.push(request.clone());
         request
+    }
+
+    /// The same for one that nobody sends again.
+    fn signs(&self, m: M, id: RequestId, ask: Ask) -> Request {
+        let node = self.machines[m].process.as_ref().expect("it runs").node.sender().node.id;
+        Request { id, at: Wall(self.now), node, ask }
     }
 
     /// A user is answered: what is acknowledged is there from that moment on, whatever happens.
@@ -130,12 +143,24 @@ impl Lan {
         let word = match outcome {
             Outcome::Judged { body, copies, .. } => match read_answer(&body).expect("this program's own") {
                 Answer::Done(birth) | Answer::Known(birth) => {
-                    self.there_are(id, copies);
+                    if !self.users.trims.adds(id) {
+                        self.there_are(id, copies);
+                    }
                     self.users.acknowledged.insert(id, m);
                     self.users.steps.done(id, birth);
+                    self.users.edits.done(id, birth);
+                    self.users.trims.done(id);
                     if copies == 1 { "acknowledged alone" } else { "acknowledged" }
                 }
-                Answer::Refused(Refusal::Changed(_)) if self.users.steps.sent(id) => "refused",
+                Answer::Trimmed { more: false, .. } => {
+                    self.users.trims.done(id);
+                    "trimmed"
+                }
+                Answer::Refused(Refusal::Changed(_)) if self.users.steps.sent(id) || self.users.edits.sent(id) => {
+                    "refused"
+                }
+                Answer::Refused(Refusal::Missing) if self.users.edits.sent(id) => "refused",
+                Answer::Refused(Refusal::Forgotten) if self.users.trims.trims(id) => "refused",
                 answer => panic!("pc-{m} says {answer:?}"),
             },
             Outcome::Later(_) => "later",
@@ -210,7 +235,8 @@ impl Lan {
         };
         let first = facts(all[0]);
         let acknowledged = self.users.acknowledged.keys().filter(|id| self.users.records.contains(id));
-        let owed: BTreeSet<RequestId> = acknowledged.chain(&self.users.shown).copied().collect();
+        let shown = self.users.shown.iter().filter(|id| !self.users.trims.adds(**id));
+        let owed: BTreeSet<RequestId> = acknowledged.chain(shown).copied().collect();
         for m in &all {
             let here = self.records(*m);
             let lost: Vec<_> = owed.difference(&here).collect();
@@ -228,6 +254,8 @@ impl Lan {
         let sum = recount(&self.shown_by(all[0]));
         assert_eq!(sum.expect("the disk works"), first.0.sum, "the digest is that of what is there");
         self.expect_watchers_know_all();
+        self.expect_every_edit_seen();
+        self.expect_trimmed_stays_trimmed();
     }
 }
 

@@ -15,9 +15,9 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
     let read = async { Ok((store.reigns(LIMIT).await?, store.reunions(LIMIT).await?)) };
     let read: Result<Result<_, String>, _> = tokio::time::timeout(LOOP, read).await;
     match read {
-        Ok(Ok((reigns, reunions))) => {
+        Ok(Ok((reigns, (reunions, brought)))) => {
             let own = api.shared.status.borrow().node.id;
-            Json(History::new(own, &reigns, &reunions)).into_response()
+            Json(History::new(own, &reigns, &reunions, &brought)).into_response()
         }
         Ok(Err(why)) => later(StatusCode::SERVICE_UNAVAILABLE, format!("the store could not be read: {why}")),
         Err(_) => problem::no_answer(),

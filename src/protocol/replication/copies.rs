@@ -1,6 +1,6 @@
 //! The leader's side of its followers' copies: what each has, and what is to be done next for it (protocol §10).
 
-use crate::data::Revision;
+use crate::data::{ReignId, Revision};
 use crate::ident::{ConnId, JobId};
 use crate::protocol::Stretch;
 use crate::time::Time;
@@ -34,6 +34,8 @@ enum State {
     Compared(JobId),
     /// What it has is here, and not acknowledged yet.
     Early,
+    /// It needs a copy, and waits until fewer are on their way.
+    Behind,
     /// It has something that is missing here, and waits until others have offered theirs.
     Queued,
     /// It offers. The number of its next piece.
@@ -94,14 +96,22 @@ impl Copies {
         self.of.remove(&conn).is_some_and(|copy| matches!(copy.state, State::Sent { .. }))
     }
 
-    /// The next one that is to be compared, if there is room for it.
-    pub(in crate::protocol) fn to_compare(&self) -> Option<(ConnId, Stated)> {
-        let busy = |c: &&Copy| matches!(c.state, State::Compared(_) | State::Sent { .. });
-        if self.of.values().filter(busy).count() >= TOGETHER {
+    /// The reign in which the last change of this one was ordered, as it said.
+    pub(in crate::protocol) fn reign(&self, conn: ConnId) -> Option<ReignId> {
+        self.of.get(&conn).map(|copy| copy.stated.position.reign)
+    }
+
+    /// The next one that is to be compared, if there is room for it, and whether a copy may be begun for it.
+    pub(in crate::protocol) fn to_compare(&self) -> Option<(ConnId, Stated, bool)> {
+        let count = |of: fn(&State) -> bool| self.of.values().filter(|copy| of(&copy.state)).count();
+        let compared = count(|state| matches!(state, State::Compared(_)));
+        if compared >= TOGETHER {
             return None;
         }
-        let next = self.of.iter().find(|(_, copy)| matches!(copy.state, State::Stated));
-        next.map(|(conn, copy)| (*conn, copy.stated.clone()))
+        let room = compared + count(|state| matches!(state, State::Sent { .. })) < TOGETHER;
+        let due = |state: &State| matches!(state, State::Stated) || room && matches!(state, State::Behind);
+        let next = self.of.iter().find(|(_, copy)| due(&copy.state));
+        next.map(|(conn, copy)| (*conn, copy.stated.clone(), room))
     }
 
     pub(in crate::protocol) fn compares(&mut self, conn: ConnId, job: JobId) {
@@ -144,6 +154,13 @@ impl Copies {
     pub(in crate::protocol) fn is_early(&mut self, conn: ConnId) {
         if let Some(copy) = self.of.get_mut(&conn) {
             copy.state = State::Early;
+        }
+    }
+
+    /// It needs a copy, and there is no room for one.
+    pub(in crate::protocol) fn is_behind(&mut self, conn: ConnId) {
+        if let Some(copy) = self.of.get_mut(&conn) {
+            copy.state = State::Behind;
         }
     }
 
@@ -320,7 +337,6 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ReignId;
 
     fn stated(number: u64) -> Stated {
         Stated { position: Revision::new(ReignId(1), number), all: false, seen: Bytes::new() }
@@ -411,11 +427,11 @@ mod tests {
         );
         assert_eq!((copies.offered(TWO, 0), copies.offers_wait()), (None, false));
         copies.joined();
-        assert_eq!(copies.to_compare().map(|(conn, _)| conn), Some(ONE));
+        assert_eq!(copies.to_compare().map(|next| next.0), Some(ONE));
         copies.is_early(ONE);
-        assert_eq!(copies.to_compare().map(|(conn, _)| conn), Some(TWO));
+        assert_eq!(copies.to_compare().map(|next| next.0), Some(TWO));
         copies.committed();
-        assert_eq!(copies.to_compare().map(|(conn, _)| conn), Some(ONE), "what it has is acknowledged now");
+        assert_eq!(copies.to_compare().map(|next| next.0), Some(ONE), "what it has is acknowledged now");
         assert!(copies.lacks(ONE) && !copies.lacks(TWO));
         copies.forget(ONE);
         assert!(copies.offers_wait(), "the one that offered is gone");

@@ -22,7 +22,14 @@ pub(super) struct Scanning {
 
 impl Worker {
     /// How what a member has goes with what is here.
-    pub(super) fn compare(&mut self, to: ConnId, position: Revision, all: bool, seen: &Bytes) -> Result<Report, Ends> {
+    pub(super) fn compare(
+        &mut self,
+        to: ConnId,
+        position: Revision,
+        all: bool,
+        seen: &Bytes,
+        copy: bool,
+    ) -> Result<Report, Ends> {
         let theirs = read_context(seen).map_err(|why| Ends::Unfit(why.to_string()))?;
         // No number is given again that was given anywhere.
         self.above = self.above.max(theirs.highest()).max(position.number);
@@ -35,6 +42,9 @@ impl Worker {
         }
         if let Some(stretches) = self.continues(position)?.filter(|_| !all) {
             return Ok(Report::Compared(Compared::Continues(stretches)));
+        }
+        if !copy {
+            return Ok(Report::Compared(Compared::Behind));
         }
         // What was acknowledged a moment ago counts.
         self.commit()?;

@@ -22,6 +22,7 @@ impl Worker {
                 self.store.with_ledger(|ledger, tables| ledger.begin_offer(tables))?;
             }
             let offered = self.store.with_ledger(|ledger, tables| ledger.take_offer(tables, reign, above, &piece))?;
+            self.brought.records += offered.records;
             if let Some(batch) = offered.batch {
                 self.store.remember([batch.bytes.clone()]);
                 let batch = Some(self.made(batch));
@@ -42,13 +43,15 @@ impl Worker {
             unwritten += joined.batch.bytes.len();
             self.store.remember([joined.batch.bytes.clone()]);
             let batch = Some(self.made(joined.batch));
+            self.brought.keys += joined.keys;
+            self.brought.names(joined.conflicts, joined.refused);
             reports.push(Input::Report { job, report: Report::Ordered { batch, answers: Vec::new() } });
             if unwritten > UNWRITTEN {
                 self.store.sync()?;
                 unwritten = 0;
             }
         }
-        reports.push(Input::Report { job, report: Report::Taken { complete: true } });
+        reports.push(Input::Report { job, report: Report::Joined(std::mem::take(&mut self.brought)) });
         Ok(None)
     }
 }

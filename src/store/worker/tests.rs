@@ -81,7 +81,7 @@ impl Machine {
     /// How another goes on after this one, which leads.
     fn compare(&mut self, other: &mut Machine) -> Compared {
         let (position, all, seen) = other.holds();
-        match &self.does(Job::Compare { to: SESSION, position, all, seen })[..] {
+        match &self.does(Job::Compare { to: SESSION, position, all, seen, copy: true })[..] {
             [Report::Compared(compared)] => compared.clone(),
             other => panic!("{other:?}"),
         }
@@ -133,7 +133,7 @@ impl Machine {
                 assert_eq!(self.catches_up(leader), "copied");
                 "offered"
             }
-            Compared::Early => "early",
+            Compared::Early | Compared::Behind => "early",
         }
     }
 }
@@ -211,7 +211,7 @@ fn what_comes_and_does_not_fit_ends_nothing_else() {
     let garbage = || Bytes::from_static(b"garbage");
     for job in [
         Job::Append { batch: garbage(), committed: 9 },
-        Job::Compare { to: SESSION, position: Revision::ZERO, all: false, seen: garbage() },
+        Job::Compare { to: SESSION, position: Revision::ZERO, all: false, seen: garbage(), copy: true },
         Job::Offer { to: SESSION, seen: garbage() },
         Job::Join { piece: garbage(), first: true },
         Job::Adopt { piece: garbage(), first: true },

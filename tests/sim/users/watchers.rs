@@ -83,7 +83,7 @@ impl Lan {
         }
         self.users.watchers[which] = watcher;
         for id in new {
-            if self.users.shown.insert(id) {
+            if self.users.shown.insert(id) && !self.users.trims.adds(id) {
                 // Nobody is shown what a power cut could take back.
                 self.there_are(id, 1);
             }
