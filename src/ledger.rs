@@ -31,6 +31,7 @@ mod draft;
 mod for_tests;
 mod forget;
 mod head;
+mod import;
 mod join;
 pub mod limits;
 pub mod lists;

@@ -128,6 +128,9 @@ pub enum Replaces {
     /// Those with these births, at most [`crate::ledger::limits::SIBLINGS`].
     #[serde(rename = "b", deserialize_with = "list::<_, _, SIBLINGS>")]
     Births(Vec<Revision>),
+    /// None: it goes behind all that are there, as a conflict. So nothing that is imported takes the place of anything.
+    #[serde(rename = "n")]
+    Nothing,
 }
 
 /// Records of the topic whose birth the context covers are gone, for ever and on every side of a split.

@@ -69,6 +69,36 @@ pub enum Ask {
         /// Which ones.
         before: Before,
     },
+    /// Take in what an export saved, unless it is here or was. The id, the time and the member of the request are those of
+    /// its origin.
+    #[serde(rename = "i")]
+    Import {
+        /// Under which revision it was born in the store that it comes from.
+        birth: Tagged,
+        /// What it is.
+        saved: Saved,
+    },
+}
+
+/// One thing that an export saved.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Saved {
+    /// A record; the id of its request is its own.
+    #[serde(rename = "r")]
+    Record {
+        /// Its topic.
+        topic: String,
+        /// Its content.
+        value: Bytes,
+    },
+    /// One of the values of a key.
+    #[serde(rename = "s")]
+    Sibling {
+        /// The key.
+        key: String,
+        /// The value; none is a deletion.
+        value: Option<Bytes>,
+    },
 }
 
 /// What a write demands of the present value.
@@ -119,6 +149,14 @@ impl Ask {
             }
             Ask::Trim { topic, before } => {
                 [b"trim", topic.as_bytes(), &before.form()].into_iter().for_each(part);
+            }
+            Ask::Import { birth, saved } => {
+                let (kind, name, value): (&[u8], _, _) = match saved {
+                    Saved::Record { topic, value } => (b"record", topic, Some(value)),
+                    Saved::Sibling { key, value } => (b"sibling", key, value.as_ref()),
+                };
+                [b"import", kind, name.as_bytes(), &Condition::Is(*birth).form()].into_iter().for_each(&mut part);
+                value.into_iter().for_each(|value| part(value));
             }
         }
         hash
@@ -173,6 +211,9 @@ pub enum Answer {
     /// It was done before: the record or the value was born under this revision.
     #[serde(rename = "k")]
     Known(Revision),
+    /// It is the change of this revision, and stands behind what its key has: a conflict.
+    #[serde(rename = "b")]
+    Beside(Revision),
     /// A trim: so many records go, and whether it must be sent again because more were due
     /// ([`crate::ledger::limits::TRIM`]). The revision is that of the change, none when nothing was due.
     #[serde(rename = "t")]
@@ -212,6 +253,9 @@ pub enum Refusal {
     /// There are as many trims as may be remembered (HTTP 409).
     #[serde(rename = "x")]
     Full,
+    /// The key has as many values, or as many bytes of them, as it may have (HTTP 409).
+    #[serde(rename = "l")]
+    Crowded,
 }
 
 /// Why a request may be malformed.
@@ -239,6 +283,8 @@ enum Arrived {
     Forgotten,
     #[serde(rename = "x")]
     Full,
+    #[serde(rename = "l")]
+    Crowded,
 }
 
 impl<'de> Deserialize<'de> for Refusal {
@@ -254,6 +300,7 @@ impl<'de> Deserialize<'de> for Refusal {
             }
             Arrived::Forgotten => Refusal::Forgotten,
             Arrived::Full => Refusal::Full,
+            Arrived::Crowded => Refusal::Crowded,
         })
     }
 }
@@ -275,6 +322,11 @@ mod tests {
             let births = births.iter().map(|number| Tagged { number: *number, tag: 1 }).collect();
             Ask::Resolve { key: key.clone(), births, value: value.map(|v| Bytes::from_static(v.as_bytes())) }
         };
+        let import = |number, saved| Ask::Import { birth: Tagged { number, tag: 1 }, saved };
+        let sibling = |value: Option<&'static str>| {
+            let value = value.map(|v| Bytes::from_static(v.as_bytes()));
+            Saved::Sibling { key: key.clone(), value }
+        };
         let asks = [
             put("k", "v", Condition::None),
             put("kv", "", Condition::None),
@@ -283,7 +335,7 @@ mod tests {
             put("k", "v", is(1, 1)),
             put("k", "v", is(2, 1)),
             put("k", "v", is(1, 2)),
-            Ask::Add { topic: key.clone(), value },
+            Ask::Add { topic: key.clone(), value: value.clone() },
             Ask::Delete { key: key.clone(), condition: Condition::None },
             Ask::Delete { key: key.clone(), condition: is(1, 1) },
             resolve(&[1], Some("v")),
@@ -293,6 +345,12 @@ mod tests {
             Ask::Trim { topic: key.clone(), before: Before::Keep(1) },
             Ask::Trim { topic: key.clone(), before: Before::Keep(2) },
             Ask::Trim { topic: key.clone(), before: Before::Older(Wall(1)) },
+            import(1, Saved::Record { topic: key.clone(), value: value.clone() }),
+            import(1, Saved::Record { topic: key.clone(), value: Bytes::new() }),
+            import(1, sibling(Some("v"))),
+            import(2, sibling(Some("v"))),
+            import(1, sibling(Some(""))),
+            import(1, sibling(None)),
         ];
         for (i, a) in asks.iter().enumerate() {
             for (j, b) in asks.iter().enumerate() {

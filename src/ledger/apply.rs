@@ -97,12 +97,16 @@ fn encoded(entry: KeyHere<'_>) -> (Shape, Vec<u8>) {
     (Shape::from(&entry), encode(&Entry::Key(entry)))
 }
 
-/// The siblings of a key after a write: the new one first, then those that it does not replace.
+/// The siblings of a key after a write: the new one first, then those that it does not replace. One that replaces nothing
+/// comes last.
 fn after_write<'a>(
     new: Sibling<Slice<'a>>,
     present: Vec<Sibling<Slice<'a>>>,
     replaces: &Replaces,
 ) -> Vec<Sibling<Slice<'a>>> {
+    if *replaces == Replaces::Nothing {
+        return present.into_iter().chain([new]).collect();
+    }
     let gone = replaced(&present, replaces);
     let stay = present.into_iter().zip(gone).filter(|(_, gone)| !gone).map(|(sibling, _)| sibling);
     std::iter::once(new).chain(stay).collect()
@@ -114,6 +118,7 @@ pub(super) fn replaced<V: PartialEq>(siblings: &[Sibling<V>], replaces: &Replace
     let named = |at: usize| match replaces {
         Replaces::First => at == 0,
         Replaces::Births(births) => births.contains(&siblings[at].birth),
+        Replaces::Nothing => false,
     };
     let same = |at: usize| (0..siblings.len()).any(|n| named(n) && siblings[n].value == siblings[at].value);
     (0..siblings.len()).map(same).collect()

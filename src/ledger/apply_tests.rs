@@ -37,6 +37,17 @@ fn a_write_replaces_what_it_names_and_what_looks_the_same() {
 }
 
 #[test]
+fn what_replaces_nothing_comes_last() {
+    for values in [&[][..], &[None], &[Some("a"), None, Some("b")]] {
+        let siblings: Vec<_> = (1..).zip(values).map(|(birth, value)| sibling(birth, *value)).collect();
+        assert!(!replaced(&siblings, &Replaces::Nothing).contains(&true));
+        let new = Sibling { birth: at(A, 100), ..sibling(1, Some("a")) };
+        let after: Vec<u64> = after_write(new, siblings, &Replaces::Nothing).iter().map(|s| s.birth.number).collect();
+        assert_eq!(after, (1..=values.len() as u64).chain([100]).collect::<Vec<_>>(), "also beside its own value");
+    }
+}
+
+#[test]
 fn a_joined_key_takes_what_is_here_by_its_birth() {
     let present = || Some(KeyEntry { key: "k", siblings: vec![sibling(1, Some("a")), sibling(2, None)] });
     let new = Sibling { birth: at(A, 3), request: RequestId(1), at: Wall(1), node: NODE, value: None };

@@ -38,6 +38,7 @@ fn every_change() -> Vec<Change> {
         Change::Again(RequestId(3), vec![at(A, 1)]),
         write("k".to_owned(), Some(Bytes::new()), Replaces::First),
         write("k".to_owned(), None, Replaces::Births(vec![at(A, 2)])),
+        write("k".to_owned(), Some(Bytes::new()), Replaces::Nothing),
         Change::Trim(Trim { topic: "t".to_owned(), context }),
         Change::Key(JoinedKey {
             key: "k".to_owned(),
@@ -174,7 +175,7 @@ mod properties {
     fn change() -> impl Strategy<Value = Change> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
         let births = || proptest::collection::vec(revision(), 1..4);
-        let replaces = prop_oneof![Just(Replaces::First), births().prop_map(Replaces::Births)];
+        let replaces = prop_oneof![Just(Replaces::First), Just(Replaces::Nothing), births().prop_map(Replaces::Births)];
         let write = ("\\PC{1,40}", proptest::option::of(bytes()), any::<u128>(), any::<u64>(), replaces);
         prop_oneof![
             write.prop_map(|(key, value, id, number, replaces)| {

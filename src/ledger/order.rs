@@ -6,10 +6,10 @@ use super::limits::{BATCH, CHANGES};
 use super::pending::Making;
 use super::storage::Storage;
 use super::trims::{self, Due, NoTrim};
-use super::{Ledger, Trouble, codec, records, requests};
+use super::{Ledger, Trouble, codec, import, records, requests};
 use crate::data::{
-    Add, Answer, Ask, Batch, Before, Change, Condition, Judged, Part, Refusal, ReignId, Replaces, Request, Revision,
-    Tagged, Write,
+    Add, Answer, Ask, Batch, Before, Change, Condition, Judged, Part, Refusal, ReignId, Replaces, Request, RequestId,
+    Revision, Saved, Tagged, Write,
 };
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -37,9 +37,11 @@ pub struct Encoded {
 }
 
 /// What is to be done about a request.
-enum Verdict {
+pub(super) enum Verdict {
     /// Under the next number.
     Do(Change),
+    /// The same, and it stands beside others.
+    Beside(Change),
     /// The same, and what is told.
     Trims(Change, u64, bool),
     /// Nothing.
@@ -70,6 +72,7 @@ impl Ledger {
                 let next = making.next();
                 let answer = match judge(&making.draft, request)? {
                     Verdict::Do(change) => making.push(change).map(|()| Answer::Done(next))?,
+                    Verdict::Beside(change) => making.push(change).map(|()| Answer::Beside(next))?,
                     Verdict::Trims(change, dropped, more) => {
                         making.push(change)?;
                         Answer::Trimmed { revision: Some(next), dropped, more }
@@ -173,6 +176,7 @@ fn judge<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -> Resu
     match request.ask {
         Ask::Add { .. } => judge_add(draft, request),
         Ask::Trim { topic, before } => judge_trim(draft, &topic, before),
+        Ask::Import { .. } => import::judge(draft, request),
         Ask::Put { .. } | Ask::Delete { .. } | Ask::Resolve { .. } => judge_write(draft, request),
     }
 }
@@ -180,11 +184,13 @@ fn judge<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -> Resu
 /// Says what is wrong with the sizes of a request.
 fn well_formed(ask: &Ask) -> Result<(), &'static str> {
     let checked = match ask {
-        Ask::Add { topic, value } => check_topic(topic).and_then(|()| check_value(value)),
+        Ask::Add { topic, value } | Ask::Import { saved: Saved::Record { topic, value }, .. } => {
+            check_topic(topic).and_then(|()| check_value(value))
+        }
         Ask::Put { key, value, .. } => check_key(key).and_then(|()| check_value(value)),
         Ask::Delete { key, .. } => check_key(key),
         Ask::Resolve { births, .. } if births.is_empty() => return Err("it names nothing that is settled"),
-        Ask::Resolve { key, value, .. } => {
+        Ask::Resolve { key, value, .. } | Ask::Import { saved: Saved::Sibling { key, value }, .. } => {
             check_key(key).and_then(|()| value.iter().try_for_each(|value| check_value(value)))
         }
         Ask::Trim { topic, .. } => check_topic(topic),
@@ -197,12 +203,23 @@ fn well_formed(ask: &Ask) -> Result<(), &'static str> {
 
 fn judge_add<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -> Result<Verdict, Trouble<S::Error>> {
     let Request { id, at, node, ask: Ask::Add { topic, value } } = request else { unreachable!("it adds") };
-    let Some(known) = records::find(&*draft.rows, id)? else {
-        return Ok(Verdict::Do(Change::Add(Add { births: Vec::new(), id, topic, at, node, value })));
-    };
+    Ok(match known_record(draft, id, &topic, &value)? {
+        Some(answer) => Verdict::Say(answer),
+        None => Verdict::Do(Change::Add(Add { births: Vec::new(), id, topic, at, node, value })),
+    })
+}
+
+/// What is said of a record whose id is here already.
+pub(super) fn known_record<S: Storage>(
+    draft: &Draft<'_, Making<'_, S>>,
+    id: RequestId,
+    topic: &str,
+    value: &[u8],
+) -> Result<Option<Answer>, Trouble<S::Error>> {
+    let Some(known) = records::find(&*draft.rows, id)? else { return Ok(None) };
     let same = |record: records::RecordHere<'_>| (record.topic == topic && record.value.0 == value, record.birth());
     let (same, birth) = records::with(&*draft.rows, known, same)?;
-    Ok(Verdict::Say(if same { Answer::Known(birth) } else { Answer::Refused(Refusal::Reused) }))
+    Ok(Some(if same { Answer::Known(birth) } else { Answer::Refused(Refusal::Reused) }))
 }
 
 fn judge_trim<S: Storage>(
@@ -229,7 +246,7 @@ fn judge_write<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -
         Ask::Put { key, value, condition } => (key, Some(value), Demand::Value(condition)),
         Ask::Delete { key, condition } => (key, None, Demand::SomeValue(condition)),
         Ask::Resolve { key, births, value } => (key, value, Demand::Births(births)),
-        Ask::Add { .. } | Ask::Trim { .. } => unreachable!("it writes a key"),
+        Ask::Add { .. } | Ask::Trim { .. } | Ask::Import { .. } => unreachable!("it writes a key"),
     };
     let looked = match &demand {
         // Nothing is asked of the key: it need not be read here.

@@ -46,7 +46,7 @@ pub fn read_context(bytes: &[u8]) -> Result<Context, Unread> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Ask, Before, Condition, Refusal, ReignId, RequestId, Revision, Tagged};
+    use crate::data::{Ask, Before, Condition, Refusal, ReignId, RequestId, Revision, Saved, Tagged};
     use crate::ident::NodeId;
     use crate::time::Wall;
 
@@ -62,7 +62,10 @@ mod tests {
             Ask::Resolve { key: key.clone(), births: vec![tagged], value: Some(value) },
             Ask::Trim { topic: key.clone(), before: Before::Cursor(tagged) },
             Ask::Trim { topic: key.clone(), before: Before::Keep(9) },
-            Ask::Trim { topic: key, before: Before::Older(Wall(3)) },
+            Ask::Trim { topic: key.clone(), before: Before::Older(Wall(3)) },
+            Ask::Import { birth: tagged, saved: Saved::Record { topic: key.clone(), value: Bytes::new() } },
+            Ask::Import { birth: tagged, saved: Saved::Sibling { key: key.clone(), value: Some(Bytes::new()) } },
+            Ask::Import { birth: tagged, saved: Saved::Sibling { key, value: None } },
         ];
         for ask in asks {
             let node = NodeId(uuid::Uuid::from_u128(3));
@@ -78,10 +81,12 @@ mod tests {
             Refusal::Malformed("the key is empty"),
             Refusal::Forgotten,
             Refusal::Full,
+            Refusal::Crowded,
         ];
         let answers = [
             Answer::Done(revision),
             Answer::Known(revision),
+            Answer::Beside(revision),
             Answer::Trimmed { revision: Some(revision), dropped: 3, more: true },
         ];
         for answer in answers.into_iter().chain(refusals.map(Answer::Refused)) {

@@ -7,7 +7,7 @@ use crate::world::World;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use tanist::data::{
-    Answer, Ask, Before, Change, Condition, KeyEntry, Refusal, ReignId, Request, RequestId, Revision, Sibling,
+    Answer, Ask, Before, Change, Condition, KeyEntry, Refusal, ReignId, Request, RequestId, Revision, Saved, Sibling,
 };
 use tanist::ident::NodeId;
 use tanist::ledger::{Memory, Storage, context_at, lists, read_batch, resolve};
@@ -19,21 +19,21 @@ const MOST: usize = 120;
 
 /// What a batch adds to the past.
 #[derive(Default)]
-struct Effects {
+pub(crate) struct Effects {
     /// Key, the execution, and what it replaced.
-    writes: Vec<(String, Bits, Bits)>,
-    records: Bits,
+    pub(crate) writes: Vec<(String, Bits, Bits)>,
+    pub(crate) records: Bits,
 }
 
 /// What the oracle expects of the requests of one call, one after the other.
-struct Expecting {
-    store: Memory,
+pub(crate) struct Expecting {
+    pub(crate) store: Memory,
     reign: ReignId,
     next: u64,
-    keys: BTreeMap<String, Vec<Sibling>>,
-    rows: BTreeMap<RequestId, Revision>,
-    added: BTreeMap<RequestId, Revision>,
-    effects: Effects,
+    pub(crate) keys: BTreeMap<String, Vec<Sibling>>,
+    pub(crate) rows: BTreeMap<RequestId, Revision>,
+    pub(crate) added: BTreeMap<RequestId, Revision>,
+    pub(crate) effects: Effects,
 }
 
 impl World {
@@ -44,11 +44,24 @@ impl World {
         if self.dice.percent(4) {
             return self.trim(l);
         }
+        if self.dice.percent(8) {
+            return self.import(l);
+        }
         let count = 1 + self.dice.below(2);
-        if self.executions.len() + count > MOST || self.records.len() + count > MOST {
+        if self.is_over(count) {
             return;
         }
-        let queue: VecDeque<Request> = (0..count).map(|_| self.request(l)).collect();
+        let queue = (0..count).map(|_| self.request(l)).collect();
+        self.order(l, queue);
+    }
+
+    /// Whether so many more executions, or records, would be too many for this life.
+    pub(crate) fn is_over(&self, count: usize) -> bool {
+        self.executions.len() + count > MOST || self.records.len() + count > MOST
+    }
+
+    /// A leader orders what is asked, and the oracle says beforehand what becomes of it.
+    pub(crate) fn order(&mut self, l: usize, queue: VecDeque<Request>) {
         let (_, store, ghost) = self.ahead(l);
         let reign = self.lead(l).reign;
         let told = self.members[l].told;
@@ -142,11 +155,12 @@ impl World {
 
     fn expect(&mut self, expecting: &mut Expecting, request: &Request, ghost: &Ghost) -> Answer {
         let revision = Revision::new(expecting.reign, expecting.next);
-        let answer = match key_of(&request.ask) {
-            None => self.expect_record(expecting, request, revision),
-            Some(key) => self.expect_write(expecting, request, key, revision, ghost),
+        let answer = match (&request.ask, key_of(&request.ask)) {
+            (Ask::Import { birth, saved }, _) => self.expect_import(expecting, request, *birth, saved, revision),
+            (_, None) => self.expect_record(expecting, request, revision),
+            (_, Some(key)) => self.expect_write(expecting, request, key, revision, ghost),
         };
-        if answer == Answer::Done(revision) {
+        if answer == Answer::Done(revision) || answer == Answer::Beside(revision) {
             expecting.next += 1;
         }
         answer
@@ -195,10 +209,8 @@ impl World {
         if matches!(request.ask, Ask::Resolve { .. }) {
             self.count("a conflict was resolved");
         }
-        let execution = self.executions.len();
-        self.executions.push(request.id);
-        self.births.insert(revision, execution);
-        *self.same.entry(request.id).or_insert(0) |= 1 << execution;
+        let value = value_of(&request.ask);
+        let execution = self.executed(request.id, revision, value.is_none());
         let (mut stay, mut dead) = (Vec::new(), 0);
         for (at, sibling) in siblings.iter().enumerate() {
             if gone.iter().any(|gone| *gone == at || siblings[*gone].value == sibling.value) {
@@ -207,14 +219,22 @@ impl World {
                 stay.push(sibling.clone());
             }
         }
-        let value = value_of(&request.ask);
-        self.deletions |= Bits::from(value.is_none()) << execution;
         let new = Sibling { birth: revision, request: request.id, at: request.at, node: request.node, value };
         stay.insert(0, new);
         expecting.keys.insert(key.to_owned(), stay);
         expecting.rows.insert(request.id, revision);
         expecting.effects.writes.push((key.to_owned(), 1 << execution, dead));
         Answer::Done(revision)
+    }
+
+    /// A request is executed on a key: the number of that.
+    pub(crate) fn executed(&mut self, request: RequestId, revision: Revision, deletes: bool) -> usize {
+        let execution = self.executions.len();
+        self.executions.push(request);
+        self.births.insert(revision, execution);
+        *self.same.entry(request).or_insert(0) |= 1 << execution;
+        self.deletions |= Bits::from(deletes) << execution;
+        execution
     }
 
     /// Old records of a topic go.
@@ -283,7 +303,7 @@ impl World {
     }
 }
 
-fn siblings_of(store: &Memory, key: &str) -> Vec<Sibling> {
+pub(crate) fn siblings_of(store: &Memory, key: &str) -> Vec<Sibling> {
     let entry: Option<(Revision, KeyEntry)> = lists::key(store, key).expect("it can be read");
     entry.map_or_else(Vec::new, |(_, entry)| entry.siblings)
 }
@@ -309,14 +329,15 @@ fn gone(ask: &Ask, siblings: &[Sibling]) -> Result<Vec<usize>, Refusal> {
             let gone: Vec<usize> = (0..siblings.len()).filter(named).collect();
             if gone.is_empty() { Err(Refusal::Changed(present)) } else { Ok(gone) }
         }
-        Ask::Add { .. } | Ask::Trim { .. } => unreachable!("it writes a key"),
+        Ask::Add { .. } | Ask::Trim { .. } | Ask::Import { .. } => unreachable!("it writes a key"),
     }
 }
 
 fn key_of(ask: &Ask) -> Option<&str> {
     match ask {
         Ask::Put { key, .. } | Ask::Delete { key, .. } | Ask::Resolve { key, .. } => Some(key),
-        Ask::Add { .. } | Ask::Trim { .. } => None,
+        Ask::Import { saved: Saved::Sibling { key, .. }, .. } => Some(key),
+        Ask::Add { .. } | Ask::Trim { .. } | Ask::Import { .. } => None,
     }
 }
 

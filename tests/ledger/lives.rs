@@ -8,7 +8,7 @@ use tanist::ledger::limits::Limits;
 const PROFILES: [&str; 4] = ["strict", "rows", "reigns", "tiny"];
 
 /// What must have happened in every 2,000 lives.
-const KINDS: [&str; 32] = [
+const KINDS: [&str; 36] = [
     "acknowledged alone",
     "acknowledged with two copies",
     "a batch said that a whole is committed",
@@ -24,6 +24,10 @@ const KINDS: [&str; 32] = [
     "a disk was lost",
     "a leader held an offer",
     "a leader held writes",
+    "an import came in",
+    "an import made a conflict",
+    "an import of what is gone",
+    "an import of what is here",
     "a list of all keys for a watcher",
     "a list of all keys for an offer",
     "a member continued the log",

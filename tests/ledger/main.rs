@@ -12,6 +12,7 @@ mod clients;
 mod committing;
 mod dice;
 mod ghost;
+mod importing;
 mod joined;
 mod lives;
 mod member;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::VecDeque;
-use tanist::data::{Ask, Before, Condition, Context, ReignId, Request, RequestId, Revision, Tagged};
+use tanist::data::{Ask, Before, Condition, Context, ReignId, Request, RequestId, Revision, Saved, Tagged};
 use tanist::ident::NodeId;
 use tanist::ledger::limits::Limits;
 use tanist::ledger::{Appended, Encoded, Facts, Ledger, Memory, Scan, Table, Values, read_batch, read_piece, recount};
@@ -49,6 +49,14 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => (text(), proptest::collection::vec(tagged(), 0..3), proptest::option::of(value()))
             .prop_map(|(key, births, value)| Ask::Resolve { key, births, value }),
         1 => (text(), before).prop_map(|(topic, before)| Ask::Trim { topic, before }),
+        2 => (tagged(), saved()).prop_map(|(birth, saved)| Ask::Import { birth, saved }),
+    ]
+}
+
+fn saved() -> impl Strategy<Value = Saved> {
+    prop_oneof![
+        (text(), value()).prop_map(|(topic, value)| Saved::Record { topic, value }),
+        (text(), proptest::option::of(value())).prop_map(|(key, value)| Saved::Sibling { key, value }),
     ]
 }
 

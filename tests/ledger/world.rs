@@ -50,6 +50,8 @@ pub(crate) struct World {
     /// A store at each position, made batch by batch.
     pub(crate) states: BTreeMap<Revision, Memory>,
     pub(crate) watchers: Vec<Watcher>,
+    /// What was saved of members, a few.
+    pub(crate) files: Vec<Memory>,
     pub(crate) lost_disk: bool,
     pub(crate) step: u64,
     pub(crate) told: bool,
@@ -77,6 +79,7 @@ impl World {
             ghosts: BTreeMap::from([(Revision::ZERO, Rc::default())]),
             states: BTreeMap::from([(Revision::ZERO, Memory::new())]),
             watchers: vec![Watcher::default(), Watcher::default()],
+            files: Vec::new(),
             lost_disk: false,
             step: 0,
             told: false,

@@ -112,7 +112,7 @@ pub(super) async fn write(
         }
     };
     let shows = match answer {
-        Answer::Done(birth) | Answer::Known(birth) => Some(birth),
+        Answer::Done(birth) | Answer::Known(birth) | Answer::Beside(birth) => Some(birth),
         Answer::Trimmed { revision, .. } => revision,
         Answer::Refused(Refusal::Changed(present)) => present,
         Answer::Refused(_) => None,
@@ -123,7 +123,7 @@ pub(super) async fn write(
         read::shown(access, revision, SHOWN).await;
     }
     match answer {
-        Answer::Done(birth) | Answer::Known(birth) => Ok(Done { birth, copies, epoch }),
+        Answer::Done(birth) | Answer::Known(birth) | Answer::Beside(birth) => Ok(Done { birth, copies, epoch }),
         Answer::Trimmed { .. } => Err(Box::new(refuse(StatusCode::INTERNAL_SERVER_ERROR, "a write became a trim"))),
         Answer::Refused(refusal) => Err(Box::new(refused(refusal, target, id))),
     }
@@ -158,6 +158,7 @@ fn refused(refusal: Refusal, target: Target<'_>, id: RequestId) -> Response {
             StatusCode::CONFLICT,
             format!("{name} cannot be trimmed: as many trims as may be are remembered; trim fewer topics"),
         ),
+        Refusal::Crowded => refuse(StatusCode::CONFLICT, format!("{name} has as many values as it may have")),
     }
 }
 
