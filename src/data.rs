@@ -10,6 +10,7 @@ mod request;
 mod revision;
 mod share;
 
+pub(crate) use bounded::list;
 pub use bounded::{CHANGES, ITEMS, NUMBERS, SIBLINGS};
 pub use change::{Add, Batch, Carried, Change, JoinedKey, Merge, Part, Replaces, Trim, Write};
 pub use context::Context;

@@ -1,9 +1,12 @@
 //! What the API says of the data: records, keys, topics, and the changes of all of them.
 
 mod content;
+pub mod export;
+mod import;
 mod point;
 
 pub use content::{Base64, Content, NotBase64};
+pub use import::{Fault, Imported, NAMED, Taken};
 pub use point::Point;
 
 use super::Stamp;

@@ -30,6 +30,15 @@ impl Content {
         }
     }
 
+    /// The same; but text that would be longer in JSON than in base64, for all that has to be escaped, is in base64 too.
+    pub fn short(bytes: &[u8]) -> Self {
+        let escaped: usize = bytes.iter().map(|byte| in_json(*byte)).sum();
+        match std::str::from_utf8(bytes) {
+            Ok(text) if escaped <= bytes.len().div_ceil(3) * 4 => Content::Text { value: text.to_owned() },
+            _ => Content::Binary { value_base64: Base64(Bytes::copy_from_slice(bytes)) },
+        }
+    }
+
     /// The value itself.
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -44,6 +53,15 @@ impl Content {
             Content::Text { value } => value.into(),
             Content::Binary { value_base64 } => value_base64.0,
         }
+    }
+}
+
+/// How many bytes this one of a text has in JSON.
+pub(super) fn in_json(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
     }
 }
 

@@ -68,6 +68,19 @@ fn every_line_of_the_stream_can_be_read_back() {
     }
 }
 
+#[test]
+fn text_that_would_be_longer_than_base64_is_in_base64_too() {
+    let is_text = |bytes: &[u8]| matches!(Content::short(bytes), Content::Text { .. });
+    assert!(is_text(b"") && is_text(b"\n") && is_text("zwölf".as_bytes()) && is_text(b"a \"quoted\" word"));
+    assert!(!is_text(b"\x01") && !is_text(b"\xff") && !is_text(&[b'"'; 9]) && is_text(&[b'"'; 1]));
+    for bytes in [&b"\x01"[..], b"\"\\\n\r\t\x08\x0c\x1f\x7f", "ü€".as_bytes()] {
+        let text = std::str::from_utf8(bytes).expect("text");
+        let escaped: usize = bytes.iter().map(|byte| content::in_json(*byte)).sum();
+        assert_eq!(serde_json::to_string(text).expect("JSON").len(), escaped + 2, "{text:?}");
+        assert_eq!(Content::short(bytes).bytes(), bytes);
+    }
+}
+
 /// The examples of RFC 4648 §10.
 #[test]
 fn base64_is_that_of_everybody() {
