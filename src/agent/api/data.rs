@@ -4,7 +4,9 @@
 //! on a thread that may block, for as long as one piece takes, and is never held while a client reads.
 
 mod ask;
+mod export;
 mod heads;
+mod import;
 mod keys;
 mod path;
 mod read;
@@ -23,7 +25,7 @@ use crate::ledger::Facts;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -46,6 +48,8 @@ pub(super) struct Access {
     readers: Arc<Semaphore>,
     /// Bounds the values on their way to [`IN_FLIGHT`].
     in_flight: Arc<Semaphore>,
+    /// Bounds imports to [`import::IMPORTS`].
+    imports: Arc<Semaphore>,
     /// What clients were told of, and readers may not see yet.
     told: Mutex<Owed>,
 }
@@ -57,6 +61,7 @@ impl Access {
             ids: Mutex::new(ContextV7::new()),
             readers: Arc::new(Semaphore::new(READERS)),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            imports: Arc::new(Semaphore::new(import::IMPORTS)),
             told: Mutex::default(),
         }
     }
@@ -116,6 +121,8 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/keys/", get(path::no_key).put(path::no_key).delete(path::no_key))
         .route("/v1/keys/{*key}", get(keys::get).put(keys::put).delete(keys::delete))
         .route("/v1/watch", get(watch::get))
+        .route("/v1/export", get(export::get))
+        .route("/v1/import", post(import::post))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub(super) const ROWS: usize = 500;
 pub(super) const BYTES: usize = 256 << 10;
 
 /// Entries that are looked at for one piece by a reader that does not want all of them.
-const LOOKS: usize = 4096;
+pub(super) const LOOKS: usize = 4096;
 
 /// An entry, read in place.
 pub(super) type EntryHere<'a> = Entry<&'a str, Slice<'a>>;

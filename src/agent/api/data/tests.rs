@@ -3,6 +3,7 @@
 mod errors;
 mod points;
 mod streams;
+mod transfers;
 mod writes;
 
 use super::for_tests::{Mood, Stage, WAIT, in_time, reign};
@@ -72,6 +73,10 @@ async fn read(stream: &mut UnixStream) -> Answer {
     // Behind its answer, an agent that was not to be sent more resets the connection.
     let ended = in_time(stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok() || !answer.is_empty(), "{ended:?}");
+    parsed(&answer)
+}
+
+fn parsed(answer: &[u8]) -> Answer {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8(answer[..end].to_vec()).expect("text");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
