@@ -37,12 +37,14 @@ mod data;
 mod error;
 mod events;
 mod lines;
+mod transfer;
 mod transport;
 
 pub use crate::data::Condition;
 pub use data::{Changes, PATIENCE, Reading, UPDATES, Value, Watch};
 pub use error::{Error, Tried};
 pub use events::Events;
+pub use transfer::{Export, Import};
 
 use crate::view::{Forgotten, History, IsLeader, Leader, Members, Status};
 use serde_json::json;

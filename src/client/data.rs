@@ -284,7 +284,7 @@ impl Client {
     }
 
     /// The beginning of the answer to a call, which is made again until there is one.
-    async fn open(&self, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(super) async fn open(&self, call: &Call<'_>) -> Result<Answer, Error> {
         let mut tries = Tries::new();
         let trying = async {
             loop {

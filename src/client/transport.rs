@@ -4,11 +4,12 @@ use super::{Error, Tried};
 use crate::view::Problem;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
+use std::error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,15 @@ impl<'a> Call<'a> {
         self.body = body;
         self
     }
+
+    /// As a request with this body.
+    fn request<B>(&self, body: B) -> Result<Request<B>, hyper::http::Error> {
+        let mut request = Request::builder().method(self.method.clone()).uri(self.path).header(header::HOST, "tanist");
+        for (name, value) in &self.heads {
+            request = request.header(*name, value);
+        }
+        request.body(body)
+    }
 }
 
 /// Why there is no answer.
@@ -76,6 +86,28 @@ enum Lost {
     HungUp,
     /// It broke.
     Broken(hyper::Error),
+}
+
+impl Lost {
+    /// Another socket may be tried, or what went wrong for good.
+    fn at(self, socket: &Path) -> Result<Tried, Error> {
+        match self {
+            Lost::Unanswered(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+                let why = format!("not allowed to use {}: run this as a user who may, or with sudo", socket.display());
+                Err(Error::NotAllowed { why })
+            }
+            Lost::HungUp => {
+                let why =
+                    format!("{} hung up without an answer: it is ending, or has too many clients", socket.display());
+                Err(Error::Later { why, busy: true })
+            }
+            Lost::Broken(error) => {
+                let why = format!("the connection to {} broke ({error}): try again", socket.display());
+                Err(Error::Broken { why })
+            }
+            Lost::Unanswered(why) => Ok(Tried { path: socket.to_owned(), why }),
+        }
+    }
 }
 
 pub(super) async fn get(sockets: &[PathBuf], path: &str, limit: Duration) -> Result<Answer, Error> {
@@ -115,43 +147,74 @@ pub(super) async fn call(sockets: &[PathBuf], call: &Call<'_>, limit: Duration) 
     for socket in sockets {
         match one(socket, call, limit).await {
             Ok((response, connection)) => return judge(response, connection, limit).await,
-            Err(Lost::Unanswered(why)) if why.kind() == io::ErrorKind::PermissionDenied => {
-                let why = format!("not allowed to use {}: run this as a user who may, or with sudo", socket.display());
-                return Err(Error::NotAllowed { why });
-            }
-            Err(Lost::HungUp) => {
-                let why =
-                    format!("{} hung up without an answer: it is ending, or has too many clients", socket.display());
-                return Err(Error::Later { why, busy: true });
-            }
-            Err(Lost::Broken(error)) => {
-                let why = format!("the connection to {} broke ({error}): try again", socket.display());
-                return Err(Error::Broken { why });
-            }
-            Err(Lost::Unanswered(why)) => tried.push(Tried { path: socket.clone(), why }),
+            Err(lost) => tried.push(lost.at(socket)?),
         }
     }
+    Err(nobody(tried))
+}
+
+/// Begins a call whose body comes piece by piece, at the first socket that takes the connection. The answer may come before
+/// all of the body is sent; what it says must come within `limit` then.
+pub(super) async fn stream<B>(
+    sockets: &[PathBuf],
+    call: &Call<'_>,
+    body: B,
+    limit: Duration,
+) -> Result<JoinHandle<Result<Answer, Error>>, Error>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn error::Error + Send + Sync>>,
+{
+    let mut tried = Vec::new();
+    for socket in sockets {
+        let connected = tokio::time::timeout(limit, connect::<B>(socket)).await;
+        match connected.unwrap_or_else(|_| Err(Lost::Unanswered(io::ErrorKind::TimedOut.into()))) {
+            Ok((mut sender, connection)) => {
+                let request = call.request(body).map_err(|error| Error::Strange { why: error.to_string() })?;
+                let name = socket.display().to_string();
+                return Ok(tokio::spawn(async move {
+                    match sender.send_request(request).await {
+                        Ok(response) => judge(response, connection, limit).await,
+                        Err(error) => {
+                            Err(Error::Broken { why: format!("the connection to {name} broke ({error}): try again") })
+                        }
+                    }
+                }));
+            }
+            Err(lost) => tried.push(lost.at(socket)?),
+        }
+    }
+    Err(nobody(tried))
+}
+
+/// No socket led anywhere.
+fn nobody(tried: Vec<Tried>) -> Error {
     let takes = |tried: &&Tried| matches!(tried.why.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
     if let Some(busy) = tried.iter().find(takes) {
         let why = format!("{busy}: that agent stands still, or has too much to do: try again");
-        return Err(Error::Later { why, busy: true });
+        return Error::Later { why, busy: true };
     }
-    Err(Error::NoAgent { tried })
+    Error::NoAgent { tried }
+}
+
+async fn connect<B>(socket: &Path) -> Result<(SendRequest<B>, Connection), Lost>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn error::Error + Send + Sync>>,
+{
+    let stream = UnixStream::connect(socket).await.map_err(Lost::Unanswered)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Lost::Broken)?;
+    let connection = Connection(tokio::spawn(async move {
+        // Its failure shows itself where the answer is read.
+        let _ = connection.await;
+    }));
+    Ok((sender, connection))
 }
 
 async fn one(socket: &Path, call: &Call<'_>, limit: Duration) -> Result<(Response<Incoming>, Connection), Lost> {
     let asked = async {
-        let stream = UnixStream::connect(socket).await.map_err(Lost::Unanswered)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Lost::Broken)?;
-        let connection = Connection(tokio::spawn(async move {
-            // Its failure shows itself where the answer is read.
-            let _ = connection.await;
-        }));
-        let mut request = Request::builder().method(call.method.clone()).uri(call.path).header(header::HOST, "tanist");
-        for (name, value) in &call.heads {
-            request = request.header(*name, value);
-        }
-        let request = request.body(Full::new(call.body.clone()));
+        let (mut sender, connection) = connect(socket).await?;
+        let request = call.request(Full::new(call.body.clone()));
         let request = request.map_err(|error| Lost::Unanswered(io::Error::other(error)))?;
         let response = sender.send_request(request).await.map_err(|error| {
             if error.is_incomplete_message() || error.is_canceled() { Lost::HungUp } else { Lost::Broken(error) }
