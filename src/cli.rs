@@ -8,11 +8,13 @@ mod leash;
 mod members;
 mod out;
 mod pages;
+mod progress;
 mod records;
 mod role;
 mod shell;
 mod show;
 mod table;
+mod transfer;
 mod watch;
 mod who;
 
@@ -81,6 +83,10 @@ enum Command {
     /// When somebody else has written the key in between, it begins anew, at most 10 times and with growing pauses.
     /// Nothing is written when the command fails.
     Update(keys::UpdateOptions),
+    /// Write all records and keys to a file, as JSON lines: a backup
+    Export(transfer::ExportOptions),
+    /// Take in what an export has saved; what is here already stays as it is
+    Import(transfer::ImportOptions),
     /// Validate a configuration file
     Check(check::Options),
     /// Print a completion script for a shell
@@ -213,6 +219,8 @@ async fn ask(command: Command) -> Result<(), Fail> {
         Command::Delete(options) => keys::delete(&options, out).await,
         Command::Keys(options) => keys::list(&options, out).await,
         Command::Update(options) => keys::update(&options, out).await,
+        Command::Export(options) => transfer::export(&options, out).await,
+        Command::Import(options) => transfer::import(&options, out).await,
         Command::Agent(_) | Command::Demo(_) | Command::Check(_) | Command::Completions(_) | Command::Man(_) => {
             unreachable!("done without a client")
         }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// The program, without anything of this machine's own configuration.
-fn tanist(socket: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn tanist(socket: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tanist"));
     command.env_remove("NO_COLOR").env("TANIST_SOCKET", socket).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -18,24 +18,24 @@ fn tanist(socket: &Path, arguments: &[&str]) -> Command {
 
 /// How a command ended, and what it said.
 #[derive(Debug)]
-struct Said {
-    status: i32,
-    out: Vec<u8>,
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) out: Vec<u8>,
     /// At most one line.
-    error: String,
+    pub(crate) error: String,
 }
 
 impl Said {
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.out).expect("text").trim_end()
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-async fn run_with(stage: &Stage, arguments: &[&str], input: &[u8]) -> Said {
+pub(crate) async fn run_with(stage: &Stage, arguments: &[&str], input: &[u8]) -> Said {
     let mut child = tanist(&stage.socket, arguments).stdin(Stdio::piped()).spawn().expect("it runs");
     let mut stdin = child.stdin.take().expect("piped");
     // Who does not read it needs nothing of it.
@@ -49,7 +49,7 @@ async fn run_with(stage: &Stage, arguments: &[&str], input: &[u8]) -> Said {
     Said { status, out: output.stdout, error }
 }
 
-async fn run(stage: &Stage, arguments: &[&str]) -> Said {
+pub(crate) async fn run(stage: &Stage, arguments: &[&str]) -> Said {
     run_with(stage, arguments, b"").await
 }
 

@@ -6,7 +6,7 @@ use tanist::client::{Client, Reading};
 use tokio::process::Command;
 
 /// The first block of code in this language that has these words.
-fn block(language: &str, words: &str) -> String {
+pub(crate) fn block(language: &str, words: &str) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md")).expect("it is there");
     let start = format!("```{language}\n");
     let mut blocks = text.split(&start).skip(1).map(|rest| rest.split_once("```").expect("its end").0);

@@ -9,3 +9,4 @@ mod docs;
 #[allow(dead_code, reason = "the unit tests of the API use the rest of it")]
 #[path = "../../src/agent/api/data/for_tests.rs"]
 mod for_tests;
+mod transfer;
