@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
+mod backup;
 mod data;
 mod docs;
 mod ledger;
