@@ -181,6 +181,8 @@ fn completions_and_manual_pages_cover_every_command() {
         "delete",
         "keys",
         "update",
+        "export",
+        "import",
         "check",
         "completions",
         "man",
@@ -233,7 +235,7 @@ fn every_flag_is_completed_and_in_the_manual() {
     let dir = tempfile::tempdir().expect("a directory");
     assert_eq!(status(&run(tanist().arg("man").arg(dir.path()))), 0);
     let asking = ["status", "leader", "members", "history", "watch", "handover", "forget"];
-    let data = ["add", "records", "topics", "put", "get", "delete", "keys", "update"];
+    let data = ["add", "records", "topics", "put", "get", "delete", "keys", "update", "export", "import"];
     for command in ["agent", "demo", "check"].into_iter().chain(asking).chain(data) {
         let page = std::fs::read_to_string(dir.path().join(format!("tanist-{command}.1"))).expect(command);
         // A manual writes its hyphens with a backslash.

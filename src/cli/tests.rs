@@ -32,6 +32,12 @@ fn commands_of_the_data_take_what_they_should() {
         &["keys", "a/", "--json"],
         &["update", "a/b", "--", "sed", "-e", "s/a/b/", "--json"],
         &["update", "a/b", "--json", "--", "tr", "a", "b"],
+        &["export"],
+        &["export", "-", "--socket", "/tmp/sock"],
+        &["export", "office.ndjson"],
+        &["import"],
+        &["import", "-", "--json"],
+        &["import", "office.ndjson", "--all-or-nothing"],
         &["watch"],
         &["watch", "--data", "a/"],
         &["watch", "--data", "", "--after", "0.00000000", "--json"],
@@ -50,6 +56,9 @@ fn commands_of_the_data_take_what_they_should() {
         (&["update", "a"], ErrorKind::MissingRequiredArgument),
         (&["update", "a", "sed"], ErrorKind::UnknownArgument),
         (&["watch", "--after", "1.00000000"], ErrorKind::MissingRequiredArgument),
+        (&["export", "a", "b"], ErrorKind::UnknownArgument),
+        (&["import", "a", "--all-or-nothing=true"], ErrorKind::TooManyValues),
+        (&["import", "a", "--force"], ErrorKind::UnknownArgument),
         (&["topics", "jobs"], ErrorKind::UnknownArgument),
     ] {
         assert_eq!(parsed(line).err(), Some(kind), "{line:?}");

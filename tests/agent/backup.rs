@@ -190,7 +190,7 @@ fn an_import_goes_on_under_the_next_leader_and_one_that_broke_off_is_made_again(
     runtime().block_on(async {
         let leader = office.leader().await;
         let taker = (leader + 1) % 3;
-        let client = Client::at(&office.socket(taker).to_owned());
+        let client = Client::at(office.socket(taker));
         let imported = import(&client, &lines[..lines.len() - 1], || office.kill(leader)).await.expect("imported");
         let taken = imported.records;
         assert_eq!(taken.added + taken.known, u64::from(COUNT), "{imported:?}");

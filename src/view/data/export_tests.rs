@@ -137,8 +137,8 @@ fn a_broken_line_says_what_is_wrong() {
         (keyed(&one.replace("\"id\"", "\"di\"")), "no `id`"),
         (keyed(&one.replace("\"value\"", "\"deleted\":true,\"value\"")), "one of"),
         (keyed(&one.replace("\"value\"", "\"values\"")), "one of"),
-        (keyed(&vec![one.as_str(); SIBLINGS + 1].join(",")), "at most 64"),
-        (keyed(&vec![large.as_str(); ENTRY / VALUE + 2].join(",")), "the conflicts of the key have"),
+        (keyed(&[one.as_str(); SIBLINGS + 1].join(",")), "at most 64"),
+        (keyed(&[large.as_str(); ENTRY / VALUE + 2].join(",")), "the conflicts of the key have"),
         (r#"{"key":"k"}"#.to_owned(), "no `siblings`"),
         (keyed(&one).replace("\"k\"", "\"\""), "the key is empty"),
         (keyed(&one).replace("\"k\"", &format!("\"{}\"", "k".repeat(KEY + 1))), "1025 bytes"),
@@ -146,7 +146,7 @@ fn a_broken_line_says_what_is_wrong() {
         let why = Line::read(line.as_bytes()).expect_err(says).to_string();
         assert!(why.contains(says), "{says}: {why}: {line:.200}");
     }
-    assert!(Line::read(keyed(&vec![large.as_str(); ENTRY / VALUE + 1].join(",")).as_bytes()).is_ok());
+    assert!(Line::read(keyed(&[large.as_str(); ENTRY / VALUE + 1].join(",")).as_bytes()).is_ok());
 }
 
 proptest! {
