@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The data is read and written in the same way: [`Client::put`], [`Client::get`], [`Client::update`], [`Client::add`],
-//! [`Client::records`], [`Client::watch_data`].
+//! [`Client::records`], [`Client::watch_data`]. All of it goes out and in with [`Client::export`] and [`Client::import`].
 //!
 //! ```no_run
 //! # async fn example(client: tanist::client::Client) -> Result<(), tanist::client::Error> {
