@@ -15,6 +15,6 @@ pub use bounded::{CHANGES, ITEMS, NUMBERS, SIBLINGS};
 pub use change::{Add, Batch, Carried, Change, JoinedKey, Merge, Part, Replaces, Trim, Write};
 pub use context::Context;
 pub use entry::{Entry, KeyEntry, Record, RequestId, Row, Sibling, Slice};
-pub use request::{Answer, Ask, Before, Condition, Judged, Refusal, Request, Saved};
+pub use request::{Answer, Ask, Before, Condition, Judged, Keep, Refusal, Request, Saved};
 pub use revision::{Malformed, ReignId, Revision, Tagged};
 pub use share::{Ending, Item, Piece, Share};

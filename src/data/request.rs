@@ -1,6 +1,5 @@
 //! What users ask for, and what they are answered.
 
-use super::bounded::{SIBLINGS, list};
 use super::{RequestId, Revision, Tagged};
 use crate::ident::NodeId;
 use crate::time::Wall;
@@ -50,16 +49,17 @@ pub enum Ask {
         /// On this condition.
         condition: Condition,
     },
-    /// Settle the conflicts of a key.
-    #[serde(rename = "r")]
+    /// Settle one conflict of a key. Its value and that one are replaced by one value; other conflicts stay.
+    #[serde(rename = "s")]
     Resolve {
         /// The key.
         key: String,
-        /// The births of the siblings that are settled: those that the author has read.
-        #[serde(deserialize_with = "list::<_, _, SIBLINGS>")]
-        births: Vec<Tagged>,
-        /// What the key is to be; none deletes.
-        value: Option<Bytes>,
+        /// The birth of the conflict.
+        conflict: Tagged,
+        /// The version of the value that the author has read; none when the key was deleted.
+        present: Option<Tagged>,
+        /// What the key is to be.
+        keep: Keep,
     },
     /// Drop old records of a topic.
     #[serde(rename = "t")]
@@ -99,6 +99,20 @@ pub enum Saved {
         /// The value; none is a deletion.
         value: Option<Bytes>,
     },
+}
+
+/// What a key is to be when a conflict is settled.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Keep {
+    /// What it is.
+    #[serde(rename = "p")]
+    Present,
+    /// What the conflict has: a value, or a deletion.
+    #[serde(rename = "o")]
+    Other,
+    /// This value; none deletes.
+    #[serde(rename = "v")]
+    Value(Option<Bytes>),
 }
 
 /// What a write demands of the present value.
@@ -142,10 +156,15 @@ impl Ask {
             Ask::Delete { key, condition } => {
                 [b"delete", key.as_bytes(), &condition.form()].into_iter().for_each(part);
             }
-            Ask::Resolve { key, births, value } => {
-                [b"resolve", key.as_bytes()].into_iter().for_each(&mut part);
-                births.iter().for_each(|birth| part(&Condition::Is(*birth).form()));
-                value.iter().for_each(|value| part(value));
+            // Whoever sends it again may find another value by then: what was read is no part of what is wanted.
+            Ask::Resolve { key, conflict, present: _, keep } => {
+                let (kind, value) = match keep {
+                    Keep::Present => (&b"present"[..], None),
+                    Keep::Other => (&b"other"[..], None),
+                    Keep::Value(value) => (&b"value"[..], value.as_ref()),
+                };
+                [b"settle", key.as_bytes(), &Condition::Is(*conflict).form(), kind].into_iter().for_each(&mut part);
+                value.into_iter().for_each(|value| part(value));
             }
             Ask::Trim { topic, before } => {
                 [b"trim", topic.as_bytes(), &before.form()].into_iter().for_each(part);
@@ -236,11 +255,11 @@ pub enum Refusal {
     /// Its id belongs to another request (HTTP 422).
     #[serde(rename = "r")]
     Reused,
-    /// The present value is not the one that it demands, or nothing is left of what it settles: the birth of the present
-    /// value, if there is one (HTTP 412).
+    /// The present value is not the one that it demands, or that its author has read: the birth of the present value, if
+    /// there is one (HTTP 412).
     #[serde(rename = "c")]
     Changed(Option<Revision>),
-    /// The key that it deletes has no value (HTTP 404).
+    /// The key that it deletes has no value, or what it settles is no conflict of the key, or no more (HTTP 404).
     #[serde(rename = "m")]
     Missing,
     /// The key, the topic or the value is empty where it may not be, too long, or has a NUL where it may not (HTTP 400,
@@ -318,9 +337,11 @@ mod tests {
             value: Bytes::from_static(value.as_bytes()),
             condition,
         };
-        let resolve = |births: &[u64], value: Option<&'static str>| {
-            let births = births.iter().map(|number| Tagged { number: *number, tag: 1 }).collect();
-            Ask::Resolve { key: key.clone(), births, value: value.map(|v| Bytes::from_static(v.as_bytes())) }
+        let resolve = |number, keep| Ask::Resolve {
+            key: key.clone(),
+            conflict: Tagged { number, tag: 1 },
+            present: Some(Tagged { number: 9, tag: 1 }),
+            keep,
         };
         let import = |number, saved| Ask::Import { birth: Tagged { number, tag: 1 }, saved };
         let sibling = |value: Option<&'static str>| {
@@ -338,10 +359,12 @@ mod tests {
             Ask::Add { topic: key.clone(), value: value.clone() },
             Ask::Delete { key: key.clone(), condition: Condition::None },
             Ask::Delete { key: key.clone(), condition: is(1, 1) },
-            resolve(&[1], Some("v")),
-            resolve(&[2], Some("v")),
-            resolve(&[1, 2], Some("v")),
-            resolve(&[1], None),
+            resolve(1, Keep::Present),
+            resolve(2, Keep::Present),
+            resolve(1, Keep::Other),
+            resolve(1, Keep::Value(Some(value.clone()))),
+            resolve(1, Keep::Value(Some(Bytes::new()))),
+            resolve(1, Keep::Value(None)),
             Ask::Trim { topic: key.clone(), before: Before::Keep(1) },
             Ask::Trim { topic: key.clone(), before: Before::Keep(2) },
             Ask::Trim { topic: key.clone(), before: Before::Older(Wall(1)) },
@@ -357,6 +380,13 @@ mod tests {
                 assert_eq!(a.hash() == b.hash(), i == j, "{a:?} {b:?}");
             }
         }
+        let read_anew = Ask::Resolve {
+            key: key.clone(),
+            conflict: Tagged { number: 1, tag: 1 },
+            present: None,
+            keep: Keep::Present,
+        };
+        assert_eq!(read_anew.hash(), resolve(1, Keep::Present).hash(), "another value may be there by then");
         assert_eq!(asks[0].hash(), 4_019_415_640_708_312_070, "another version must find the same");
     }
 }

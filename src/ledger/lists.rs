@@ -4,15 +4,15 @@
 //! until the reader has enough; the next call goes on behind the last.
 
 use super::codec::{Unread, decode};
-use super::draft::{EntryHere, key_here};
+use super::draft::{EntryHere, KeyHere, key_here};
 use super::head::context;
 use super::records::{Counts, find, record_here};
 use super::storage::{
     EVERYTHING, Read, Table, beginning, behind, by_number, by_reign, end_of, in_topic, number_first, reign_first,
     split_topic, topic_prefix,
 };
-use super::{Trouble, rows};
-use crate::data::{Context, Entry, KeyEntry, Record, ReignId, RequestId, Revision, Slice};
+use super::{Trouble, contexts, requests, rows};
+use crate::data::{Context, Entry, KeyEntry, Record, ReignId, RequestId, Revision, Slice, Tagged};
 use crate::time::Wall;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -38,11 +38,20 @@ pub struct TopicView {
 /// # Errors
 /// Those of the store, and when a row cannot be read.
 pub fn key<R: Read>(store: &R, key: &str) -> Result<Option<(Revision, KeyEntry)>, Trouble<R::Error>> {
+    with_key(store, key, |revision, entry| (revision, entry.owned()))
+}
+
+/// Shows the entry of a key in place.
+fn with_key<R: Read, T>(
+    store: &R,
+    key: &str,
+    show: impl FnOnce(Revision, KeyHere<'_>) -> T,
+) -> Result<Option<T>, Trouble<R::Error>> {
     let at =
         rows::get(store, Table::Keys, key.as_bytes(), |row| reign_first(row).ok_or(Unread::Garbage("a revision")))?;
     let Some(revision) = at else { return Ok(None) };
-    let entry = rows::get(store, Table::Entries, &by_reign(revision), |row| Ok(key_here(row)?.owned()))?;
-    entry.map(|entry| Some((revision, entry))).ok_or(Trouble::Damaged(Table::Keys))
+    let shown = rows::get(store, Table::Entries, &by_reign(revision), |row| Ok(show(revision, key_here(row)?)))?;
+    shown.map(Some).ok_or(Trouble::Damaged(Table::Keys))
 }
 
 /// Shows the keys that begin so, tombstones not, behind one of them.
@@ -75,6 +84,30 @@ pub fn kept<R: Read>(store: &R) -> Result<Vec<KeyEntry>, Trouble<R::Error>> {
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(kept)
+}
+
+/// The key under which a value was written, by the value's birth, and the version of the value that the key has now. None
+/// when the write is not remembered, and the value is in no conflict.
+///
+/// # Errors
+/// Those of the store, and when a row cannot be read.
+pub fn written<R: Read>(store: &R, birth: Tagged) -> Result<Option<(String, Option<Revision>)>, Trouble<R::Error>> {
+    if let Ok(birth) = contexts::resolve(store, birth)? {
+        let of = |row: &[u8]| Ok(requests::of_bytes(row)?.key);
+        if let Some(name) = rows::get(store, Table::Requests, &by_number(birth), of)? {
+            let present = with_key(store, &name, |_, entry| entry.present().map(|present| present.birth))?;
+            return Ok(Some((name, present.flatten())));
+        }
+    }
+    let mut found = None;
+    conflicts(store, None, &mut |_, entry| {
+        if !entry.siblings.iter().skip(1).any(|sibling| sibling.birth.tagged() == birth) {
+            return ControlFlow::Continue(());
+        }
+        found = Some((entry.key.to_owned(), entry.present().map(|present| present.birth)));
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 fn each_key<R: Read>(

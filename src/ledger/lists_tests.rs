@@ -129,9 +129,41 @@ fn conflicts_are_listed_until_they_are_settled() {
         names
     };
     assert_eq!(listed(&leader), [("k".to_owned(), vec![at(A, 1), at(B, 1)])]);
-    let births = vec![at(A, 1).tagged(), at(B, 1).tagged()];
-    let settled = crate::data::Ask::Resolve { key: "k".to_owned(), births, value: Some("c".into()) };
+    let known = |number| written(&leader.store, Tagged { number, tag: B.tag() });
+    assert_eq!(known(1), Ok(Some(("k".to_owned(), Some(at(A, 1))))), "the key, and what it is now");
+    assert_eq!(known(2), Ok(None));
+    let settled = crate::data::Ask::Resolve {
+        key: "k".to_owned(),
+        conflict: at(B, 1).tagged(),
+        present: Some(at(A, 1).tagged()),
+        keep: crate::data::Keep::Value(Some("c".into())),
+    };
     leader.ask(A, 4, settled);
     leader.commit();
     assert!(listed(&leader).is_empty());
+    let known = written(&leader.store, at(B, 1).tagged()).expect("memory does not fail");
+    assert_eq!(known.map(|(key, _)| key).as_deref(), Some("k"), "its request is remembered");
+}
+
+#[test]
+fn a_conflict_is_found_when_the_request_that_made_it_is_forgotten() {
+    let limits = Limits { requests: 1, ..Limits::default() };
+    let (mut leader, mut other) = (Member::new(limits), Member::new(limits));
+    leader.order(A, vec![request(1, put("k", "a")), request(2, delete("k"))]);
+    other.order(B, vec![request(3, put("k", "b"))]);
+    leader.meet(A, &mut other);
+    leader.order(A, vec![request(4, put("l", "a"))]);
+    leader.commit();
+    assert_eq!(super::super::Facts::read(&leader.store).map(|facts| facts.requests), Ok(1), "that of the last");
+    let known = |member: &Member| written(&member.store, at(B, 1).tagged());
+    assert_eq!(known(&leader), Ok(Some(("k".to_owned(), None))), "which is deleted");
+    let settled = crate::data::Ask::Resolve {
+        key: "k".to_owned(),
+        conflict: at(B, 1).tagged(),
+        present: None,
+        keep: crate::data::Keep::Present,
+    };
+    assert!(matches!(leader.ask(A, 5, settled).answer, crate::data::Answer::Done(_)));
+    leader.commit();
+    assert_eq!(known(&leader), Ok(None));
 }

@@ -8,8 +8,8 @@ use super::storage::Storage;
 use super::trims::{self, Due, NoTrim};
 use super::{Ledger, Trouble, codec, import, records, requests};
 use crate::data::{
-    Add, Answer, Ask, Batch, Before, Change, Condition, Judged, Part, Refusal, ReignId, Replaces, Request, RequestId,
-    Revision, Saved, Tagged, Write,
+    Add, Answer, Ask, Batch, Before, Change, Condition, Judged, Keep, Part, Refusal, ReignId, Replaces, Request, RequestId,
+    Revision, Saved, Sibling, Slice, Tagged, Write,
 };
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -189,8 +189,9 @@ fn well_formed(ask: &Ask) -> Result<(), &'static str> {
         }
         Ask::Put { key, value, .. } => check_key(key).and_then(|()| check_value(value)),
         Ask::Delete { key, .. } => check_key(key),
-        Ask::Resolve { births, .. } if births.is_empty() => return Err("it names nothing that is settled"),
-        Ask::Resolve { key, value, .. } | Ask::Import { saved: Saved::Sibling { key, value }, .. } => {
+        Ask::Resolve { key, keep: Keep::Value(Some(value)), .. } => check_key(key).and_then(|()| check_value(value)),
+        Ask::Resolve { key, .. } => check_key(key),
+        Ask::Import { saved: Saved::Sibling { key, value }, .. } => {
             check_key(key).and_then(|()| value.iter().try_for_each(|value| check_value(value)))
         }
         Ask::Trim { topic, .. } => check_topic(topic),
@@ -242,57 +243,92 @@ fn judge_write<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -
         return Ok(Verdict::Say(answer));
     }
     let Request { id, at, node, ask } = request;
-    let (key, value, demand) = match ask {
-        Ask::Put { key, value, condition } => (key, Some(value), Demand::Value(condition)),
-        Ask::Delete { key, condition } => (key, None, Demand::SomeValue(condition)),
-        Ask::Resolve { key, births, value } => (key, value, Demand::Births(births)),
+    let (key, looked) = match ask {
+        // Nothing is asked of the key: it need not be read here.
+        Ask::Put { key, value, condition: Condition::None } => (key, Ok((Some(value), Replaces::First))),
+        Ask::Put { key, value, condition } => {
+            let looked = with_siblings(draft, &key, |siblings| look(Demand::Value(condition), siblings))?;
+            (key, looked.map(|replaces| (Some(value), replaces)))
+        }
+        Ask::Delete { key, condition } => {
+            let looked = with_siblings(draft, &key, |siblings| look(Demand::SomeValue(condition), siblings))?;
+            (key, looked.map(|replaces| (None, replaces)))
+        }
+        Ask::Resolve { key, conflict, present, keep } => {
+            let looked = with_siblings(draft, &key, |siblings| settle(conflict, present, keep, siblings))?;
+            (key, looked)
+        }
         Ask::Add { .. } | Ask::Trim { .. } | Ask::Import { .. } => unreachable!("it writes a key"),
     };
-    let looked = match &demand {
-        // Nothing is asked of the key: it need not be read here.
-        Demand::Value(Condition::None) => Ok(Replaces::First),
-        _ => draft.with_key(&key, |present| Ok(look(&demand, present.map(|(_, entry)| entry.siblings))))?.1,
-    };
     Ok(match looked {
-        Ok(replaces) => Verdict::Do(Change::Write(Write { key, value, request: id, hash, at, node, replaces })),
+        Ok((value, replaces)) => {
+            Verdict::Do(Change::Write(Write { key, value, request: id, hash, at, node, replaces }))
+        }
         Err(refusal) => Verdict::Say(Answer::Refused(refusal)),
     })
 }
 
+/// Shows the siblings of a key in place; none when there is no such key.
+fn with_siblings<S: Storage, T>(
+    draft: &Draft<'_, Making<'_, S>>,
+    key: &str,
+    visit: impl FnOnce(&[Sibling<Slice<'_>>]) -> T,
+) -> Result<T, Trouble<S::Error>> {
+    let looked = draft.with_key(key, |present| Ok(visit(&present.map_or_else(Vec::new, |(_, entry)| entry.siblings))));
+    looked.map(|(_, looked)| looked)
+}
+
 /// What a write asks of the siblings of its key.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Demand {
     /// A condition on the value.
     Value(Condition),
     /// The same, and that there is a value.
     SomeValue(Condition),
-    /// That these are settled.
-    Births(Vec<Tagged>),
 }
 
-/// Which siblings a write replaces, or why it is refused. A key whose first sibling is a deletion has no value.
-fn look<V>(demand: &Demand, siblings: Option<Vec<crate::data::Sibling<V>>>) -> Result<Replaces, Refusal> {
-    let siblings = siblings.unwrap_or_default();
-    let present = siblings.first().filter(|first| first.value.is_some()).map(|first| first.birth);
-    match demand {
-        Demand::Value(condition) | Demand::SomeValue(condition) => {
-            let holds = match condition {
-                Condition::None => true,
-                Condition::Absent => present.is_none(),
-                Condition::Is(version) => present.map(Revision::tagged) == Some(*version),
-            };
-            match (holds, demand, present) {
-                (false, _, _) => Err(Refusal::Changed(present)),
-                (true, Demand::SomeValue(_), None) => Err(Refusal::Missing),
-                (true, _, _) => Ok(Replaces::First),
-            }
-        }
-        Demand::Births(named) => {
-            let births = siblings.iter().map(|sibling| sibling.birth);
-            let births: Vec<Revision> = births.filter(|birth| named.contains(&birth.tagged())).collect();
-            if births.is_empty() { Err(Refusal::Changed(present)) } else { Ok(Replaces::Births(births)) }
-        }
+/// The version of a key's value. A key whose first sibling is a deletion has no value.
+fn present<V>(siblings: &[Sibling<V>]) -> Option<Revision> {
+    siblings.first().filter(|first| first.value.is_some()).map(|first| first.birth)
+}
+
+/// Which siblings a write replaces, or why it is refused.
+fn look<V>(demand: Demand, siblings: &[Sibling<V>]) -> Result<Replaces, Refusal> {
+    let present = present(siblings);
+    let (Demand::Value(condition) | Demand::SomeValue(condition)) = demand;
+    let holds = match condition {
+        Condition::None => true,
+        Condition::Absent => present.is_none(),
+        Condition::Is(version) => present.map(Revision::tagged) == Some(version),
+    };
+    match (holds, demand, present) {
+        (false, _, _) => Err(Refusal::Changed(present)),
+        (true, Demand::SomeValue(_), None) => Err(Refusal::Missing),
+        (true, _, _) => Ok(Replaces::First),
     }
+}
+
+/// What a key becomes when a conflict of it is settled, and which siblings that replaces; or why it is refused. Nothing is
+/// replaced that the author has not read.
+fn settle<V: AsRef<[u8]>>(
+    conflict: Tagged,
+    read: Option<Tagged>,
+    keep: Keep,
+    siblings: &[Sibling<V>],
+) -> Result<(Option<Bytes>, Replaces), Refusal> {
+    let [first, conflicts @ ..] = siblings else { return Err(Refusal::Missing) };
+    let other = conflicts.iter().find(|other| other.birth.tagged() == conflict).ok_or(Refusal::Missing)?;
+    let present = present(siblings);
+    if present.map(Revision::tagged) != read {
+        return Err(Refusal::Changed(present));
+    }
+    let of = |sibling: &Sibling<V>| sibling.value.as_ref().map(|value| Bytes::copy_from_slice(value.as_ref()));
+    let value = match keep {
+        Keep::Present => of(first),
+        Keep::Other => of(other),
+        Keep::Value(value) => value,
+    };
+    Ok((value, Replaces::Births(vec![first.birth, other.birth])))
 }
 
 #[cfg(test)]

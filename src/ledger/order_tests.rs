@@ -1,49 +1,117 @@
 use super::super::for_tests::{A, B, Member, NODE, add, at, delete, is, put, put_if, request};
 use super::super::limits::{KEY, Limits, TOPIC, VALUE};
-use super::super::{Appended, Facts, Unfit, recount};
+use super::super::{Appended, Facts, Unfit, lists, recount};
 use super::*;
-use crate::data::{RequestId, Sibling};
+use crate::data::RequestId;
 use crate::time::Wall;
 
 fn member() -> Member {
     Member::new(Limits::default())
 }
 
-fn sibling(number: u64, value: Option<()>) -> Sibling<()> {
+fn sibling(number: u64, value: Option<&'static str>) -> Sibling<&'static str> {
     Sibling { birth: at(A, number), request: RequestId(1), at: Wall(1), node: NODE, value }
 }
 
 #[test]
 fn a_condition_is_about_the_first_sibling() {
-    let value = || Some(vec![sibling(1, Some(())), sibling(2, Some(()))]);
-    let deleted = || Some(vec![sibling(1, None), sibling(2, Some(()))]);
-    let Condition::Is(second) = is(at(A, 2)) else { unreachable!("it is") };
+    let value = || vec![sibling(1, Some("1")), sibling(2, Some("2"))];
+    let deleted = || vec![sibling(1, None), sibling(2, Some("2"))];
     let changed = |number| Err(Refusal::Changed(Some(at(A, number))));
     let other = at(ReignId(A.0 + (1 << 32)), 1);
     let first = || Ok(Replaces::First);
     let cases = [
-        (Demand::Value(Condition::None), None, first(), "anything goes"),
+        (Demand::Value(Condition::None), Vec::new(), first(), "anything goes"),
         (Demand::Value(Condition::None), value(), first(), "anything goes"),
-        (Demand::Value(Condition::Absent), None, first(), "there is none"),
-        (Demand::Value(Condition::Absent), Some(Vec::new()), first(), "nothing is left"),
+        (Demand::Value(Condition::Absent), Vec::new(), first(), "there is none"),
         (Demand::Value(Condition::Absent), deleted(), first(), "what is deleted is absent, whatever its conflicts"),
         (Demand::Value(Condition::Absent), value(), changed(1), "there is one"),
         (Demand::Value(is(at(A, 1))), value(), first(), "it is the one"),
         (Demand::Value(is(at(A, 2))), value(), changed(1), "a conflict is not the value"),
         (Demand::Value(is(other)), value(), changed(1), "the number alone is not the version"),
         (Demand::Value(is(at(A, 1))), deleted(), Err(Refusal::Changed(None)), "a deletion is no value"),
-        (Demand::Value(is(at(A, 1))), None, Err(Refusal::Changed(None)), "there is none"),
+        (Demand::Value(is(at(A, 1))), Vec::new(), Err(Refusal::Changed(None)), "there is none"),
         (Demand::SomeValue(Condition::None), value(), first(), "it is there to be deleted"),
         (Demand::SomeValue(Condition::None), deleted(), Err(Refusal::Missing), "it is deleted already"),
-        (Demand::SomeValue(Condition::None), None, Err(Refusal::Missing), "it never was"),
+        (Demand::SomeValue(Condition::None), Vec::new(), Err(Refusal::Missing), "it never was"),
         (Demand::SomeValue(is(at(A, 2))), value(), changed(1), "the condition comes first"),
-        (Demand::Births(vec![second]), value(), Ok(Replaces::Births(vec![at(A, 2)])), "what it names"),
-        (Demand::Births(vec![second]), None, Err(Refusal::Changed(None)), "nothing is left of it"),
-        (Demand::Births(vec![other.tagged()]), value(), changed(1), "it was settled already"),
     ];
     for (demand, siblings, expected, why) in cases {
-        assert_eq!(look(&demand, siblings), expected, "{why}: {demand:?}");
+        assert_eq!(look(demand, &siblings), expected, "{why}: {demand:?}");
     }
+}
+
+#[test]
+fn a_conflict_is_settled_by_who_has_read_both_and_alone() {
+    let value = || vec![sibling(1, Some("1")), sibling(2, Some("2")), sibling(3, None)];
+    let deleted = || vec![sibling(1, None), sibling(2, Some("2"))];
+    let (one, two, three) = (at(A, 1).tagged(), at(A, 2).tagged(), at(A, 3).tagged());
+    let strange = at(B, 2).tagged();
+    let both = |value: Option<&'static str>, conflict| {
+        Ok((value.map(Bytes::from), Replaces::Births(vec![at(A, 1), at(A, conflict)])))
+    };
+    let (kept, other, new) = (Keep::Present, Keep::Other, Keep::Value(Some("3".into())));
+    let (missing, changed) = (|| Err(Refusal::Missing), |present| Err(Refusal::Changed(present)));
+    let cases = [
+        (two, Some(one), &kept, value(), both(Some("1"), 2), "as it is"),
+        (two, Some(one), &other, value(), both(Some("2"), 2), "as the other has it"),
+        (three, Some(one), &other, value(), both(None, 3), "the other side had deleted it"),
+        (two, Some(one), &new, value(), both(Some("3"), 2), "as its author says"),
+        (two, Some(one), &Keep::Value(None), value(), both(None, 2), "its author deletes it"),
+        (two, None, &kept, deleted(), both(None, 2), "it stays deleted"),
+        (two, None, &other, deleted(), both(Some("2"), 2), "it comes back"),
+        (two, Some(two), &kept, value(), changed(Some(at(A, 1))), "its author has read another value"),
+        (two, None, &kept, value(), changed(Some(at(A, 1))), "its author took it for deleted"),
+        (two, Some(one), &kept, deleted(), changed(None), "it was deleted meanwhile"),
+        (one, Some(one), &kept, value(), missing(), "the value is no conflict"),
+        (strange, Some(one), &kept, value(), missing(), "the number alone is no birth"),
+        (two, Some(two), &kept, vec![sibling(4, Some("4"))], missing(), "it was settled already"),
+        (two, Some(one), &kept, Vec::new(), missing(), "there is no such key"),
+    ];
+    for (conflict, read, keep, siblings, expected, why) in cases {
+        assert_eq!(settle(conflict, read, keep.clone(), &siblings), expected, "{why}");
+    }
+}
+
+#[test]
+fn who_settles_a_conflict_loses_nothing_that_was_not_read() {
+    let (mut member, mut others) = (member(), [B, ReignId(0xc << 32)].map(|reign| (reign, self::member())));
+    member.order(A, vec![request(1, put("k", "a"))]);
+    for (n, (reign, other)) in (2..).zip(&mut others) {
+        other.order(*reign, vec![request(n, put("k", &n.to_string()))]);
+        member.meet(A, other);
+    }
+    let c = others[1].0;
+    let siblings = |member: &mut Member| {
+        member.commit();
+        let (_, entry) = lists::key(&member.store, "k").expect("memory does not fail").expect("it is there");
+        let values = entry.siblings.into_iter().map(|sibling| sibling.value);
+        values.map(|value| value.map(|value| String::from_utf8(value.into()).expect("text"))).collect::<Vec<_>>()
+    };
+    let some = |all: &[&str]| all.iter().map(|value| Some((*value).to_owned())).collect::<Vec<_>>();
+    assert_eq!(siblings(&mut member), some(&["a", "2", "3"]));
+    let resolve = |conflict: Revision, present: Revision, keep| Ask::Resolve {
+        key: "k".to_owned(),
+        conflict: conflict.tagged(),
+        present: Some(present.tagged()),
+        keep,
+    };
+    let Answer::Done(new) = member.ask(A, 4, put("k", "new")).answer else { panic!("a put is done") };
+    let unread = resolve(at(B, 1), at(A, 1), Keep::Present);
+    assert_eq!(member.ask(A, 5, unread).answer, Answer::Refused(Refusal::Changed(Some(new))), "that one is gone");
+    assert_eq!(siblings(&mut member), some(&["new", "2", "3"]));
+    let read = resolve(at(B, 1), new, Keep::Other);
+    let Answer::Done(settled) = member.ask(A, 6, read.clone()).answer else { panic!("it is done") };
+    assert_eq!(siblings(&mut member), some(&["2", "3"]), "the third was not asked of");
+    assert_eq!(member.ask(A, 7, read.clone()).answer, Answer::Refused(Refusal::Missing), "it is no conflict any more");
+    assert_eq!(member.ask(A, 6, read).answer, Answer::Known(settled));
+    let anew = resolve(at(B, 1), settled, Keep::Other);
+    assert_eq!(member.ask(A, 6, anew).answer, Answer::Known(settled), "sent again by an agent that has read it anew");
+    let other = resolve(at(B, 1), settled, Keep::Present);
+    assert_eq!(member.ask(A, 6, other).answer, Answer::Refused(Refusal::Reused));
+    let deletes = resolve(at(c, 1), settled, Keep::Value(None));
+    assert!(matches!(member.ask(A, 8, deletes).answer, Answer::Done(_)));
+    assert_eq!(siblings(&mut member), [None], "a deletion is a tombstone like any");
 }
 
 #[test]
@@ -128,6 +196,8 @@ fn what_is_malformed_is_refused_by_name() {
     let mut member = member();
     let (long, topic) = ("k".repeat(KEY + 1), "t".repeat(TOPIC + 1));
     let big = Bytes::from(vec![0; VALUE + 1]);
+    let resolve =
+        |key: &str, keep| Ask::Resolve { key: key.to_owned(), conflict: at(A, 1).tagged(), present: None, keep };
     let asks = [
         put("", "v"),
         put(&long, "v"),
@@ -137,8 +207,8 @@ fn what_is_malformed_is_refused_by_name() {
         add(&topic, "v"),
         add("a\0b", "v"),
         Ask::Add { topic: "t".to_owned(), value: big.clone() },
-        Ask::Resolve { key: "k".to_owned(), births: vec![at(A, 1).tagged()], value: Some(big) },
-        Ask::Resolve { key: "k".to_owned(), births: Vec::new(), value: None },
+        resolve("k", Keep::Value(Some(big))),
+        resolve("", Keep::Other),
         Ask::Trim { topic, before: Before::Keep(1) },
     ];
     for (id, ask) in (1..).zip(asks) {

@@ -46,7 +46,7 @@ pub fn read_context(bytes: &[u8]) -> Result<Context, Unread> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Ask, Before, Condition, Refusal, ReignId, RequestId, Revision, Saved, Tagged};
+    use crate::data::{Ask, Before, Condition, Keep, Refusal, ReignId, RequestId, Revision, Saved, Tagged};
     use crate::ident::NodeId;
     use crate::time::Wall;
 
@@ -54,12 +54,16 @@ mod tests {
     fn what_is_asked_and_answered_is_read_as_it_was_written() {
         let (key, value) = ("k".to_owned(), Bytes::from_static(b"v"));
         let tagged = Tagged { number: 5, tag: 7 };
+        let resolve = |present, keep| Ask::Resolve { key: key.clone(), conflict: tagged, present, keep };
         let asks = [
             Ask::Add { topic: key.clone(), value: value.clone() },
             Ask::Put { key: key.clone(), value: value.clone(), condition: Condition::Is(tagged) },
             Ask::Put { key: key.clone(), value: value.clone(), condition: Condition::Absent },
             Ask::Delete { key: key.clone(), condition: Condition::None },
-            Ask::Resolve { key: key.clone(), births: vec![tagged], value: Some(value) },
+            resolve(Some(tagged), Keep::Present),
+            resolve(None, Keep::Other),
+            resolve(None, Keep::Value(Some(value))),
+            resolve(None, Keep::Value(None)),
             Ask::Trim { topic: key.clone(), before: Before::Cursor(tagged) },
             Ask::Trim { topic: key.clone(), before: Before::Keep(9) },
             Ask::Trim { topic: key.clone(), before: Before::Older(Wall(3)) },

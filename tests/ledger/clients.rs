@@ -7,7 +7,8 @@ use crate::world::World;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use tanist::data::{
-    Answer, Ask, Before, Change, Condition, KeyEntry, Refusal, ReignId, Request, RequestId, Revision, Saved, Sibling,
+    Answer, Ask, Before, Change, Condition, Keep, KeyEntry, Refusal, ReignId, Request, RequestId, Revision, Saved, Sibling,
+    Tagged,
 };
 use tanist::ident::NodeId;
 use tanist::ledger::{Memory, Storage, context_at, lists, read_batch, resolve};
@@ -142,8 +143,14 @@ impl World {
                 None => Condition::Absent,
             },
             3..=4 if read.len() > 1 => {
-                let births = read.iter().map(|sibling| sibling.birth.tagged()).collect();
-                return Ask::Resolve { key, births, value };
+                let conflict = read[1 + self.dice.below(read.len() - 1)].birth.tagged();
+                let present = read[0].value.as_ref().map(|_| read[0].birth.tagged());
+                let keep = match self.dice.below(3) {
+                    0 => Keep::Present,
+                    1 => Keep::Other,
+                    _ => Keep::Value(value),
+                };
+                return Ask::Resolve { key, conflict, present, keep };
             }
             _ => Condition::None,
         };
@@ -209,7 +216,7 @@ impl World {
         if matches!(request.ask, Ask::Resolve { .. }) {
             self.count("a conflict was resolved");
         }
-        let value = value_of(&request.ask);
+        let value = value_of(&request.ask, &siblings);
         let execution = self.executed(request.id, revision, value.is_none());
         let (mut stay, mut dead) = (Vec::new(), 0);
         for (at, sibling) in siblings.iter().enumerate() {
@@ -324,11 +331,11 @@ fn gone(ask: &Ask, siblings: &[Sibling]) -> Result<Vec<usize>, Refusal> {
             }
             if matches!(ask, Ask::Delete { .. }) && present.is_none() { Err(Refusal::Missing) } else { Ok(first) }
         }
-        Ask::Resolve { births, .. } => {
-            let named = |at: &usize| births.contains(&siblings[*at].birth.tagged());
-            let gone: Vec<usize> = (0..siblings.len()).filter(named).collect();
-            if gone.is_empty() { Err(Refusal::Changed(present)) } else { Ok(gone) }
-        }
+        Ask::Resolve { conflict, present: read, .. } => match position(siblings, *conflict) {
+            None | Some(0) => Err(Refusal::Missing),
+            Some(_) if present.map(Revision::tagged) != *read => Err(Refusal::Changed(present)),
+            Some(at) => Ok(vec![0, at]),
+        },
         Ask::Add { .. } | Ask::Trim { .. } | Ask::Import { .. } => unreachable!("it writes a key"),
     }
 }
@@ -341,12 +348,21 @@ fn key_of(ask: &Ask) -> Option<&str> {
     }
 }
 
-fn value_of(ask: &Ask) -> Option<Bytes> {
+/// What a write makes of a key that has these.
+fn value_of(ask: &Ask, siblings: &[Sibling]) -> Option<Bytes> {
     match ask {
         Ask::Put { value, .. } => Some(value.clone()),
-        Ask::Resolve { value, .. } => value.clone(),
+        Ask::Resolve { conflict, keep, .. } => match keep {
+            Keep::Present => siblings[0].value.clone(),
+            Keep::Other => siblings[position(siblings, *conflict).expect("it is there")].value.clone(),
+            Keep::Value(value) => value.clone(),
+        },
         _ => None,
     }
+}
+
+fn position(siblings: &[Sibling], birth: Tagged) -> Option<usize> {
+    siblings.iter().position(|sibling| sibling.birth.tagged() == birth)
 }
 
 /// Another request, that is never sent under an id of its own.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::VecDeque;
-use tanist::data::{Ask, Before, Condition, Context, ReignId, Request, RequestId, Revision, Saved, Tagged};
+use tanist::data::{Ask, Before, Condition, Context, Keep, ReignId, Request, RequestId, Revision, Saved, Tagged};
 use tanist::ident::NodeId;
 use tanist::ledger::limits::Limits;
 use tanist::ledger::{Appended, Encoded, Facts, Ledger, Memory, Scan, Table, Values, read_batch, read_piece, recount};
@@ -36,6 +36,11 @@ fn condition() -> impl Strategy<Value = Condition> {
     prop_oneof![4 => Just(Condition::None), 1 => Just(Condition::Absent), 1 => tagged().prop_map(Condition::Is)]
 }
 
+fn keep() -> impl Strategy<Value = Keep> {
+    let value = proptest::option::of(value()).prop_map(Keep::Value);
+    prop_oneof![1 => Just(Keep::Present), 1 => Just(Keep::Other), 1 => value]
+}
+
 fn ask() -> impl Strategy<Value = Ask> {
     let before = prop_oneof![
         tagged().prop_map(Before::Cursor),
@@ -46,8 +51,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         4 => (text(), value()).prop_map(|(topic, value)| Ask::Add { topic, value }),
         6 => (text(), value(), condition()).prop_map(|(key, value, condition)| Ask::Put { key, value, condition }),
         4 => (text(), condition()).prop_map(|(key, condition)| Ask::Delete { key, condition }),
-        1 => (text(), proptest::collection::vec(tagged(), 0..3), proptest::option::of(value()))
-            .prop_map(|(key, births, value)| Ask::Resolve { key, births, value }),
+        1 => (text(), tagged(), proptest::option::of(tagged()), keep())
+            .prop_map(|(key, conflict, present, keep)| Ask::Resolve { key, conflict, present, keep }),
         1 => (text(), before).prop_map(|(topic, before)| Ask::Trim { topic, before }),
         2 => (tagged(), saved()).prop_map(|(birth, saved)| Ask::Import { birth, saved }),
     ]
