@@ -111,6 +111,9 @@ pub struct Status {
     /// The digest of what its readers see, 32 hexadecimal digits: machines at the same revision have the same. 0 until there
     /// is data.
     pub digest: String,
+    /// How many keys have conflicts: values that a reunion found beside theirs.
+    #[serde(default)]
+    pub conflicts: u64,
     /// What is the matter with this agent; empty when nothing is.
     pub trouble: Vec<Trouble>,
     /// How many items a reunion refused.
@@ -143,6 +146,7 @@ impl Status {
             via: status.via.as_ref().map(Machine::from),
             revision: 0,
             digest: format!("{:032x}", 0),
+            conflicts: 0,
             trouble: status.trouble.clone(),
             kept_aside: 0,
             members: status.members,

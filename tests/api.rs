@@ -69,6 +69,7 @@ async fn a_lone_agent_leads_and_every_resource_has_its_fields() {
     let status = json(&agent, "/v1/status").await;
     let expected = [
         "cluster",
+        "conflicts",
         "digest",
         "epoch",
         "kept_aside",

@@ -1,10 +1,12 @@
-//! What the API says of the data: records, keys, topics, and the changes of all of them.
+//! What the API says of the data: records, keys, topics, conflicts, and the changes of all of them.
 
+mod conflict;
 mod content;
 pub mod export;
 mod import;
 mod point;
 
+pub use conflict::{Conflict, Conflicts, NotOne, Present, Settlement, Which};
 pub use content::{Base64, Content, NotBase64};
 pub use import::{Fault, Imported, NAMED, Taken};
 pub use point::Point;
@@ -129,6 +131,39 @@ pub struct Topics {
     pub cursor: Point,
     /// The `after` of the next page; null behind the last one.
     pub next: Option<String>,
+}
+
+/// `DELETE /v1/records/{topic}`: old records were dropped.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Trimmed {
+    /// The topic.
+    pub topic: String,
+    /// How many records were dropped.
+    pub dropped: u64,
+    /// More are to go: send it again.
+    #[serde(default)]
+    pub more: bool,
+    /// Where the last change that dropped some stands in the order of all changes; null when there was nothing to drop.
+    pub revision: Option<Point>,
+    /// What a reader who knows of it names to go on from there; null when there was nothing to drop.
+    pub cursor: Option<Point>,
+    /// The epoch of the leader that said so.
+    pub epoch: u64,
+    /// In how many places it was durable then: 2, or 1 when there was no successor.
+    pub copies: u8,
+}
+
+impl Trimmed {
+    /// Both parts of a trim; the other came later.
+    pub(crate) fn and(self, later: Trimmed) -> Trimmed {
+        Trimmed {
+            dropped: self.dropped + later.dropped,
+            revision: later.revision.or(self.revision),
+            cursor: later.cursor.or(self.cursor),
+            copies: later.copies.min(self.copies),
+            ..later
+        }
+    }
 }
 
 /// What a change did.

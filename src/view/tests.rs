@@ -52,6 +52,7 @@ fn status_has_every_field_of_the_interface() {
         "via": null,
         "revision": 0,
         "digest": "00000000000000000000000000000000",
+        "conflicts": 0,
         "trouble": ["two-leaders"],
         "kept_aside": 0,
         "members": 3,

@@ -1,9 +1,10 @@
-//! The data: records, keys, topics, and the stream of their changes.
+//! The data: records, keys, topics, conflicts, and the stream of changes.
 //!
 //! Writes go to the loop, which passes them to the leader. Reads come from snapshots and ask nobody. A snapshot is read
 //! on a thread that may block, for as long as one piece takes, and is never held while a client reads.
 
 mod ask;
+mod conflicts;
 mod export;
 mod heads;
 mod import;
@@ -15,6 +16,7 @@ mod scan;
 mod tables;
 mod told;
 mod topics;
+mod trim;
 mod watch;
 
 use super::{Api, problem::later};
@@ -88,18 +90,32 @@ impl Access {
     }
 }
 
+/// What readers see, in short.
+pub(super) struct State {
+    /// The number of the last change; 0 when there is none.
+    pub(super) revision: u64,
+    /// The digest of all of it.
+    pub(super) digest: String,
+    /// How many keys have conflicts.
+    pub(super) conflicts: u64,
+}
+
 impl Api {
     /// The number of the last change that readers of this agent see; 0 when there is none.
     pub(super) fn revision(&self) -> u64 {
         self.data.as_ref().map_or(0, |access| access.data.visible.borrow().number)
     }
 
-    /// The number of the last change that readers of this agent see, and the digest of what they see.
-    pub(super) fn state(&self) -> (u64, String) {
+    /// What readers of this agent see.
+    pub(super) fn state(&self) -> State {
         let facts = |access: &Arc<Access>| Facts::read(&(access.data.source)().ok()?).ok();
         let facts = self.data.as_ref().and_then(facts).filter(|facts| facts.position.number > 0);
         let digest = facts.map_or(0, |facts| facts.digest());
-        (facts.map_or_else(|| self.revision(), |facts| facts.position.number), format!("{digest:032x}"))
+        State {
+            revision: facts.map_or_else(|| self.revision(), |facts| facts.position.number),
+            digest: format!("{digest:032x}"),
+            conflicts: facts.map_or(0, |facts| facts.conflicts),
+        }
     }
 
     /// The way to the data, or the answer that there is none.
@@ -113,13 +129,15 @@ impl Api {
 /// The calls.
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/v1/records/", get(path::no_topic).post(path::no_topic))
-        .route("/v1/records/{topic}", get(records::list).post(records::add))
+        .route("/v1/records/", get(path::no_topic).post(path::no_topic).delete(path::no_topic))
+        .route("/v1/records/{topic}", get(records::list).post(records::add).delete(trim::delete))
         .route("/v1/records/{topic}/{id}", get(records::one))
         .route("/v1/topics", get(topics::list))
         .route("/v1/keys", get(keys::list))
         .route("/v1/keys/", get(path::no_key).put(path::no_key).delete(path::no_key))
         .route("/v1/keys/{*key}", get(keys::get).put(keys::put).delete(keys::delete))
+        .route("/v1/conflicts", get(conflicts::list))
+        .route("/v1/conflicts/{id}", post(conflicts::settle))
         .route("/v1/watch", get(watch::get))
         .route("/v1/export", get(export::get))
         .route("/v1/import", post(import::post))

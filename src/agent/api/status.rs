@@ -1,6 +1,6 @@
 //! `GET /v1/status`.
 
-use super::Api;
+use super::{Api, data};
 use crate::view::{Standing, Status};
 use axum::Json;
 use axum::extract::State;
@@ -14,6 +14,6 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
         Ok(status) => status,
         Err(response) => return *response,
     };
-    let (revision, digest) = api.state();
-    Json(Status { revision, digest, ..Status::new(&status, standing) }).into_response()
+    let data::State { revision, digest, conflicts } = api.state();
+    Json(Status { revision, digest, conflicts, ..Status::new(&status, standing) }).into_response()
 }

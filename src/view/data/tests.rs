@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{ReignId, Revision};
+use crate::data::{Keep, ReignId, Revision};
 use crate::time::Wall;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -79,6 +79,60 @@ fn text_that_would_be_longer_than_base64_is_in_base64_too() {
         assert_eq!(serde_json::to_string(text).expect("JSON").len(), escaped + 2, "{text:?}");
         assert_eq!(Content::short(bytes).bytes(), bytes);
     }
+}
+
+#[test]
+fn how_a_conflict_is_settled_is_said_in_one_way() {
+    let text = |value: &'static str| Keep::Value(Some(Bytes::from_static(value.as_bytes())));
+    for (keep, body) in [
+        (Keep::Present, r#"{"keep":"present"}"#),
+        (Keep::Other, r#"{"keep":"other"}"#),
+        (Keep::Value(None), r#"{"value":null}"#),
+        (text(""), r#"{"value":""}"#),
+        (text("ü"), r#"{"value":"ü"}"#),
+        (Keep::Value(Some(Bytes::from_static(b"\xff\0"))), r#"{"value_base64":"/wA="}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&Settlement::from(&keep)).expect("JSON"), body);
+        let read: Settlement = serde_json::from_str(body).expect("its own JSON");
+        assert_eq!(Keep::try_from(read), Ok(keep));
+    }
+    for body in ["{}", r#"{"keep":"other","value":null}"#, r#"{"value":"a","value_base64":""}"#] {
+        let read: Settlement = serde_json::from_str(body).expect("JSON");
+        assert_eq!(Keep::try_from(read), Err(NotOne), "{body}");
+    }
+    for body in [r#"{"keep":"both"}"#, r#"{"kep":"other"}"#, r#"{"value":7}"#, r#"{"value_base64":"/w"}"#] {
+        assert!(serde_json::from_str::<Settlement>(body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn a_conflict_shows_both_sides() {
+    let present = Present {
+        version: Some(point(3)),
+        at: Stamp(Wall(1_795_233_565_123_456)),
+        node: NodeId(Uuid::from_u128(1)),
+        deleted: false,
+        content: Some(Content::new(b"here")),
+    };
+    let conflict = Conflict {
+        id: point(2),
+        key: "a/b".to_owned(),
+        at: present.at,
+        node: present.node,
+        deleted: true,
+        content: None,
+        present,
+    };
+    let text = serde_json::to_string(&conflict).expect("JSON");
+    assert!(text.starts_with(r#"{"id":"2.0a1b2c3d","key":"a/b","#), "{text}");
+    assert!(text.contains(r#""deleted":true,"present":{"version":"3.0a1b2c3d""#), "{text}");
+    assert!(text.ends_with(r#""deleted":false,"value":"here"}}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Conflict>(&text).expect("its own JSON"), conflict);
+    let gone = Present { version: None, deleted: true, content: None, ..conflict.present.clone() };
+    let other = Conflict { deleted: false, content: Some(Content::new(b"\xff")), present: gone, ..conflict };
+    let text = serde_json::to_string(&other).expect("JSON");
+    assert!(text.contains(r#""value_base64":"/w==","present":{"version":null"#), "{text}");
+    assert_eq!(serde_json::from_str::<Conflict>(&text).expect("its own JSON"), other);
 }
 
 /// The examples of RFC 4648 §10.

@@ -27,31 +27,50 @@ pub(super) struct Done {
     pub(super) epoch: u64,
 }
 
+/// What the leader said of a request.
+pub(super) struct Judged {
+    pub(super) answer: Answer,
+    pub(super) copies: u8,
+    pub(super) epoch: u64,
+}
+
+/// The answer to a value that is too large.
+pub(super) fn too_large() -> Box<Response> {
+    let detail = format!("a value has at most {VALUE} bytes (1 MiB): split it, or keep the name of a file in it");
+    Box::new(refuse(StatusCode::PAYLOAD_TOO_LARGE, detail))
+}
+
 /// The value that a client sends, and its place among those on their way. The place is to be held until the answer.
 pub(super) async fn value(
     access: &Access,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Box<Response>> {
-    let too_large = || {
-        let detail = format!("a value has at most {VALUE} bytes (1 MiB): split it, or keep the name of a file in it");
-        Err(Box::new(refuse(StatusCode::PAYLOAD_TOO_LARGE, detail)))
-    };
+    sent(access, headers, body, VALUE).await
+}
+
+/// The same of a body of so many bytes at the most, which has a value in it.
+pub(super) async fn sent(
+    access: &Access,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<(Bytes, OwnedSemaphorePermit), Box<Response>> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     // One that was told so before it sends anything need not send it.
     let size = match declared {
-        Some(size) if size > VALUE => return too_large(),
+        Some(size) if size > most => return Err(too_large()),
         Some(size) => size,
-        None => VALUE,
+        None => most,
     };
     let place = Arc::clone(&access.in_flight).try_acquire_many_owned(u32::try_from(size).unwrap_or(u32::MAX));
     let Ok(place) = place else {
         let detail = format!("{IN_FLIGHT} bytes of values are on their way already: try again in a second");
         return Err(Box::new(later(StatusCode::TOO_MANY_REQUESTS, detail)));
     };
-    match tokio::time::timeout(BODY, axum::body::to_bytes(body, VALUE)).await {
+    match tokio::time::timeout(BODY, axum::body::to_bytes(body, most)).await {
         Ok(Ok(value)) => Ok((value, place)),
-        Ok(Err(error)) if error.source().is_some_and(|why| why.is::<LengthLimitError>()) => too_large(),
+        Ok(Err(error)) if error.source().is_some_and(|why| why.is::<LengthLimitError>()) => Err(too_large()),
         Ok(Err(_)) => Err(Box::new(refuse(StatusCode::BAD_REQUEST, "the value broke off: nothing was written"))),
         Err(_) => {
             let detail = format!("the value did not come within {} s: nothing was written", BODY.as_secs());
@@ -99,6 +118,21 @@ pub(super) async fn write(
     target: Target<'_>,
     request: Ask,
 ) -> Result<Done, Box<Response>> {
+    let Judged { answer, copies, epoch } = judged(api, access, id, target, request).await?;
+    match answer {
+        Answer::Done(birth) | Answer::Known(birth) => Ok(Done { birth, copies, epoch }),
+        other => Err(not_done(other, target, id)),
+    }
+}
+
+/// Has a request judged, and keeps in mind what its client is told of.
+pub(super) async fn judged(
+    api: &Api,
+    access: &Access,
+    id: RequestId,
+    target: Target<'_>,
+    request: Ask,
+) -> Result<Judged, Box<Response>> {
     let (answer, copies, epoch) = match ask(api, access, id, request).await? {
         Outcome::Judged { answer, copies, epoch } => (answer, copies, epoch),
         Outcome::Later(why) => return Err(Box::new(again(&why, id))),
@@ -122,11 +156,15 @@ pub(super) async fn write(
     {
         read::shown(access, revision, SHOWN).await;
     }
-    match answer {
-        Answer::Done(birth) | Answer::Known(birth) | Answer::Beside(birth) => Ok(Done { birth, copies, epoch }),
-        Answer::Trimmed { .. } => Err(Box::new(refuse(StatusCode::INTERNAL_SERVER_ERROR, "a write became a trim"))),
-        Answer::Refused(refusal) => Err(Box::new(refused(refusal, target, id))),
-    }
+    Ok(Judged { answer, copies, epoch })
+}
+
+/// The answer to a request that did not do what it was to do.
+pub(super) fn not_done(answer: Answer, target: Target<'_>, id: RequestId) -> Box<Response> {
+    Box::new(match answer {
+        Answer::Refused(refusal) => refused(refusal, target, id),
+        _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the leader did something else than it was asked for"),
+    })
 }
 
 /// The answer to a request that had no effect.

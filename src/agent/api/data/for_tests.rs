@@ -9,10 +9,10 @@ use std::time::Duration;
 use tanist::agent::data::{Asked, Data, Outcome, Snapshot};
 use tanist::agent::shared::{Facts, Pulse, Shared};
 use tanist::agent::{History, api};
-use tanist::data::{Judged, ReignId, Revision};
+use tanist::data::{Answer, Ask, Judged, ReignId, Request, RequestId, Revision};
 use tanist::ident::{BootId, Incarnation, NodeId};
-use tanist::ledger::limits::Limits;
-use tanist::ledger::{Ledger, Memory};
+use tanist::ledger::limits::{Limits, PIECE};
+use tanist::ledger::{Ledger, Memory, Scan, Values};
 use tanist::protocol::{RoleName, Status};
 use tanist::store::Store;
 use tanist::time::Wall;
@@ -43,6 +43,8 @@ pub(crate) enum Mood {
     Forget(usize),
     /// It says this to each.
     Say(Outcome),
+    /// It orders and commits so many of them, and says this to the others.
+    Then(usize, Outcome),
     /// It keeps them until its mood changes.
     Hold,
 }
@@ -72,6 +74,14 @@ impl Loop {
                 }
             }
             Mood::Serve => self.serve(),
+            Mood::Then(0, outcome) => {
+                self.mood = Mood::Say(outcome);
+                self.work();
+            }
+            Mood::Then(times, outcome) => {
+                self.mood = Mood::Then(times - self.queue.len().min(times), outcome);
+                self.serve();
+            }
             Mood::Forget(times) => {
                 let lost: Vec<Asked> = self.queue.drain(..).collect();
                 self.mood = if lost.len() < times { Mood::Forget(times - lost.len()) } else { Mood::Serve };
@@ -100,6 +110,41 @@ impl Loop {
         }
     }
 
+    /// Somebody asks for these elsewhere.
+    pub(crate) fn elsewhere(&mut self, asks: impl IntoIterator<Item = Ask>) -> Vec<Answer> {
+        let highest = self.ledger.highest();
+        let mut requests: VecDeque<_> = (highest..).zip(asks).map(|(n, ask)| request(self.reign, n, ask)).collect();
+        let mut answers = Vec::new();
+        while !requests.is_empty() {
+            let ordered = self.ledger.order(&self.store, self.reign, 0, &mut requests).expect("memory does not fail");
+            answers.extend(ordered.answers.iter().map(|judged| judged.answer));
+        }
+        self.commit();
+        answers
+    }
+
+    /// Meets a group that did this while it was apart: what both wrote is in conflict then.
+    pub(crate) fn meet(&mut self, reign: ReignId, asks: Vec<Ask>) {
+        let mut store = Memory::new();
+        let mut other = Ledger::open(&mut store, Limits::default()).expect("memory does not fail");
+        let mut requests: VecDeque<_> = (0..).zip(asks).map(|(n, ask)| request(reign, n, ask)).collect();
+        while !requests.is_empty() {
+            other.order(&store, reign, 0, &mut requests).expect("memory does not fail");
+        }
+        let above = other.position().number;
+        let mut scan = Scan::new(self.ledger.context().clone(), Values::All);
+        self.ledger.begin_offer(&mut self.store).expect("memory does not fail");
+        while let Some(piece) = other.offer(&mut store, &mut scan, PIECE).expect("memory does not fail") {
+            let taken = self.ledger.take_offer(&mut self.store, self.reign, above, &piece).expect("it can be taken");
+            if taken.complete {
+                break;
+            }
+        }
+        self.ledger.begin_join(&mut self.store, self.reign, above).expect("it is complete");
+        while self.ledger.join_next(&mut self.store, PIECE).expect("memory does not fail").is_some() {}
+        self.commit();
+    }
+
     /// Commits what was ordered, and shows it.
     pub(crate) fn commit(&mut self) {
         let through = self.ledger.position();
@@ -119,6 +164,12 @@ impl Loop {
         *self.shown.lock().expect("whole") = Arc::new(self.store.clone());
         self.visible.send_replace(self.ledger.committed());
     }
+}
+
+/// A request that another member took.
+fn request(reign: ReignId, n: u64, ask: Ask) -> Request {
+    let id = RequestId(u128::from(reign.0) << 64 | u128::from(n));
+    Request { id, at: Wall(1_795_233_565_000_000 + n), node: NodeId(uuid::Uuid::from_u128(2)), ask }
 }
 
 /// What a test does to the loop.

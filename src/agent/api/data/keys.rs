@@ -31,17 +31,13 @@ pub(super) async fn put(
         Ok(prepared) => prepared,
         Err(response) => return *response,
     };
-    let written = async {
+    let put = async {
         let (value, _place) = ask::value(access, &headers, body).await?;
         let request = Ask::Put { key: key.clone(), value, condition };
         ask::write(&api, access, id, Target::Key(&key), request).await
     };
-    match written.await {
-        Ok(done) => {
-            let mut response = answered(key, &done, id);
-            response.headers_mut().insert(header::ETAG, heads::etag(done.birth));
-            response
-        }
+    match put.await {
+        Ok(done) => written(key, &done, id),
         Err(response) => ask::with_id(*response, id),
     }
 }
@@ -60,6 +56,13 @@ pub(super) async fn delete(State(api): State<Api>, uri: Uri, _: Parameters<Nothi
         Ok(done) => answered(key, &done, id),
         Err(response) => ask::with_id(*response, id),
     }
+}
+
+/// The answer to a write of a value.
+pub(super) fn written(key: String, done: &ask::Done, id: RequestId) -> Response {
+    let mut response = answered(key, done, id);
+    response.headers_mut().insert(header::ETAG, heads::etag(done.birth));
+    response
 }
 
 /// The answer to a write.

@@ -1,9 +1,11 @@
 //! The calls of the data over a real socket, before a loop that is played.
 
+mod conflicts;
 mod errors;
 mod points;
 mod streams;
 mod transfers;
+mod trims;
 mod writes;
 
 use super::for_tests::{Mood, Stage, WAIT, in_time, reign};
