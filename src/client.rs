@@ -40,8 +40,8 @@ mod lines;
 mod transfer;
 mod transport;
 
-pub use crate::data::Condition;
-pub use data::{Changes, PATIENCE, Reading, UPDATES, Value, Watch};
+pub use crate::data::{Condition, Keep};
+pub use data::{Changes, PATIENCE, Reading, Trim, UPDATES, Value, Watch};
 pub use error::{Error, Tried};
 pub use events::Events;
 pub use transfer::{Export, Import};

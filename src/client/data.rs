@@ -1,7 +1,12 @@
-//! The data: records, keys, topics, and the stream of their changes.
+//! The data: records, keys, topics, conflicts, and the stream of changes.
 //!
 //! A call that is cut off, or told to come back, is made again for [`PATIENCE`], a write with the id that it had: so it
 //! is done once, however often it was sent.
+
+mod conflicts;
+mod trim;
+
+pub use trim::Trim;
 
 use super::lines::Lines;
 use super::transport::{self, Answer, Call};
