@@ -1,6 +1,7 @@
 //! The command line: clients of the local API, and nothing else (the agent itself excepted, which is only started here).
 
 mod check;
+mod conflicts;
 mod demo;
 mod input;
 mod keys;
@@ -70,6 +71,8 @@ enum Command {
     Records(records::ListOptions),
     /// List the topics: how many records, how large, how old
     Topics(Asking),
+    /// Drop old records of a topic, for ever and on every machine
+    Trim(records::TrimOptions),
     /// Write a key, and print the version of its new value
     Put(keys::PutOptions),
     /// Print the value of a key, byte for byte
@@ -87,6 +90,8 @@ enum Command {
     Export(transfer::ExportOptions),
     /// Take in what an export has saved; what is here already stays as it is
     Import(transfer::ImportOptions),
+    /// List what a reunion could not decide: keys that were written on both sides; `resolve` settles one
+    Conflicts(conflicts::Options),
     /// Validate a configuration file
     Check(check::Options),
     /// Print a completion script for a shell
@@ -214,6 +219,7 @@ async fn ask(command: Command) -> Result<(), Fail> {
         Command::Add(options) => records::add(options, out).await,
         Command::Records(options) => records::list(&options, out).await,
         Command::Topics(options) => records::topics(&options, out).await,
+        Command::Trim(options) => records::trim(&options, out).await,
         Command::Put(options) => keys::put(options, out).await,
         Command::Get(options) => keys::get(options, out).await,
         Command::Delete(options) => keys::delete(&options, out).await,
@@ -221,6 +227,7 @@ async fn ask(command: Command) -> Result<(), Fail> {
         Command::Update(options) => keys::update(&options, out).await,
         Command::Export(options) => transfer::export(&options, out).await,
         Command::Import(options) => transfer::import(&options, out).await,
+        Command::Conflicts(options) => conflicts::run(options, out).await,
         Command::Agent(_) | Command::Demo(_) | Command::Check(_) | Command::Completions(_) | Command::Man(_) => {
             unreachable!("done without a client")
         }

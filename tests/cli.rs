@@ -176,6 +176,7 @@ fn completions_and_manual_pages_cover_every_command() {
         "add",
         "records",
         "topics",
+        "trim",
         "put",
         "get",
         "delete",
@@ -183,6 +184,7 @@ fn completions_and_manual_pages_cover_every_command() {
         "update",
         "export",
         "import",
+        "conflicts",
         "check",
         "completions",
         "man",
@@ -201,6 +203,8 @@ fn completions_and_manual_pages_cover_every_command() {
         let page = std::fs::read_to_string(pages.join(format!("tanist-{command}.1"))).expect(command);
         assert!(page.contains(".SH"), "{command}");
     }
+    let resolve = std::fs::read_to_string(pages.join("tanist-conflicts-resolve.1")).expect("a page of its own");
+    assert!(resolve.replace("\\-", "-").contains("--if-version"), "{resolve}");
     let other = |section: u8, page: &str| {
         let at = dir.path().join(format!("new/man{section}")).join(page);
         std::fs::read_to_string(&at).unwrap_or_else(|error| panic!("{}: {error}", at.display()))
@@ -235,8 +239,9 @@ fn every_flag_is_completed_and_in_the_manual() {
     let dir = tempfile::tempdir().expect("a directory");
     assert_eq!(status(&run(tanist().arg("man").arg(dir.path()))), 0);
     let asking = ["status", "leader", "members", "history", "watch", "handover", "forget"];
-    let data = ["add", "records", "topics", "put", "get", "delete", "keys", "update", "export", "import"];
-    for command in ["agent", "demo", "check"].into_iter().chain(asking).chain(data) {
+    let data = ["add", "records", "topics", "trim", "put", "get", "delete", "keys", "update", "conflicts"];
+    let copies = ["export", "import"];
+    for command in ["agent", "demo", "check"].into_iter().chain(asking).chain(data).chain(copies) {
         let page = std::fs::read_to_string(dir.path().join(format!("tanist-{command}.1"))).expect(command);
         // A manual writes its hyphens with a backslash.
         let page = page.replace("\\-", "-");

@@ -20,9 +20,14 @@ impl Given {
     pub(super) fn bytes(self) -> Result<Bytes, Fail> {
         match self.value {
             Some(value) if value != "-" => Ok(value.into_vec().into()),
-            _ => read(std::io::stdin().lock()),
+            _ => stdin(),
         }
     }
+}
+
+/// The value on standard input.
+pub(super) fn stdin() -> Result<Bytes, Fail> {
+    read(std::io::stdin().lock())
 }
 
 /// All there is, unless it is more than a value may have.

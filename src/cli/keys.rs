@@ -97,7 +97,7 @@ pub(super) async fn put(options: PutOptions, out: Out) -> Result<(), Fail> {
     wrote(&written, &options.asking, out)
 }
 
-fn wrote(written: &Written, asking: &Asking, out: Out) -> Result<(), Fail> {
+pub(super) fn wrote(written: &Written, asking: &Asking, out: Out) -> Result<(), Fail> {
     if asking.json { out.json(written) } else { out.line(written.version) }
 }
 

@@ -1,13 +1,14 @@
-//! Records: `add`, `records` and `topics`.
+//! Records: `add`, `records`, `topics` and `trim`.
 
 use super::input::Given;
 use super::out::{Out, Tint};
 use super::show::{age, in_line, size, value};
 use super::table::Table;
-use super::{Asking, Fail, NO_AGENT};
-use crate::client::{Client, Error, Watch};
+use super::{Asking, Fail, NO_AGENT, USAGE};
+use crate::client::{Client, Error, Trim, Watch};
 use crate::view::data::{Change, Line, Op, Point, Record, Topic, Topics};
 use clap::Args;
+use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct AddOptions {
@@ -31,6 +32,42 @@ pub(super) struct ListOptions {
     follow: bool,
     #[command(flatten)]
     asking: Asking,
+}
+
+#[derive(Args)]
+pub(super) struct TrimOptions {
+    /// The topic
+    topic: String,
+    #[command(flatten)]
+    old: Old,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Which records are dropped.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Old {
+    /// Those up to this point: a cursor, or the revision of the last one that goes
+    #[arg(long, value_name = "CURSOR")]
+    before: Option<Point>,
+    /// All but the latest N
+    #[arg(long, value_name = "N")]
+    keep: Option<u64>,
+    /// Those that are older than this: 90s, 15m, 12h, 30d
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    older: Option<Duration>,
+}
+
+impl Old {
+    fn trim(&self) -> Result<Trim, Fail> {
+        match (self.before, self.keep, self.older) {
+            (Some(cursor), _, _) => Ok(Trim::Before(cursor)),
+            (_, Some(keep), _) => Ok(Trim::Keep(keep)),
+            (_, _, Some(age)) => Ok(Trim::Older(age)),
+            _ => Err(Fail::new(USAGE, "which records? say --before, --keep or --older")),
+        }
+    }
 }
 
 pub(super) async fn add(options: AddOptions, out: Out) -> Result<(), Fail> {
@@ -113,6 +150,15 @@ fn tell(record: &Record, options: &ListOptions, out: Out) -> Result<(), Fail> {
     let at = out.tint(Tint::Faint, &record.at.local());
     let id = out.tint(Tint::Faint, &record.id.to_string());
     out.line(format!("{at}  {:<16}  {id}  {}", record.revision, value(&record.content, out.terminal())))
+}
+
+pub(super) async fn trim(options: &TrimOptions, out: Out) -> Result<(), Fail> {
+    let trimmed = options.asking.asked.client()?.trim(&options.topic, options.old.trim()?).await?;
+    if options.asking.json {
+        return out.json(&trimmed);
+    }
+    let records = if trimmed.dropped == 1 { "record" } else { "records" };
+    out.line(format!("dropped {} {records} of {}", trimmed.dropped, in_line(&options.topic)))
 }
 
 pub(super) async fn topics(options: &Asking, out: Out) -> Result<(), Fail> {

@@ -5,8 +5,9 @@ use crate::time::Wall;
 use crate::view::Stamp;
 use crate::view::data::Content;
 
-/// So many characters of a value are shown to people.
+/// So many characters of a value are shown to people in a line of its own, and in a table.
 const GLANCE: usize = 200;
+const CELL: usize = 40;
 
 /// A text in one line: what would leave the line, or do something to a terminal, is shown as an escape.
 pub(super) fn in_line(text: &str) -> String {
@@ -24,14 +25,31 @@ pub(super) fn in_line(text: &str) -> String {
 pub(super) fn value(content: &Content, glance: bool) -> String {
     let bytes = content.bytes().len();
     match content {
-        Content::Text { value } if glance && value.chars().nth(GLANCE).is_some() => {
-            let start: String = value.chars().take(GLANCE).collect();
-            format!("{}… ({})", in_line(&start), size(bytes as u64))
-        }
+        Content::Text { value } if glance => start(value, GLANCE),
         Content::Text { value } => in_line(value),
-        Content::Binary { .. } if glance => format!("({} that are no text)", size(bytes as u64)),
+        Content::Binary { .. } if glance => no_text(bytes),
         Content::Binary { value_base64 } => format!("base64:{value_base64}"),
     }
+}
+
+/// The beginning of a value, for a table.
+pub(super) fn glance(content: &Content) -> String {
+    match content {
+        Content::Text { value } => start(value, CELL),
+        Content::Binary { .. } => no_text(content.bytes().len()),
+    }
+}
+
+/// So many characters of a text, and how long it is when it has more.
+fn start(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}… ({})", in_line(&text[..end]), size(text.len() as u64)),
+        None => in_line(text),
+    }
+}
+
+fn no_text(bytes: usize) -> String {
+    format!("({} that are no text)", size(bytes as u64))
 }
 
 /// A number of bytes: `17 B`, `1.5 KiB`, `20.0 MiB`.
@@ -69,6 +87,9 @@ mod tests {
         let long = "ü".repeat(GLANCE + 1);
         assert_eq!(value(&Content::new(long.as_bytes()), true), format!("{}… (402 B)", "ü".repeat(GLANCE)));
         assert_eq!(value(&Content::new(long.as_bytes()), false), long);
+        assert_eq!(glance(&Content::new(long.as_bytes())), format!("{}… (402 B)", "ü".repeat(CELL)));
+        assert_eq!(glance(&Content::new(b"x\ny")), "x\\ny");
+        assert_eq!(glance(&Content::new(b"\xff")), "(1 B that are no text)");
     }
 
     #[test]

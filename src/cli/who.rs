@@ -81,6 +81,10 @@ fn status_text(status: &Status, out: Out) -> Vec<String> {
     }
     fact("members", format!("{}, this one included", status.members));
     fact("revision", status.revision.to_string());
+    if status.conflicts > 0 {
+        let keys = if status.conflicts == 1 { "key has" } else { "keys have" };
+        fact("conflicts", format!("{} {keys} conflicts: `tanist conflicts` lists them", status.conflicts));
+    }
     if status.kept_aside > 0 {
         fact("kept aside", format!("{} items that a reunion refused", status.kept_aside));
     }

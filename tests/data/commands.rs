@@ -246,6 +246,9 @@ async fn wrong_usage_is_2_and_nobody_there_is_69() {
         &["keys"],
         &["update", "a", "--", "cat"],
         &["watch", "--data", ""],
+        &["trim", "jobs", "--keep", "1"],
+        &["conflicts"],
+        &["conflicts", "resolve", "1.0000000a", "--other"],
     ] {
         let said = run(&stage, arguments).await;
         assert_eq!(said.status, 69, "{arguments:?}: {said:?}");

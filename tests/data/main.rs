@@ -10,3 +10,4 @@ mod docs;
 #[path = "../../src/agent/api/data/for_tests.rs"]
 mod for_tests;
 mod transfer;
+mod upkeep;
