@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
 mod backup;
+mod conflicts;
 mod data;
 mod docs;
 mod ledger;
