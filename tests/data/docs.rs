@@ -1,8 +1,9 @@
-//! The client in `docs/api.md` that needs nothing but a standard library does what it says.
+//! What stands in `docs/api.md` does what it says: the client that needs nothing but a standard library, and lines of curl.
 
-use crate::for_tests::{Mood, Stage, in_time};
+use crate::for_tests::{Mood, Stage, in_time, reign};
 use std::path::Path;
-use tanist::client::{Client, Reading};
+use tanist::client::{Client, Condition, Reading};
+use tanist::data::Ask;
 use tokio::process::Command;
 
 /// The first block of code in this language that has these words.
@@ -44,5 +45,44 @@ async fn the_python_client_works() {
     let counter = Client::at(&stage.socket).get("counter", Reading::default()).await.expect("an answer");
     assert_eq!(counter.expect("a value").value, "2");
     assert_eq!(stage.act(|play| play.ledger.committed().number).await, 6, "each was done once");
+    stage.end().await;
+}
+
+/// The lines of curl that have this path; they go to this agent, and fail when it says no.
+async fn curl(stage: &Stage, path: &str, names: &[(&str, &str)]) -> String {
+    let mut script = block("sh", path).replace("/run/tanist/tanist.sock", &stage.socket.display().to_string());
+    for (documented, real) in names {
+        assert!(script.contains(documented), "{documented} is missing: {script}");
+        script = script.replace(documented, real);
+    }
+    let uuid = "uuidgen() { cat /proc/sys/kernel/random/uuid; }";
+    let script = format!("set -e; {uuid}; curl() {{ command curl -sS --fail-with-body \"$@\"; echo; }}\n{script}");
+    let output = in_time(Command::new("sh").arg("-c").arg(&script).output()).await.expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{script}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[tokio::test]
+async fn the_lines_of_curl_on_conflicts_and_trims_work() {
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        assert!(std::env::var_os("TANIST_TESTS_MUST_RUN").is_none(), "there is no curl here");
+        eprintln!("skipped: there is no curl here");
+        return;
+    }
+    let stage = Stage::new();
+    let client = Client::at(&stage.socket);
+    client.put("app/config", "v1", Condition::None).await.expect("written");
+    let there = Ask::Put { key: "app/config".to_owned(), value: "v2".into(), condition: Condition::None };
+    stage.act(|play| play.meet(reign(0xb), vec![there])).await;
+    let listed = curl(&stage, "v1/conflicts?", &[]).await;
+    assert!(listed.contains(r#""id":"1.0000000b","key":"app/config""#), "{listed}");
+    curl(&stage, "v1/conflicts/", &[("5211.0a1b2c3d", "1.0000000b"), ("5210.77c01e42", "1.0000000a")]).await;
+    let value = client.get("app/config", Reading::default()).await.expect("an answer").expect("a value");
+    assert_eq!(value.value, "v2");
+    let last = client.add("jobs", "first job").await.expect("added").cursor.to_string();
+    let trimmed = curl(&stage, "v1/records/jobs?keep=", &[("5210.0a1b2c3d", &last)]).await;
+    assert!(trimmed.contains(r#"{"topic":"jobs","dropped":1,"#), "{trimmed}");
+    assert!(client.topics(None).await.expect("a page").topics.is_empty());
     stage.end().await;
 }

@@ -6,7 +6,7 @@
 use crate::lan::Lan;
 use crate::network::M;
 use std::collections::{BTreeMap, BTreeSet};
-use tanist::data::{Ask, Condition, KeyEntry, RequestId, Revision};
+use tanist::data::{Ask, Condition, Keep, KeyEntry, RequestId, Revision};
 use tanist::ledger::lists;
 
 /// The keys that they change.
@@ -96,8 +96,7 @@ impl Lan {
         Some(entry)
     }
 
-    /// A user of this machine changes a key: the value that it reads, or everything that it reads, conflicts included, or it
-    /// takes it away.
+    /// A user of this machine changes a key: the value that it reads, or that and its first conflict, or it takes it away.
     pub(super) fn user_edits(&mut self, m: M) {
         let key = KEYS[self.dice.index(KEYS.len())];
         self.user_edits_key(m, key);
@@ -112,7 +111,7 @@ impl Lan {
         self.user_replaces(m, key, &entry, settles, deletes)
     }
 
-    /// A user of this machine settles all conflicts of a key that it reads there.
+    /// A user of this machine settles the first conflict of a key that it reads there.
     pub(crate) fn user_settles(&mut self, m: M, key: &'static str) -> Option<tanist::data::Request> {
         let entry = self.entry(m, key)?;
         self.user_replaces(m, key, &entry, true, false)
@@ -141,22 +140,24 @@ impl Lan {
         m: M,
         key: &'static str,
         entry: &KeyEntry,
-        all: bool,
+        settles: bool,
         deletes: bool,
     ) -> Option<tanist::data::Request> {
         let id = self.users.next_id();
         let value = (!deletes).then(|| id.0.to_string().into_bytes().into());
         let first = entry.siblings.first()?;
-        let named = if all { &entry.siblings[..] } else { &entry.siblings[..1] };
-        let ask = match (value, first.value.is_some()) {
-            (Some(value), true) if !all => {
-                Ask::Put { key: key.to_owned(), value, condition: Condition::Is(first.birth.tagged()) }
+        let named = if settles { &entry.siblings[..2] } else { &entry.siblings[..1] };
+        let key_of = key.to_owned();
+        let present = first.value.is_some().then(|| first.birth.tagged());
+        let ask = match (value, present) {
+            (value, present) if settles => {
+                let conflict = entry.siblings[1].birth.tagged();
+                Ask::Resolve { key: key_of, conflict, present, keep: Keep::Value(value) }
             }
-            (None, true) if !all => Ask::Delete { key: key.to_owned(), condition: Condition::Is(first.birth.tagged()) },
-            (value, _) => {
-                let births = named.iter().map(|sibling| sibling.birth.tagged()).collect();
-                Ask::Resolve { key: key.to_owned(), births, value }
-            }
+            (Some(value), Some(version)) => Ask::Put { key: key_of, value, condition: Condition::Is(version) },
+            (Some(value), None) => Ask::Put { key: key_of, value, condition: Condition::Absent },
+            (None, Some(version)) => Ask::Delete { key: key_of, condition: Condition::Is(version) },
+            (None, None) => return None,
         };
         let edits = &mut self.users.edits;
         let mut seen: BTreeSet<RequestId> = named.iter().flat_map(|s| edits.of(s.request).clone()).collect();
