@@ -72,18 +72,30 @@ pub fn conflicts<R: Read>(store: &R, after: Option<&str>, show: ShowKey<'_>) -> 
     each_key(store, Table::Conflicts, "", after, show)
 }
 
-/// What reunions refused and this store has aside, at most [`super::limits::KEPT`] keys and a few, in the order in which
-/// it came.
+/// How many keys reunions refused that this store has aside.
+///
+/// # Errors
+/// Those of the store.
+pub fn kept_count<R: Read>(store: &R) -> Result<u64, Trouble<R::Error>> {
+    let mut count = 0;
+    rows::each(store, Table::Kept, EVERYTHING, |_, _| {
+        count += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(count)
+}
+
+/// Shows what reunions refused and this store has aside, behind the revision of one: about [`super::limits::KEPT`] keys at
+/// most.
 ///
 /// # Errors
 /// Those of the store, and when a row cannot be read.
-pub fn kept<R: Read>(store: &R) -> Result<Vec<KeyEntry>, Trouble<R::Error>> {
-    let mut kept = Vec::new();
-    rows::each(store, Table::Kept, EVERYTHING, |_, row| {
-        kept.push(key_here(row).map_err(|_| Trouble::Damaged(Table::Kept))?.owned());
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(kept)
+pub fn kept<R: Read>(store: &R, after: Option<Revision>, show: ShowKey<'_>) -> Result<(), Trouble<R::Error>> {
+    let after = after.map(by_reign);
+    rows::each(store, Table::Kept, after.as_ref().map_or(EVERYTHING, |after| behind(after)), |key, row| {
+        let entry = key_here(row).map_err(|_| Trouble::Damaged(Table::Kept))?;
+        Ok(show(reign_first(key).ok_or(Trouble::Damaged(Table::Kept))?, &entry))
+    })
 }
 
 /// The key under which a value was written, by the value's birth, and the version of the value that the key has now. None

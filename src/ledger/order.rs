@@ -8,8 +8,8 @@ use super::storage::Storage;
 use super::trims::{self, Due, NoTrim};
 use super::{Ledger, Trouble, codec, import, records, requests};
 use crate::data::{
-    Add, Answer, Ask, Batch, Before, Change, Condition, Judged, Keep, Part, Refusal, ReignId, Replaces, Request, RequestId,
-    Revision, Saved, Sibling, Slice, Tagged, Write,
+    Add, Answer, Ask, Batch, Before, Change, Condition, Judged, Keep, Part, Refusal, ReignId, Replaces, Request,
+    RequestId, Revision, Saved, Sibling, Slice, Tagged, Write,
 };
 use bytes::Bytes;
 use std::collections::VecDeque;

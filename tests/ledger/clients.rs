@@ -7,8 +7,8 @@ use crate::world::World;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use tanist::data::{
-    Answer, Ask, Before, Change, Condition, Keep, KeyEntry, Refusal, ReignId, Request, RequestId, Revision, Saved, Sibling,
-    Tagged,
+    Answer, Ask, Before, Change, Condition, Keep, KeyEntry, Refusal, ReignId, Request, RequestId, Revision, Saved,
+    Sibling, Tagged,
 };
 use tanist::ident::NodeId;
 use tanist::ledger::{Memory, Storage, context_at, lists, read_batch, resolve};

@@ -23,7 +23,7 @@ use super::{Api, problem::later};
 use crate::agent::clock;
 use crate::agent::data::Data;
 use crate::data::{RequestId, Revision};
-use crate::ledger::Facts;
+use crate::ledger::{Facts, lists};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) digest: String,
     /// How many keys have conflicts.
     pub(super) conflicts: u64,
+    /// How many keys of members were refused and are kept aside.
+    pub(super) kept_aside: u64,
 }
 
 impl Api {
@@ -108,13 +110,18 @@ impl Api {
 
     /// What readers of this agent see.
     pub(super) fn state(&self) -> State {
-        let facts = |access: &Arc<Access>| Facts::read(&(access.data.source)().ok()?).ok();
-        let facts = self.data.as_ref().and_then(facts).filter(|facts| facts.position.number > 0);
+        let read = |access: &Arc<Access>| {
+            let snapshot = (access.data.source)().ok()?;
+            Some((Facts::read(&snapshot).ok()?, lists::kept_count(&snapshot).ok()?))
+        };
+        let read = self.data.as_ref().and_then(read).filter(|(facts, _)| facts.position.number > 0);
+        let (facts, kept_aside) = read.map_or((None, 0), |(facts, kept)| (Some(facts), kept));
         let digest = facts.map_or(0, |facts| facts.digest());
         State {
             revision: facts.map_or_else(|| self.revision(), |facts| facts.position.number),
             digest: format!("{digest:032x}"),
             conflicts: facts.map_or(0, |facts| facts.conflicts),
+            kept_aside,
         }
     }
 

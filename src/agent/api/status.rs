@@ -14,6 +14,6 @@ pub(super) async fn get(State(api): State<Api>) -> Response {
         Ok(status) => status,
         Err(response) => return *response,
     };
-    let data::State { revision, digest, conflicts } = api.state();
-    Json(Status { revision, digest, conflicts, ..Status::new(&status, standing) }).into_response()
+    let data::State { revision, digest, conflicts, kept_aside } = api.state();
+    Json(Status { revision, digest, conflicts, kept_aside, ..Status::new(&status, standing) }).into_response()
 }

@@ -55,6 +55,10 @@ pub struct Key {
     pub key: String,
     /// Its value and its conflicts, in order: 1 to [`SIBLINGS`], one of them at least no deletion.
     pub siblings: Vec<Sibling>,
+    /// A reunion refused this, because it would have been beyond a limit. Where it came from it is known, and does not come
+    /// in again.
+    #[serde(skip_serializing_if = "is_false")]
+    pub kept_aside: bool,
 }
 
 /// One of the values of a key, or a deletion.
@@ -133,6 +137,8 @@ struct Raw {
     key: Option<String>,
     #[serde(default, deserialize_with = "siblings")]
     siblings: Option<Vec<RawSibling>>,
+    #[serde(default)]
+    kept_aside: bool,
     birth: Option<Point>,
     at: Option<Stamp>,
     node: Option<NodeId>,
@@ -233,7 +239,7 @@ fn key(raw: Raw) -> Result<Key, NotALine> {
     if bytes > ENTRY {
         return broken(format!("the conflicts of the key have {bytes} bytes, and may have {ENTRY}"));
     }
-    Ok(Key { key, siblings })
+    Ok(Key { key, siblings, kept_aside: raw.kept_aside })
 }
 
 fn sibling(raw: RawSibling) -> Result<Sibling, NotALine> {

@@ -29,7 +29,7 @@ fn record(topic: &str, value: &[u8]) -> Line {
 }
 
 fn key(key: &str, siblings: Vec<Sibling>) -> Line {
-    Line::Key(Key { key: key.to_owned(), siblings })
+    Line::Key(Key { key: key.to_owned(), siblings, kept_aside: false })
 }
 
 fn text(line: &Line) -> String {

@@ -109,6 +109,8 @@ enum Place {
     Records(String, Revision),
     /// The keys behind this one.
     Keys(Option<String>),
+    /// What reunions refused, behind this revision.
+    Kept(Option<Revision>),
     /// Nothing.
     Ended,
 }
@@ -140,6 +142,7 @@ impl Export {
                 }
                 Place::Records(topic, after) => self.records(store, topic, after, &mut looks)?,
                 Place::Keys(after) => self.keys(store, after, &mut looks)?,
+                Place::Kept(after) => self.kept(store, after, &mut looks)?,
                 Place::Ended => break,
             }
         }
@@ -179,7 +182,7 @@ impl Export {
         lists::keys(store, "", after.as_deref(), &mut |_, entry| {
             self.told.keys += 1;
             self.told.conflicts += entry.siblings.len() as u64 - 1;
-            self.push(&key_line(entry));
+            self.push(&key_line(entry, false));
             *looks += 1;
             if *looks < LOOKS && self.bytes.len() < BYTES {
                 return ControlFlow::Continue(());
@@ -187,8 +190,25 @@ impl Export {
             stopped = Some(entry.key.to_owned());
             ControlFlow::Break(())
         })?;
+        self.place = if stopped.is_some() { Place::Keys(stopped) } else { Place::Kept(None) };
+        Ok(())
+    }
+
+    fn kept(&mut self, store: &Snapshot, after: Option<Revision>, looks: &mut usize) -> Result<(), Trouble<String>> {
+        let mut stopped = None;
+        lists::kept(store, after, &mut |revision, entry| {
+            self.told.keys += 1;
+            self.told.conflicts += entry.siblings.len() as u64 - 1;
+            self.push(&key_line(entry, true));
+            *looks += 1;
+            if *looks < LOOKS && self.bytes.len() < BYTES {
+                return ControlFlow::Continue(());
+            }
+            stopped = Some(revision);
+            ControlFlow::Break(())
+        })?;
         if stopped.is_some() {
-            self.place = Place::Keys(stopped);
+            self.place = Place::Kept(stopped);
         } else {
             let end = self.told;
             self.push(&Line::End(end));
@@ -208,7 +228,7 @@ fn record_line(record: &Record<&str, Slice<'_>>) -> Line {
     })
 }
 
-fn key_line(entry: &KeyEntry<&str, Slice<'_>>) -> Line {
+fn key_line(entry: &KeyEntry<&str, Slice<'_>>, kept_aside: bool) -> Line {
     let siblings = entry.siblings.iter().map(|sibling| export::Sibling {
         birth: sibling.birth.into(),
         id: Uuid::from_u128(sibling.request.0),
@@ -217,5 +237,5 @@ fn key_line(entry: &KeyEntry<&str, Slice<'_>>) -> Line {
         content: sibling.value.map(|value| Content::short(value.0)),
         deleted: sibling.value.is_none(),
     });
-    Line::Key(export::Key { key: entry.key.to_owned(), siblings: siblings.collect() })
+    Line::Key(export::Key { key: entry.key.to_owned(), siblings: siblings.collect(), kept_aside })
 }
