@@ -8,8 +8,10 @@ mod asking;
 mod copies;
 mod damage;
 mod disks;
+mod editors;
 mod faults;
 mod pauses;
+mod splits;
 mod users;
 
 use crate::chaos::{number, seed};

@@ -172,7 +172,7 @@ impl Users {
     pub(super) async fn end(&mut self, lan: &mut Lan) {
         self.over.store(true, Ordering::Relaxed);
         let tasks = Mutex::new(&mut self.tasks);
-        lan.until(2 * ANSWERED, "every user has its last answer", async |_| {
+        lan.until(wide(), "every user has its last answer", async |_| {
             let mut tasks = locked(&tasks);
             while let Some(ended) = tasks.try_join_next() {
                 ended.expect("it writes");
@@ -325,6 +325,11 @@ impl User {
     }
 }
 
+/// Within this everybody has the last answer.
+pub(super) fn wide() -> Duration {
+    2 * ANSWERED
+}
+
 /// A number that users count with.
 pub(super) fn number(value: &Bytes) -> u64 {
     let text = String::from_utf8_lossy(value);
@@ -332,7 +337,7 @@ pub(super) fn number(value: &Bytes) -> u64 {
 }
 
 /// Whether the request may be sent again: it was lost, or nobody is there, or nobody can take it now.
-fn passes(error: &Error) -> bool {
+pub(super) fn passes(error: &Error) -> bool {
     match error {
         Error::NoAgent { .. } | Error::Later { .. } | Error::Broken { .. } => true,
         // Its disk is full.

@@ -120,6 +120,21 @@ story! {
 }
 
 story! {
+    /// Eight new machines come at once, and the leader copies to four at a time: users of all of them are answered meanwhile,
+    /// and in the end everybody has everything.
+    many_newcomers_come_at_once 6 |seed| {
+        let mut lan = office(seed, 3);
+        large_records(&mut lan, 40, 60_000);
+        let late: Vec<M> = (0..8).map(|_| lan.add(Settings::default(), &[0])).collect();
+        late.iter().for_each(|m| lan.boot(*m));
+        lan.run_until(s(10), "they follow", |lan| late.iter().all(|m| lan.role(*m) == Some(RoleName::Following)));
+        everybody_writes(&mut lan, s(2));
+        assert_eq!(outcome(&lan, "later") + outcome(&lan, "busy"), 0, "{:?}", lan.users.outcomes);
+        all_is_there(&mut lan);
+    }
+}
+
+story! {
     /// A machine misses more than the leader keeps in memory, once in a few large records, once in many small ones.
     who_missed_more_than_the_leader_keeps_has_everything 10 |seed| {
         let mut lan = office(seed, 3);
