@@ -9,6 +9,7 @@ use super::limits::{ENTRY, SIBLINGS};
 use super::order::{Verdict, known_record};
 use super::pending::Making;
 use super::storage::Storage;
+use super::requests::SAVED;
 use super::{Trouble, contexts, requests};
 use crate::data::{
     Add, Answer, Ask, Change, Refusal, Replaces, Request, RequestId, Revision, Saved, Sibling, Slice, Tagged, Write,
@@ -19,7 +20,6 @@ pub(super) fn judge<S: Storage>(
     draft: &Draft<'_, Making<'_, S>>,
     request: Request,
 ) -> Result<Verdict, Trouble<S::Error>> {
-    let hash = request.ask.hash();
     let Request { id, at, node, ask: Ask::Import { birth, saved } } = request else { unreachable!("it imports") };
     match saved {
         Saved::Record { topic, value } => {
@@ -42,7 +42,7 @@ pub(super) fn judge<S: Storage>(
             };
             let change = |value| {
                 let replaces = Replaces::Nothing;
-                Change::Write(Write { key, value, request: id, hash, at, node, replaces })
+                Change::Write(Write { key, value, request: id, hash: SAVED, at, node, replaces })
             };
             Ok(match (here, was) {
                 (Here::Known(birth), _) | (_, Some(birth)) => Verdict::Say(Answer::Known(birth)),

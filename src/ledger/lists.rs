@@ -33,6 +33,15 @@ pub struct TopicView {
     pub oldest: Wall,
 }
 
+/// A key, and the version of the value that it has now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyNow {
+    /// The key.
+    pub key: String,
+    /// The birth of its value; none when it is deleted, or is not there.
+    pub present: Option<Revision>,
+}
+
 /// The entry of a key, and its revision. A tombstone is an entry too.
 ///
 /// # Errors
@@ -98,17 +107,17 @@ pub fn kept<R: Read>(store: &R, after: Option<Revision>, show: ShowKey<'_>) -> R
     })
 }
 
-/// The key under which a value was written, by the value's birth, and the version of the value that the key has now. None
-/// when the write is not remembered, and the value is in no conflict.
+/// The key under which a value was written, by the value's birth. None when the write is not remembered, and the value is in
+/// no conflict.
 ///
 /// # Errors
 /// Those of the store, and when a row cannot be read.
-pub fn written<R: Read>(store: &R, birth: Tagged) -> Result<Option<(String, Option<Revision>)>, Trouble<R::Error>> {
+pub fn written<R: Read>(store: &R, birth: Tagged) -> Result<Option<KeyNow>, Trouble<R::Error>> {
     if let Ok(birth) = contexts::resolve(store, birth)? {
         let of = |row: &[u8]| Ok(requests::of_bytes(row)?.key);
         if let Some(name) = rows::get(store, Table::Requests, &by_number(birth), of)? {
             let present = with_key(store, &name, |_, entry| entry.present().map(|present| present.birth))?;
-            return Ok(Some((name, present.flatten())));
+            return Ok(Some(KeyNow { key: name, present: present.flatten() }));
         }
     }
     let mut found = None;
@@ -116,7 +125,8 @@ pub fn written<R: Read>(store: &R, birth: Tagged) -> Result<Option<(String, Opti
         if !entry.siblings.iter().skip(1).any(|sibling| sibling.birth.tagged() == birth) {
             return ControlFlow::Continue(());
         }
-        found = Some((entry.key.to_owned(), entry.present().map(|present| present.birth)));
+        let present = entry.present().map(|present| present.birth);
+        found = Some(KeyNow { key: entry.key.to_owned(), present });
         ControlFlow::Break(())
     })?;
     Ok(found)

@@ -130,7 +130,8 @@ fn conflicts_are_listed_until_they_are_settled() {
     };
     assert_eq!(listed(&leader), [("k".to_owned(), vec![at(A, 1), at(B, 1)])]);
     let known = |number| written(&leader.store, Tagged { number, tag: B.tag() });
-    assert_eq!(known(1), Ok(Some(("k".to_owned(), Some(at(A, 1))))), "the key, and what it is now");
+    let now = |present| KeyNow { key: "k".to_owned(), present };
+    assert_eq!(known(1), Ok(Some(now(Some(at(A, 1))))), "the key, and what it is now");
     assert_eq!(known(2), Ok(None));
     let settled = crate::data::Ask::Resolve {
         key: "k".to_owned(),
@@ -142,7 +143,7 @@ fn conflicts_are_listed_until_they_are_settled() {
     leader.commit();
     assert!(listed(&leader).is_empty());
     let known = written(&leader.store, at(B, 1).tagged()).expect("memory does not fail");
-    assert_eq!(known.map(|(key, _)| key).as_deref(), Some("k"), "its request is remembered");
+    assert_eq!(known.map(|known| known.key).as_deref(), Some("k"), "its request is remembered");
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn a_conflict_is_found_when_the_request_that_made_it_is_forgotten() {
     leader.commit();
     assert_eq!(super::super::Facts::read(&leader.store).map(|facts| facts.requests), Ok(1), "that of the last");
     let known = |member: &Member| written(&member.store, at(B, 1).tagged());
-    assert_eq!(known(&leader), Ok(Some(("k".to_owned(), None))), "which is deleted");
+    assert_eq!(known(&leader), Ok(Some(KeyNow { key: "k".to_owned(), present: None })), "which is deleted");
     let settled = crate::data::Ask::Resolve {
         key: "k".to_owned(),
         conflict: at(B, 1).tagged(),

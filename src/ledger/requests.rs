@@ -12,6 +12,10 @@ use super::{digest, rows};
 use crate::data::{ReignId, RequestId, Revision, Row};
 use std::ops::{Bound, ControlFlow};
 
+/// In the place of a hash: the row came from an export, which does not say what exactly was asked for. The request is known
+/// whatever it asks.
+pub(super) const SAVED: u64 = 0;
+
 /// The bytes of a row: id, hash, key.
 pub(super) fn to_bytes(id: RequestId, hash: u64, key: &str) -> Vec<u8> {
     let mut row = Vec::with_capacity(24 + key.len());

@@ -37,11 +37,11 @@ pub enum Table {
     Forgotten,
     /// (topic, reign) to the number up to which it was trimmed.
     Trims,
-    /// What has come in part: it is no part of the state, and its first byte says of what it is a part.
-    Aside,
     /// (reign, number) of a change of a join to an entry that it refused. It is no part of the state: who takes over a copy
     /// later does not have it.
     Kept,
+    /// What has come in part: it is no part of the state, and its first byte says of what it is a part.
+    Aside,
 }
 
 impl Table {
@@ -61,8 +61,8 @@ impl Table {
         Table::Merges,
         Table::Forgotten,
         Table::Trims,
-        Table::Aside,
         Table::Kept,
+        Table::Aside,
     ];
 
     /// Its name, for a store that names its tables.

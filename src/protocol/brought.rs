@@ -7,9 +7,6 @@ use crate::event::Kind;
 use crate::ident::{ConnId, NodeId};
 use crate::message::{Brought, Frame, Reunited};
 
-/// What was joined and is not told yet, with the number of the last change of each.
-pub(super) type Untold = Vec<(u64, Reunited)>; // bound: limits::OTHERS
-
 fn counted(count: u64, one: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {one}{ending}")

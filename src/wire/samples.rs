@@ -187,11 +187,16 @@ pub fn frames() -> Vec<Frame> {
     frames.extend(pings());
     frames.extend(joins());
     frames.extend(elections());
+    frames.extend(frames_of_data());
+    frames
+}
+
+fn frames_of_data() -> Vec<Frame> {
     let body = Bytes::from_static(b"three changes, as the ledger wrote them");
     let stretch = |committed| Changes { claim: claim(7, 1), last: 14, committed, body: body.clone() };
     let position = Revision::new(ReignId::of(&claim(6, 2)), 11);
     let (one, two) = (Bytes::from_static(b"one"), Bytes::from_static(b"onetwo"));
-    frames.extend([
+    vec![
         Frame::Changes(stretch(0)),
         Frame::Changes(stretch(11)),
         Frame::Requests(Requests { requests: Vec::new(), body: Bytes::new() }),
@@ -211,8 +216,7 @@ pub fn frames() -> Vec<Frame> {
         Frame::Digest(Digest { claim: claim(7, 1), number: 14, digest: u128::MAX }),
         Frame::Stored(Stored { number: 14 }),
         Frame::Anew,
-    ]);
-    frames
+    ]
 }
 
 fn pings() -> [Frame; 2] {

@@ -197,7 +197,8 @@ impl World {
         let rows = expecting.store.find_request(request.id).expect("memory does not fail").into_iter().max();
         if let Some(birth) = expecting.rows.get(&request.id).copied().or(rows) {
             self.count("a request was sent again");
-            return if is_altered(request) { Answer::Refused(Refusal::Reused) } else { Answer::Known(birth) };
+            let altered = is_altered(request) && !self.imported.contains(&birth);
+            return if altered { Answer::Refused(Refusal::Reused) } else { Answer::Known(birth) };
         }
         let before = self.same.get(&request.id).copied().unwrap_or(0);
         let siblings = match expecting.keys.get(key) {

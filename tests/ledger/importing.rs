@@ -88,6 +88,7 @@ impl World {
             return Answer::Done(revision);
         };
         let execution = self.executed(request.id, revision, value.is_none());
+        self.imported.insert(revision);
         let new =
             Sibling { birth: revision, request: request.id, at: request.at, node: request.node, value: value.clone() };
         let store = &expecting.store;

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) deletions: Bits,
     /// The execution of each birth.
     pub(crate) births: BTreeMap<Revision, usize>,
+    /// Births of what was imported.
+    pub(crate) imported: BTreeSet<Revision>,
     /// The executions of each request.
     pub(crate) same: BTreeMap<RequestId, Bits>,
     /// Records that were asked for, and their topics.
@@ -70,6 +72,7 @@ impl World {
             executions: Vec::new(),
             deletions: 0,
             births: BTreeMap::new(),
+            imported: BTreeSet::new(),
             same: BTreeMap::new(),
             records: Vec::new(),
             requests: 0,

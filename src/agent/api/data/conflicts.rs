@@ -208,7 +208,7 @@ async fn settled(
     read::at_least(api, access, None, |read| matches!(read, Target::Key(_))).await?;
     // Also of one that is settled: this may be the request that did it, and came again.
     let found = read::read(access, move |snapshot| lists::written(snapshot, conflict)).await?;
-    let (key, here) = found.ok_or_else(none)?;
+    let lists::KeyNow { key, present: here } = found.ok_or_else(none)?;
     let present = match condition {
         Condition::None => here.map(Revision::tagged),
         Condition::Absent => None,
