@@ -8,8 +8,8 @@ use super::draft::Draft;
 use super::limits::{ENTRY, SIBLINGS};
 use super::order::{Verdict, known_record};
 use super::pending::Making;
-use super::storage::Storage;
 use super::requests::SAVED;
+use super::storage::Storage;
 use super::{Trouble, contexts, requests};
 use crate::data::{
     Add, Answer, Ask, Change, Refusal, Replaces, Request, RequestId, Revision, Saved, Sibling, Slice, Tagged, Write,

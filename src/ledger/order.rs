@@ -239,7 +239,11 @@ fn judge_trim<S: Storage>(
 fn judge_write<S: Storage>(draft: &Draft<'_, Making<'_, S>>, request: Request) -> Result<Verdict, Trouble<S::Error>> {
     let hash = request.ask.hash();
     if let Some((birth, known)) = requests::known(&*draft.rows, request.id)? {
-        let answer = if known == hash || known == requests::SAVED { Answer::Known(birth) } else { Answer::Refused(Refusal::Reused) };
+        let answer = if known == hash || known == requests::SAVED {
+            Answer::Known(birth)
+        } else {
+            Answer::Refused(Refusal::Reused)
+        };
         return Ok(Verdict::Say(answer));
     }
     let Request { id, at, node, ask } = request;

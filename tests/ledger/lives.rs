@@ -86,7 +86,7 @@ fn play(profile: &str, seed: u64, flaws: &mut Flaws, kinds: &mut BTreeMap<&'stat
 
 #[test]
 fn random_lives_keep_the_promises() {
-    let (lives, first) = (number("TANIST_LIVES", 2000), number("TANIST_FIRST_LIFE", 1));
+    let (lives, first) = (number("TANIST_LIVES", 10_000), number("TANIST_FIRST_LIFE", 1));
     let (mut flaws, mut kinds) = (Flaws::new(), BTreeMap::new());
     for seed in first..first + lives {
         let profile = PROFILES[(seed % 4) as usize];

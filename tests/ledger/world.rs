@@ -5,7 +5,7 @@ use crate::ghost::{Bits, Ghost};
 use crate::member::{Lead, Member, Sent};
 use crate::watching::Watcher;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tanist::data::{Context, ReignId, Request, RequestId, Revision};
 use tanist::ledger::limits::Limits;

@@ -100,7 +100,8 @@ impl Editors {
             }
             for conflict in page.conflicts {
                 let (present, id) = (conflict.present, Uuid::now_v7());
-                let (here, there) = (present.content.expect("nobody deletes"), conflict.content.expect("nobody deletes"));
+                let (here, there) =
+                    (present.content.expect("nobody deletes"), conflict.content.expect("nobody deletes"));
                 let both: Seen = seen(here.bytes()).union(&seen(there.bytes())).copied().chain([id]).collect();
                 let lines: Vec<String> = both.iter().map(Uuid::to_string).collect();
                 let keep = Keep::Value(Some(lines.join("\n").into()));
@@ -182,7 +183,9 @@ impl Editor {
                     // Somebody else was faster.
                     Err(Error::Refused { problem }) if problem.status == 412 => break,
                     Err(error) if passes(&error) => tokio::time::sleep(PACE).await,
-                    Err(error) => return self.never(format!("{key} on {} is answered with {error}", name(self.machine))),
+                    Err(error) => {
+                        return self.never(format!("{key} on {} is answered with {error}", name(self.machine)));
+                    }
                 }
             }
         }
