@@ -8,6 +8,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 mod connections;
+mod cut;
 pub mod data;
 mod datagrams;
 mod disk;

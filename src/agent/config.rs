@@ -87,6 +87,9 @@ pub struct Options {
     /// How many voices win a claim; only 1 is available yet [default: 1]
     #[arg(long, value_name = "N", env = "TANIST_QUORUM")]
     pub quorum: Option<u32>,
+    /// What `tanist demo` cuts its network with: a file that names addresses that are out of reach, one a line
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub demo_cut: Option<PathBuf>,
 }
 
 /// A configured peer: a host and, if it was given, a port.
@@ -133,6 +136,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How much is logged.
     pub log: Level,
+    /// Names addresses that are out of reach, in a demo.
+    pub demo_cut: Option<PathBuf>,
     /// What `check` would warn of.
     pub warnings: Vec<Warning>, // bound: NAMES
 }
@@ -244,6 +249,10 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         deny: names(file.list("deny_interfaces", o.deny_interfaces))?,
         bind: file.parsed("bind", o.bind, |text| text.parse().map_err(|_| "is no IP address".to_owned()))?,
     };
+    if o.demo_cut.is_some() && !matches!(rules.bind, Some(IpAddr::V4(ip)) if ip.is_loopback()) {
+        let reason = "it is for the agents of `tanist demo`: leave it out, or give --bind an address of 127.0.0.0/8";
+        return Err(ConfigError { place: "--demo-cut".to_owned(), reason: reason.to_owned(), denied: false });
+    }
     let settings = settings(file, o.heartbeat, o.priority, o.lone_after, o.forget_after, o.quorum)?;
     let mut warnings = Vec::new();
     if settings.heartbeat() < Settings::HEARTBEAT_WARN {
@@ -275,6 +284,7 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         settings,
         write_timeout: timeout.value,
         log: log.unwrap_or_default(),
+        demo_cut: o.demo_cut,
         warnings,
     })
 }

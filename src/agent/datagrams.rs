@@ -5,6 +5,7 @@
 mod face;
 mod sockets;
 
+use super::cut::Cut;
 use super::journal::{Counts, Ignored};
 use super::links::{Address, Eligible};
 use super::routes::Routes;
@@ -36,6 +37,8 @@ pub(super) struct Setup {
     pub(super) bind: Option<IpAddr>,
     /// IPv4 groups that are greeted and heard too, at most [`GROUPS`].
     pub(super) groups: Vec<Ipv4Addr>,
+    /// Who is not heard, and sent nothing, in a demo.
+    pub(super) cut: Cut,
 }
 
 /// What every receiving task needs.
@@ -46,6 +49,7 @@ struct Sieve {
     inbox: mpsc::Sender<(SocketAddr, Datagram)>, // bound: DATAGRAMS
     counts: Arc<Counts>,
     routes: Routes,
+    cut: Cut,
     /// The interface that the sockets are on, and its addresses; none for those at home.
     link: Option<(Arc<str>, Arc<[Address]>)>,
 }
@@ -58,6 +62,9 @@ impl Sieve {
 
     /// Passes on what is of this cluster and not of this very process.
     fn take(&self, from: SocketAddr, bytes: &[u8]) {
+        if self.cut.has(from.ip()) {
+            return;
+        }
         match self.wire.read_datagram(bytes) {
             Ok(datagram) if datagram.from.node.boot == self.own => {}
             Ok(datagram) => {
@@ -113,7 +120,7 @@ impl Datagrams {
     ) -> io::Result<(Datagrams, mpsc::Receiver<(SocketAddr, Datagram)>)> {
         let (inbox, heard) = mpsc::channel(DATAGRAMS);
         setup.groups.truncate(GROUPS);
-        let sieve = Sieve { wire, own, inbox, counts, routes, link: None };
+        let sieve = Sieve { wire, own, inbox, counts, routes, cut: setup.cut.clone(), link: None };
         let home = sockets::home(&setup)?.into_iter().map(|s| sieve.hear(s, setup.bind.is_none())).collect();
         Ok((Datagrams { setup, sieve, home, faces: Vec::new() }, heard))
     }
@@ -159,6 +166,9 @@ impl Datagrams {
 
     /// By the system call itself: tokio would have to hear first that a new socket can be written to.
     fn send_on(&self, socket: &Arc<UdpSocket>, to: SocketAddr, bytes: &[u8]) {
+        if self.sieve.cut.has(to.ip()) {
+            return;
+        }
         if let Err(e) = SockRef::from(&**socket).send_to(bytes, &to.into()) {
             self.sieve.counts.ignored(Ignored::NotSent, Some(to), &format!("a datagram could not be sent: {e}"));
         }

@@ -3,6 +3,7 @@
 use super::clock::{self, Alarm, within};
 use super::config::Config;
 use super::connections::{self, Connections, Dialer};
+use super::cut::Cut;
 use super::data::{ASKS, Data, Snapshot};
 use super::datagrams::{Datagrams, Setup};
 use super::failure::Failure;
@@ -62,6 +63,7 @@ struct Sockets {
     datagrams: Datagrams,
     heard: mpsc::Receiver<(SocketAddr, Datagram)>, // bound: DATAGRAMS
     routes: Routes,
+    cut: Cut,
     unix: UnixListener,
     door: door::Door,
 }
@@ -81,8 +83,9 @@ impl Sockets {
         let Some(listener) = until_done(stop, journal, bound).await? else { return Ok(None) };
         let peers = Peers::find(config.peers.clone(), port, journal).await;
         let routes = Routes::default();
+        let cut = config.demo_cut.clone().map_or_else(Cut::default, Cut::follow);
         let heard = || {
-            let setup = Setup { port, bind, groups: peers.groups() };
+            let setup = Setup { port, bind, groups: peers.groups(), cut: cut.clone() };
             Datagrams::open(setup, wire.clone(), boot, counts.clone(), routes.clone())
                 .map_err(|e| taken("UDP", port, &e))
         };
@@ -90,7 +93,7 @@ impl Sockets {
         let Some((unix, door)) = until_done(stop, journal, || door::open(&config.socket)).await? else {
             return Ok(None);
         };
-        Ok(Some(Sockets { wire, counts, listener, peers, datagrams, heard, routes, unix, door }))
+        Ok(Some(Sockets { wire, counts, listener, peers, datagrams, heard, routes, cut, unix, door }))
     }
 }
 
@@ -208,7 +211,7 @@ impl Ground {
         sockets: Sockets,
         stop: mpsc::Receiver<()>,
     ) -> Result<(), Failure> {
-        let Sockets { wire, counts, listener, peers, datagrams, heard, routes, unix, door } = sockets;
+        let Sockets { wire, counts, listener, peers, datagrams, heard, routes, cut, unix, door } = sockets;
         let found = links::follow(config.rules.clone()).map_err(|e| {
             Failure::io("the kernel does not tell its network interfaces", &e, "check what the service may do")
         })?;
@@ -221,7 +224,7 @@ impl Ground {
         let data = Data { asks, source, visible, write_timeout: config.write_timeout };
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
         let (connections, reports) =
-            Connections::new(listener, wire.clone(), Dialer { from: config.rules.bind, routes }, counts.clone());
+            Connections::new(listener, wire.clone(), Dialer { from: config.rules.bind, routes, cut }, counts.clone());
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);

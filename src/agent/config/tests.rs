@@ -95,6 +95,26 @@ fn flags_overrule_the_file() {
     assert!(error.to_string().starts_with("--heartbeat or TANIST_HEARTBEAT: 9s is out of bounds"), "{error}");
 }
 
+/// Nobody cuts a real agent off by mistake.
+#[test]
+fn a_cut_network_is_for_loopback_addresses_only() {
+    let of = |bind: Option<&str>| {
+        let options = Options {
+            state_dir: Some("/s".into()),
+            socket: Some("/s/t.sock".into()),
+            demo_cut: Some("/s/cut".into()),
+            bind: bind.map(|ip| ip.parse().expect("an address")),
+            ..Options::default()
+        };
+        merge(options, &File::parse(Path::new("t.toml"), String::new()).expect("empty"))
+    };
+    assert_eq!(of(Some("127.0.0.2")).expect("a demo").demo_cut, Some("/s/cut".into()));
+    for bind in [None, Some("192.0.2.1"), Some("::1")] {
+        let error = of(bind).expect_err("no demo").to_string();
+        assert!(error.starts_with("--demo-cut: it is for the agents of `tanist demo`: leave it out"), "{error}");
+    }
+}
+
 #[test]
 fn a_file_that_was_named_must_be_there() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -217,12 +217,12 @@ impl Task {
     }
 
     async fn live(&mut self, open: Open) {
-        let cut = self.cut.clone();
+        let (cut, cable, ip) = (self.cut.clone(), self.common.dialer.cut.clone(), open.from.ip());
         tokio::select! {
             // What is cut says nothing more, ready as it may be.
             biased;
             () = cut.cancelled() => {}
-            () = self.turns(open) => {}
+            () = cable.carries(ip, self.turns(open)) => {}
         }
     }
 
@@ -291,8 +291,9 @@ impl Task {
         let Ok((_place, far)) = far else { return Some(open) };
         // What the loop may still want to send has no place on a connection that is another's; its end has.
         let queue = &mut self.queue;
+        let cable = &self.common.dialer.cut;
         tokio::select! {
-            _ = pass(open, far) => {}
+            _ = cable.carries(to.ip(), pass(open, far)) => {}
             () = async { while queue.recv().await.is_some() {} } => {}
         }
         None

@@ -1,6 +1,7 @@
 //! Opening connections, and what every connection's socket is set to.
 
 use crate::agent::clock::within;
+use crate::agent::cut::Cut;
 use crate::agent::routes::Routes;
 use crate::protocol::Closed;
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
@@ -33,6 +34,8 @@ pub(in crate::agent) struct Dialer {
     pub(in crate::agent) from: Option<IpAddr>,
     /// Where others are heard: there they are dialled.
     pub(in crate::agent) routes: Routes,
+    /// Who does not answer, in a demo.
+    pub(in crate::agent) cut: Cut,
 }
 
 impl Dialer {
@@ -41,7 +44,7 @@ impl Dialer {
     /// # Errors
     /// Only a machine that says no has refused; all else is this machine's own matter.
     pub(super) async fn dial(&self, to: SocketAddr) -> Result<TcpStream, (Closed, io::Error)> {
-        let done = within(DIAL, self.connect(to)).await;
+        let done = within(DIAL, self.cut.carries(to.ip(), self.connect(to))).await;
         match done.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in 2 s"))) {
             Ok(stream) => Ok(stream),
             Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset) => {

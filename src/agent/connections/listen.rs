@@ -186,7 +186,8 @@ fn begin(common: Common, conn: ConnId, stream: TcpStream, from: SocketAddr) -> A
             return;
         }
         let (handle, task) = Handle::new(common, conn, Some(from.ip()));
-        if let Some((open, first)) = task.first(stream, from).await {
+        let cable = task.common.dialer.cut.clone();
+        if let Some((open, first)) = cable.carries(from.ip(), task.first(stream, from)).await {
             // A task of its own: from now on only the loop may end it.
             task.common.tasks.clone().spawn(task.accepted(open, from, first, handle));
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::agent::clock::within;
+use crate::agent::cut::Cut;
 use crate::agent::journal::{Journal, Level};
 use crate::agent::routes::Routes;
 use crate::message::{Ping, Pong, Via};
@@ -19,10 +20,14 @@ struct Host {
 
 impl Host {
     fn new() -> Host {
+        Host::behind(Cut::default())
+    }
+
+    fn behind(cut: Cut) -> Host {
         let (journal, _) = Journal::start(Level::Error).expect("a thread");
         let listener = bind(Some([127, 0, 0, 1].into()), 0).expect("a port");
         let at = listener.local_addr().expect("bound");
-        let dialer = Dialer { from: Some([127, 0, 0, 1].into()), routes: Routes::default() };
+        let dialer = Dialer { from: Some([127, 0, 0, 1].into()), routes: Routes::default(), cut };
         let counts = Arc::new(Counts::new(journal));
         let (connections, inbox) = Connections::new(listener, Arc::new(Wire::new("test")), dialer, counts);
         Host { connections, inbox, at, later: Vec::new() }
@@ -87,6 +92,58 @@ async fn frames_go_both_ways_in_order_and_an_end_is_a_reset() {
     assert_eq!(one.next().await, Input::Frame { conn, frame: pong(100) }, "what was given is sent first");
     assert_eq!(one.next().await, Input::Closed { conn, how: Closed::Reset });
     within(LONG, two.connections.end()).await.expect("nothing is left");
+}
+
+/// The cable between the two is cut and mended at one end.
+#[tokio::test]
+async fn behind_a_cut_cable_is_silence_and_nothing_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("cut");
+    let cut = Cut::follow(file.clone());
+    let (mut one, mut two) = (Host::behind(cut.clone()), Host::new());
+    assert_eq!(one.connections.dial(ConnId(1), two.at), None);
+    one.send(ConnId(1), &ping(1));
+    assert_eq!(one.next().await, Input::Connected { conn: ConnId(1) });
+    let Input::Accepted { conn: other, .. } = two.next().await else { panic!("accepted first") };
+    assert_eq!(two.next().await, Input::Frame { conn: other, frame: ping(1) });
+    std::fs::write(&file, "127.0.0.1").expect("written");
+    within(LONG, async {
+        while !cut.has(two.at.ip()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the file is seen");
+    // What is open, what is dialled, and what the other end dials.
+    one.send(ConnId(1), &ping(2));
+    two.send(other, &pong(2));
+    assert_eq!(one.connections.dial(ConnId(2), two.at), None);
+    assert_eq!(two.connections.dial(ConnId(3), one.at), None);
+    two.send(ConnId(3), &ping(3));
+    assert_eq!(two.next().await, Input::Connected { conn: ConnId(3) }, "the kernel says so");
+    let silence = Duration::from_millis(300);
+    let (here, there) = tokio::join!(within(silence, one.next()), within(silence, two.next()));
+    assert_eq!((here, there), (None, None));
+    std::fs::remove_file(&file).expect("removed");
+    let mut here = Vec::new();
+    while here.len() < 4 {
+        here.push(one.next().await);
+    }
+    assert!(here.contains(&Input::Frame { conn: ConnId(1), frame: pong(2) }), "{here:?}");
+    assert!(here.contains(&Input::Connected { conn: ConnId(2) }), "{here:?}");
+    assert!(here.iter().any(|input| matches!(input, Input::Frame { frame, .. } if *frame == ping(3))), "{here:?}");
+    assert_eq!(two.next().await, Input::Frame { conn: other, frame: ping(2) });
+}
+
+#[tokio::test]
+async fn a_dial_behind_a_cut_cable_is_nobodys_refusal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("cut");
+    std::fs::write(&file, "127.0.0.1").expect("written");
+    let mut one = Host::behind(Cut::follow(file));
+    let two = Host::new();
+    assert_eq!(one.connections.dial(ConnId(1), two.at), None);
+    assert_eq!(one.next().await, Input::Closed { conn: ConnId(1), how: Closed::Local });
 }
 
 #[tokio::test]
