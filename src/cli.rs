@@ -47,7 +47,11 @@ struct Cli {
 enum Command {
     /// Run the agent in the foreground (what the service unit starts)
     Agent(Box<agent::config::Options>),
-    /// Watch real agents elect a leader on this machine, kill it, and see that no record is lost
+    /// Watch real agents elect a leader on this machine, kill it or cut their network, and see that no record is lost
+    ///
+    /// The live view names its keys: k kills the chosen agent, f freezes and thaws it, s stops it, r starts it again, h hands
+    /// over. x cuts the network in two, and mends it: each side has a leader of its own meanwhile, and a key that both sides
+    /// changed is a conflict afterwards.
     Demo(demo::Options),
     /// Show how this agent stands: role, epoch, leader, successor, members
     Status(Asking),

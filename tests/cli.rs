@@ -53,6 +53,19 @@ fn wrong_usage_is_2_with_one_line() {
     }
 }
 
+/// Only agents of a demo can be told whom they do not reach, and nobody is invited to.
+#[test]
+fn an_agent_that_is_no_demos_has_no_network_to_cut() {
+    let help = run(tanist().args(["agent", "--help"]));
+    assert!(!text(&help.stdout).contains("demo"), "{}", text(&help.stdout));
+    for bind in [&[][..], &["--bind", "192.0.2.1"]] {
+        let output = run(tanist().args(["agent", "--config", "/dev/null", "--demo-cut", "cut"]).args(bind));
+        let said = text(&output.stderr);
+        assert_eq!(status(&output), 78, "{said}");
+        assert!(said.contains("--demo-cut: it is for the agents of `tanist demo`: leave it out"), "{said}");
+    }
+}
+
 #[test]
 fn a_slip_of_the_keyboard_gets_a_hint_and_the_right_help() {
     for (arguments, says) in [

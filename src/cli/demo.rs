@@ -1,4 +1,5 @@
-//! `demo`: real agents on loopback addresses, which find one another, elect a leader and lose it, and no record with it.
+//! `demo`: real agents on loopback addresses, which find one another, elect a leader and lose it, are cut in two and become
+//! one again, and lose no record.
 
 mod agree;
 mod cluster;
@@ -10,6 +11,7 @@ mod live;
 mod proof;
 mod records;
 mod script;
+mod split;
 
 use super::out::Out;
 use super::{Fail, NO};
@@ -26,8 +28,8 @@ pub(super) struct Options {
     /// How many agents, 2 to 12
     #[arg(default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(AGENTS))]
     agents: u8,
-    /// Kill, restart and hand over by itself, print how long each took and whether every record is everywhere, and end
-    /// with 1 when something fails or is missing
+    /// Kill, restart, hand over, and cut the network in two and mend it, by itself; print how long each took and whether
+    /// every record is everywhere, and end with 1 when something fails or is missing
     #[arg(long)]
     script: bool,
     /// Print JSON: events, one a line; with --script the figures, as the last line

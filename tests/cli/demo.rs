@@ -45,25 +45,27 @@ fn two_demos_at_once_play_to_the_end_and_leave_nothing() {
         assert_eq!(status(&output), 0, "{said}{}", text(&output.stderr));
         let figures: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
         assert_eq!((figures["ok"].as_bool(), figures["agents"].as_u64()), (Some(true), Some(agents)));
-        for figure in ["cold_start_ms", "failover_ms", "rejoin_ms", "handover_ms", "heartbeat_ms"] {
+        for figure in ["cold_start_ms", "failover_ms", "rejoin_ms", "handover_ms", "reunion_ms", "heartbeat_ms"] {
             assert!(figures[figure].as_f64().is_some_and(|ms| ms > 0.0), "{figure}: {figures}");
         }
         let steps: Vec<&str> =
             figures["steps"].as_array().expect("steps").iter().filter_map(|s| s["step"].as_str()).collect();
-        assert_eq!(steps, ["start", "kill", "rejoin", "handover", "end"]);
+        assert_eq!(steps, ["start", "kill", "rejoin", "handover", "split", "end"]);
         every_record_is_everywhere(&figures, agents);
+        both_sides_led_and_one_key_was_in_conflict(&figures, agents);
     }
     nothing_is_left(dir.path());
 }
 
 /// After each step every acknowledged record was on every agent that ran, and at the end on all.
 fn every_record_is_everywhere(figures: &Value, agents: u64) {
-    for figure in ["cold_start_wait_ms", "failover_wait_ms", "rejoin_wait_ms", "handover_wait_ms"] {
-        assert!(figures[figure].as_f64().is_some_and(|ms| ms > 0.0), "{figure}: {figures}");
+    for step in ["cold_start", "failover", "rejoin", "handover", "split"] {
+        let figure = format!("{step}_wait_ms");
+        assert!(figures[&figure].as_f64().is_some_and(|ms| ms > 0.0), "{figure}: {figures}");
     }
     let mut before = 0;
     for (step, runs) in
-        figures["steps"].as_array().expect("steps").iter().zip([agents, agents - 1, agents, agents, agents])
+        figures["steps"].as_array().expect("steps").iter().zip([agents, agents - 1, agents, agents, agents, agents])
     {
         let records = &step["records"];
         let machines = records["machines"].as_array().expect("machines");
@@ -76,6 +78,21 @@ fn every_record_is_everywhere(figures: &Value, agents: u64) {
     }
     let whole = ["acknowledged", "missing", "twice"].map(|figure| figures[figure].as_u64());
     assert_eq!(whole, [Some(before), Some(0), Some(0)], "{figures}");
+}
+
+/// Half of the agents, and no more, were cut off, had a leader of their own, and changed the key.
+fn both_sides_led_and_one_key_was_in_conflict(figures: &Value, agents: u64) {
+    let step = &figures["steps"][4];
+    let said = step["text"].as_str().expect("text");
+    let off: Vec<String> = (agents - agents / 2 + 1..=agents).map(|n| format!("pc-{n}")).collect();
+    assert!(said.starts_with(&format!("{} cut off: ", off.join(" and "))), "{said}");
+    let (rest, wrote) = said.split_once(", one conflict: demo/both by ").expect("a conflict");
+    let (_, led) = rest.split_once("cut off: ").expect("leaders");
+    let led = led.split_once(" led after ").expect("a time").0.split_once(" and ").expect("two leaders");
+    let is_off = |name: &str| off.iter().any(|off| off == name);
+    for (one, other) in [led, wrote.split_once(" and by ").expect("two sides")] {
+        assert_ne!(is_off(one), is_off(other), "{said}");
+    }
 }
 
 /// The socket of the first agent of the demo that plays in this directory.

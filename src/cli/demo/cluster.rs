@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long the end of a killed process may take.
 const END: Duration = Duration::from_secs(3);
 
+/// The file in an agent's directory that names those that it cannot reach.
+const CUT: &str = "cut";
+
 /// What has become of an agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Life {
@@ -82,9 +85,20 @@ pub(super) enum What {
     Ended(String),
 }
 
+/// The network between the agents.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Net {
+    Whole,
+    /// Cut in two, a moment ago: a side may still miss its leader.
+    Cut,
+    /// Cut in two, and each side has had a leader since.
+    Apart,
+}
+
 /// All agents of the demo.
 #[derive(Debug)]
 pub(super) struct Cluster {
+    pub(super) net: Net,
     pub(super) agents: Vec<Agent>,
     pub(super) ground: Ground,
     heartbeat: Duration,
@@ -118,7 +132,7 @@ impl Cluster {
             }
         };
         let agents = ground.addresses.iter().enumerate().map(agent).collect();
-        Ok(Self { agents, ground, heartbeat, program, news, sender })
+        Ok(Self { net: Net::Whole, agents, ground, heartbeat, program, news, sender })
     }
 
     pub(super) fn heartbeat(&self) -> Duration {
@@ -133,6 +147,51 @@ impl Cluster {
     /// The agents that run and are not frozen.
     pub(super) fn running(&self) -> Vec<usize> {
         (0..self.agents.len()).filter(|n| self.agents[*n].life == Life::Running).collect()
+    }
+
+    /// Which side of a cut an agent is on: the second has the last of them, half of all at the most.
+    pub(super) fn side(&self, agent: usize) -> usize {
+        let agents = self.agents.len();
+        usize::from(agent >= agents - agents / 2)
+    }
+
+    /// The agents that run, each with those that it can reach: two sides while the network is cut. None is empty.
+    pub(super) fn sides(&self) -> Vec<Vec<usize>> {
+        let running = self.running();
+        if self.net == Net::Whole {
+            return vec![running];
+        }
+        let (one, other): (Vec<usize>, Vec<usize>) = running.into_iter().partition(|agent| self.side(*agent) == 0);
+        [one, other].into_iter().filter(|side| !side.is_empty()).collect()
+    }
+
+    /// The agents of a side, in words: `pc-1 to pc-3`.
+    pub(super) fn of_side(&self, side: usize) -> String {
+        let here = self.agents.iter().enumerate().filter(|(n, _)| self.side(*n) == side);
+        let names: Vec<&str> = here.map(|(_, agent)| agent.name.as_str()).collect();
+        match names.as_slice() {
+            [] => String::new(),
+            [one] => (*one).to_owned(),
+            [one, other] => format!("{one} and {other}"),
+            [first, .., last] => format!("{first} to {last}"),
+        }
+    }
+
+    /// Cuts the network in two, or mends it; gives back when that began. The agents notice within 50 ms.
+    pub(super) fn cut(&mut self, cut: bool) -> Result<Instant, String> {
+        let at = Instant::now();
+        for (n, agent) in self.agents.iter().enumerate() {
+            let others = self.agents.iter().enumerate().filter(|(other, _)| cut && self.side(*other) != self.side(n));
+            let list: String = others.map(|(_, other)| format!("{}\n", other.address)).collect();
+            let (file, new) = (agent.dir.join(CUT), agent.dir.join("cut.new"));
+            // An agent that looks meanwhile sees what was before, or what is now.
+            let written = std::fs::create_dir_all(&agent.dir)
+                .and_then(|()| std::fs::write(&new, list))
+                .and_then(|()| std::fs::rename(&new, &file));
+            written.map_err(|error| format!("could not write {}: {error}", file.display()))?;
+        }
+        self.net = if cut { Net::Cut } else { Net::Whole };
+        Ok(at)
     }
 
     /// Starts an agent, or starts it again with what it remembers; gives back when.
@@ -154,6 +213,7 @@ impl Cluster {
         command.arg("agent").args(["--config", "/dev/null", "--name", &this.name, "--cluster", &cluster]);
         command.args(["--bind", &this.address.to_string(), "--port", &port.to_string(), "--heartbeat", &heartbeat]);
         command.arg("--state-dir").arg(this.dir.join("state")).arg("--socket").arg(this.dir.join("sock"));
+        command.arg("--demo-cut").arg(this.dir.join(CUT));
         command.env(leash::PARENT, std::process::id().to_string());
         command.stdin(Stdio::null()).stdout(log).stderr(also);
         // A group of its own: Ctrl-C is for the demo, which ends the agents itself.

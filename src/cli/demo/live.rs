@@ -88,6 +88,7 @@ pub(super) async fn run(cluster: &mut Cluster, interrupted: impl Future<Output =
         tokio::select! {
             news = app.cluster.next() => app.news(news),
             checked = app.proof.done() => app.checked(&checked),
+            () = app.split.done() => app.came(),
             Some(look) = looks.recv() => app.looked(look),
             key = keys.keys.recv() => match key {
                 Some(key) if quits(&key) => return Ok(()),
@@ -156,6 +157,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_cuts_the_network_and_mends_it_and_the_picture_shows_both_sides() {
+        let mut cluster = Cluster::new(5, Duration::from_millis(250)).expect("a place");
+        let (answers, _looks) = mpsc::channel(LOOKS);
+        let addresses = cluster.ground.addresses.clone();
+        let files: Vec<_> = (0..5).map(|n| cluster.socket(n).with_file_name("cut")).collect();
+        let unreachable = || -> Vec<String> {
+            files.iter().map(|file| std::fs::read_to_string(file).expect("a file").replace('\n', " ")).collect()
+        };
+        let list = |range: std::ops::Range<usize>| -> String {
+            addresses[range].iter().map(|address| format!("{address} ")).collect()
+        };
+        let mut app = App::new(&mut cluster, answers);
+        let picture = |app: &App<'_>| {
+            let mut terminal = Terminal::new(TestBackend::new(80, 28)).expect("a terminal");
+            terminal.draw(|frame| draw::draw(app, frame)).expect("drawn");
+            terminal.backend().to_string()
+        };
+        app.key(KeyCode::Char('x')).await;
+        let (minority, majority) = (list(3..5), list(0..3));
+        assert_eq!(unreachable(), [&minority, &minority, &minority, &majority, &majority].map(Clone::clone));
+        let shown = picture(&app);
+        let at = |word: &str| shown.find(word).unwrap_or_else(|| panic!("lacks {word}:\n{shown}"));
+        assert!(at("3  pc-3") < at("cut: nothing gets") && at("cut: nothing gets") < at("4  pc-4"), "{shown}");
+        at("pc-4 and pc-5 cut off from pc-1 to pc-3");
+        at("x mend");
+        app.key(KeyCode::Char('x')).await;
+        assert_eq!(unreachable(), [""; 5]);
+        let shown = picture(&app);
+        assert!(!shown.contains("cut off") && !shown.contains("nothing gets") && shown.contains("x cut"), "{shown}");
+    }
+
+    #[tokio::test]
     async fn the_picture_names_every_agent_and_every_key() {
         let mut cluster = Cluster::new(3, Duration::from_millis(250)).expect("a place");
         let (answers, _looks) = mpsc::channel(LOOKS);
@@ -179,6 +212,7 @@ mod tests {
                     "1-3",
                     "pc-2: k",
                     "q quit",
+                    "x cut",
                     "h hand over",
                 ] {
                     assert!(shown.contains(word), "{width}x{height} lacks {word}:\n{shown}");

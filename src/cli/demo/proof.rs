@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
 use super::agree::Agreement;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Net};
 use super::records::{Found, Records};
 use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
@@ -16,8 +16,8 @@ const SHARE: u32 = 10;
 /// The checks of a demo.
 #[derive(Debug, Default)]
 pub(super) struct Proof {
-    /// The epoch, and the agents that ran, when the last check began.
-    standing: Option<(u64, Vec<usize>)>,
+    /// The epoch, and the agents that ran, on each side, when the last check began.
+    standing: Option<Vec<(u64, Vec<usize>)>>,
     under_way: Option<UnderWay>,
     /// What the last check found that came to its end.
     pub(super) last: Option<Checked>,
@@ -42,11 +42,17 @@ pub(super) struct Checked {
 
 impl Proof {
     /// Begins a check when the agents that run have settled, and stand otherwise than at the last one. A check of how
-    /// they stood before is given up.
+    /// they stood before is given up. While the network is cut, the sides settle each by itself.
     pub(super) fn look(&mut self, cluster: &Cluster, said: &Agreement, records: &Records) {
-        let running = cluster.running();
-        let Some(agreed) = said.agreed(&running, 0) else { return };
-        let standing = Some((agreed.epoch, running));
+        if cluster.net == Net::Cut {
+            *self = Self::default();
+            return;
+        }
+        let agreed = |side: Vec<usize>| Some((said.agreed(&side, 0)?.epoch, side));
+        let standing: Option<Vec<_>> = cluster.sides().into_iter().map(agreed).collect();
+        if standing.as_ref().is_none_or(Vec::is_empty) {
+            return;
+        }
         if self.standing != standing {
             self.standing = standing;
             self.begin(cluster, records, true);
@@ -68,7 +74,8 @@ impl Proof {
 
     /// Whether something changed that was not checked yet.
     pub(super) fn is_open(&self, cluster: &Cluster) -> bool {
-        let checked = self.standing.as_ref().is_some_and(|(_, agents)| *agents == cluster.running());
+        let checked =
+            self.standing.as_ref().is_some_and(|sides| sides.iter().map(|(_, agents)| agents).eq(&cluster.sides()));
         !checked || self.under_way.as_ref().is_some_and(|check| check.changed)
     }
 

@@ -3,9 +3,9 @@
 
 mod count;
 
-use super::cluster::{Agent, Cluster};
+use super::cluster::{Agent, Cluster, Net};
 use crate::client::Client;
-use count::Count;
+use count::{Count, Due};
 pub(super) use count::{Found, grouped};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +39,8 @@ const PASSES: u32 = 3;
 struct Tally {
     /// Its records are numbered from 1; all up to this one are acknowledged.
     acknowledged: AtomicU64,
+    /// How many were when the sides of a cut had a leader each.
+    parted: AtomicU64,
     /// The longest wait of a write, in microseconds.
     longest: AtomicU64,
     /// The same since the last [`Records::mark`].
@@ -116,6 +118,13 @@ impl Records {
         self.tallies.iter().for_each(|tally| tally.recent.store(0, Ordering::Relaxed));
     }
 
+    /// From now on each side of a cut has what its own writers are acknowledged for. Before, what was acknowledged a moment
+    /// before the cut may be on the other side alone.
+    pub(super) fn part(&self) {
+        let each = self.tallies.iter();
+        each.for_each(|tally| tally.parted.store(tally.acknowledged.load(Ordering::Relaxed), Ordering::Relaxed));
+    }
+
     /// Lets every writer end its present write and begin no other. Gives up after 15 s.
     pub(super) async fn stop(&mut self) {
         self.stop.send_replace(true);
@@ -127,18 +136,22 @@ impl Records {
     }
 
     /// Reads the topic on every agent that runs, once the writers of all of them get on, and compares it with what was
-    /// acknowledged by then. Takes 15 s at most, and then whatever one reading of the topic takes.
+    /// acknowledged by then: while the network is cut, on its own side and since then. Takes 15 s at most, and then whatever one reading of the topic takes.
     pub(super) fn prove(&self, cluster: &Cluster) -> impl Future<Output = Found> + Send + 'static {
         let running = cluster.running();
-        let agents: Vec<(String, Client)> =
-            running.iter().map(|n| (cluster.agents[*n].name.clone(), cluster.agents[*n].client.clone())).collect();
-        let names = cluster.agents.iter().map(|agent| agent.name.clone()).collect();
+        let apart = cluster.net != Net::Whole;
+        let name = |n: &usize| cluster.agents[*n].name.clone();
+        let agents: Vec<Reader> =
+            running.iter().map(|n| Reader { agent: *n, client: cluster.agents[*n].client.clone() }).collect();
+        let writers = (0..cluster.agents.len()).map(|n| (name(&n), apart.then(|| cluster.side(n)))).collect();
+        let sides = if apart { cluster.sides() } else { Vec::new() };
+        let found = Found::new(0, sides.iter().map(|side| side.iter().map(name).collect()).collect());
         let begun: Vec<(usize, u64)> = if self.writers.is_empty() {
             Vec::new()
         } else {
             running.iter().map(|n| (*n, (self.acknowledged(*n) + 1).min(self.share))).collect()
         };
-        prove(agents, names, self.tallies.clone(), begun)
+        prove(agents, writers, self.tallies.clone(), begun, found)
     }
 }
 
@@ -198,12 +211,20 @@ impl Writer {
     }
 }
 
-/// Waits until each writer of `begun` has as many records acknowledged, and then compares what `agents` hold.
+/// An agent whose records are compared.
+struct Reader {
+    agent: usize,
+    client: Client,
+}
+
+/// Waits until each writer of `begun` has as many records acknowledged, and then compares what `agents` hold. `writers`
+/// are all of them, each with its side while the network is cut.
 async fn prove(
-    agents: Vec<(String, Client)>,
-    names: Vec<String>,
+    agents: Vec<Reader>,
+    writers: Vec<(String, Option<usize>)>,
     tallies: Vec<Arc<Tally>>,
     begun: Vec<(usize, u64)>,
+    mut found: Found,
 ) -> Found {
     let end = tokio::time::Instant::now() + DEADLINE;
     let so_far = |writer: usize| tallies[writer].acknowledged.load(Ordering::Relaxed);
@@ -212,16 +233,26 @@ async fn prove(
             if tokio::time::Instant::now() > end {
                 let refused = tallies[writer].refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let why = refused.unwrap_or_else(|| format!("no answer within {} s", DEADLINE.as_secs()));
-                return Found::none(format!("{} takes no records: {why}", names[writer]));
+                return Found::none(format!("{} takes no records: {why}", writers[writer].0));
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
-    let acknowledged: Vec<(String, u64)> =
-        names.into_iter().enumerate().map(|(writer, name)| (name, so_far(writer))).collect();
-    let mut found = Found::new(acknowledged.iter().map(|(_, number)| number).sum());
-    for (agent, client) in agents {
-        match compare(&client, &acknowledged, end).await {
+    let acknowledged: Vec<u64> = (0..writers.len()).map(so_far).collect();
+    found.acknowledged = acknowledged.iter().sum();
+    for Reader { agent, client } in agents {
+        let due = |(n, (writer, side)): (usize, &(String, Option<usize>))| {
+            let last = acknowledged[n];
+            let after = match side {
+                None => 0,
+                Some(_) if *side == writers[agent].1 => tallies[n].parted.load(Ordering::Relaxed),
+                Some(_) => last,
+            };
+            Due { writer: writer.clone(), after, last }
+        };
+        let due: Vec<Due> = writers.iter().enumerate().map(due).collect();
+        let agent = writers[agent].0.clone();
+        match compare(&client, &due, end).await {
             Ok(count) => found.add(agent, &count),
             Err(why) => return Found::none(format!("the records on {agent} cannot be read: {why}")),
         }
@@ -231,15 +262,11 @@ async fn prove(
 
 /// What one agent holds, against what was acknowledged. Reads it again while something is missing, for a write is
 /// acknowledged once two machines have it, and on its way to the others then.
-async fn compare(
-    client: &Client,
-    acknowledged: &[(String, u64)],
-    end: tokio::time::Instant,
-) -> Result<Count, crate::client::Error> {
+async fn compare(client: &Client, due: &[Due], end: tokio::time::Instant) -> Result<Count, crate::client::Error> {
     let mut doubled = 0;
     loop {
         let over = tokio::time::Instant::now() > end;
-        match read(client, acknowledged).await {
+        match read(client, due).await {
             Ok(count) if over || count.is_good() => return Ok(count),
             Ok(count) if count.missing() == 0 => {
                 doubled += 1;
@@ -255,8 +282,8 @@ async fn compare(
 }
 
 /// Reads the topic from its first record to its last.
-async fn read(client: &Client, acknowledged: &[(String, u64)]) -> Result<Count, crate::client::Error> {
-    let mut count = Count::new(acknowledged);
+async fn read(client: &Client, due: &[Due]) -> Result<Count, crate::client::Error> {
+    let mut count = Count::new(due);
     let mut after = None;
     loop {
         let page = client.records(TOPIC, after).await?;

@@ -1,12 +1,14 @@
-//! `demo --script`: a start, a kill, a return and a handover, each timed by what the agents themselves tell, while every
+//! `demo --script`: a start, a kill, a return, a handover and a cut of the network, each timed by what the agents themselves tell, while every
 //! agent has a writer. After each, and at the end, every acknowledged record is to be on every agent that runs, once.
 #![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
+mod cut;
 mod report;
 
 use super::agree::{Agreed, Agreement};
 use super::cluster::{Cluster, News, What};
 use super::records::{Found, Records, grouped};
+use super::split::Split;
 use crate::cli::out::Out;
 use crate::cli::{Fail, NO};
 use crate::view::Line;
@@ -47,6 +49,7 @@ struct Script<'a> {
     cluster: &'a mut Cluster,
     records: Records,
     said: Agreement,
+    split: Split,
     /// The agent that the script killed: the only one that may end.
     doomed: Option<usize>,
     /// The events of the step under way that tell how it went; at most [`STAGES`].
@@ -66,7 +69,7 @@ pub(super) async fn run(cluster: &mut Cluster, json: bool, out: Out) -> Result<(
     let mut report = Report::new(cluster.agents.len(), cluster.heartbeat());
     let said = Agreement::new(cluster.agents.len());
     let records = Records::begin(cluster, RATE);
-    let mut script = Script { cluster, records, said, doomed: None, stages: Vec::new() };
+    let mut script = Script { cluster, records, said, split: Split::default(), doomed: None, stages: Vec::new() };
     let played = play(&mut script, &mut report, out).await;
     report.end(json, out)?;
     match played {
@@ -110,6 +113,7 @@ impl Script<'_> {
             "kill" => self.kill().await?,
             "rejoin" => self.rejoin().await?,
             "handover" => self.handover().await?,
+            "split" => self.cut().await?,
             _ => return self.end().await,
         };
         let stages = self.told(since);

@@ -2,9 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "a program for people, which times what it shows")]
 
 use crate::cli::demo::agree::Agreement;
-use crate::cli::demo::cluster::{Cluster, Life, News, What};
+use crate::cli::demo::cluster::{Cluster, Life, Net, News, What};
 use crate::cli::demo::proof::{Checked, Proof};
 use crate::cli::demo::records::{RATE, Records};
+use crate::cli::demo::split::{KEY, Split, Stage};
 use crate::protocol::RoleName;
 use crate::view::{Event, Line, Stamp};
 use nix::sys::signal::Signal;
@@ -80,6 +81,8 @@ struct Pending {
     what: String,
     since: Instant,
     above: u64,
+    /// The side of the cut that it is about.
+    side: Option<usize>,
 }
 
 /// A change of leader that is complete.
@@ -94,6 +97,7 @@ pub(super) struct App<'a> {
     pub(super) cluster: &'a mut Cluster,
     pub(super) records: Records,
     pub(super) proof: Proof,
+    pub(super) split: Split,
     pub(super) rows: Vec<Row>,
     pub(super) selected: usize,
     /// The newest last; at most [`LOG`].
@@ -111,6 +115,7 @@ impl<'a> App<'a> {
         Self {
             records: Records::begin(cluster, RATE),
             proof: Proof::default(),
+            split: Split::default(),
             cluster,
             rows: (0..agents).map(|_| Row::default()).collect(),
             selected: 0,
@@ -123,7 +128,7 @@ impl<'a> App<'a> {
     }
 
     pub(super) fn start_all(&mut self) {
-        self.expect("all started", Instant::now());
+        self.expect("all started", Instant::now(), None);
         for agent in 0..self.rows.len() {
             self.start(agent);
         }
@@ -136,10 +141,16 @@ impl<'a> App<'a> {
         }
     }
 
-    /// From now on a new leader is expected; its time is counted from `since`.
-    fn expect(&mut self, what: &str, since: Instant) {
-        let above = self.rows.iter().map(|row| row.epoch).max().unwrap_or(0);
-        self.pending = Some(Pending { what: what.to_owned(), since, above });
+    /// From now on a new leader is expected, on one side of the cut or everywhere; its time is counted from `since`.
+    fn expect(&mut self, what: &str, since: Instant, side: Option<usize>) {
+        let concerned = |n: &usize| side.is_none_or(|side| self.cluster.side(*n) == side);
+        let above = (0..self.rows.len()).filter(concerned).map(|n| self.rows[n].epoch).max().unwrap_or(0);
+        self.pending = Some(Pending { what: what.to_owned(), since, above, side });
+    }
+
+    /// The side of an agent while the network is cut.
+    fn side(&self, agent: usize) -> Option<usize> {
+        (self.cluster.net != Net::Whole).then(|| self.cluster.side(agent))
     }
 
     /// What the demo itself says about an agent.
@@ -147,12 +158,21 @@ impl<'a> App<'a> {
         self.tell(agent, Stamp(crate::agent::clock::now().wall).local_time(), true, text);
     }
 
+    /// What the demo itself says about all of them.
+    fn note_of_all(&mut self, text: String) {
+        self.tell_of("all", Stamp(crate::agent::clock::now().wall).local_time(), true, text);
+    }
+
     fn tell(&mut self, agent: usize, at: String, warn: bool, text: String) {
+        let agent = self.cluster.agents[agent].name.clone();
+        self.tell_of(&agent, at, warn, text);
+    }
+
+    fn tell_of(&mut self, agent: &str, at: String, warn: bool, text: String) {
         if self.log.len() == LOG {
             self.log.pop_front();
         }
-        let agent = self.cluster.agents[agent].name.clone();
-        self.log.push_back(Told { agent, at, warn, text });
+        self.log.push_back(Told { agent: agent.to_owned(), at, warn, text });
     }
 
     pub(super) fn news(&mut self, news: News) {
@@ -169,7 +189,50 @@ impl<'a> App<'a> {
             }
         }
         self.judge();
+        self.look();
+    }
+
+    /// Begins what the agents are ready for.
+    fn look(&mut self) {
+        self.split.look(self.cluster, &self.said, &self.records);
         self.proof.look(self.cluster, &self.said, &self.records);
+    }
+
+    /// The cut has come further.
+    pub(super) fn came(&mut self) {
+        let text = match &self.split.stage {
+            Stage::Changed => format!("{KEY} was changed on both sides; x mends the network"),
+            Stage::Found(clash) => {
+                format!("{KEY} is in conflict: {} and {} wrote it", clash.sides[0].by, clash.sides[1].by)
+            }
+            Stage::Settled(_) => format!("the conflict of {KEY} was settled"),
+            _ => return,
+        };
+        self.note_of_all(text);
+        self.look();
+    }
+
+    /// Cuts the network in two, or mends it.
+    fn cut(&mut self) {
+        let whole = self.cluster.net == Net::Whole;
+        let done = if whole { self.split.cut(self.cluster) } else { self.split.heal(self.cluster) };
+        let at = match done {
+            Ok(at) => at,
+            Err(why) => return self.note_of_all(why),
+        };
+        if whole {
+            // The side that the leader is not on needs one.
+            let leader = (0..self.rows.len()).find(|n| self.leads(*n));
+            let lost = leader.map_or(1, |leader| 1 - self.cluster.side(leader));
+            self.expect("cut off", at, Some(lost));
+            self.note_of_all("the network was cut in two".to_owned());
+        } else {
+            self.expect("mended", at, None);
+            // The leader of either side may be the one.
+            self.pending.iter_mut().for_each(|pending| pending.above = 0);
+            self.note_of_all("the network was mended".to_owned());
+        }
+        self.look();
     }
 
     /// The records were compared.
@@ -196,7 +259,7 @@ impl<'a> App<'a> {
         // Nobody pressed a key, and yet somebody misses the leader.
         let overdue = self.pending.as_ref().is_none_or(|p| at.saturating_duration_since(p.since) > OVERDUE);
         if event.event == "leader-lost" && overdue {
-            self.expect("leader lost", at);
+            self.expect("leader lost", at, self.side(agent));
         }
         if !event.present {
             self.tell(agent, event.at.local_time(), event.level == "warn", event.text.clone());
@@ -206,7 +269,9 @@ impl<'a> App<'a> {
     /// Is the change of leader that was expected complete?
     fn judge(&mut self) {
         let Some(pending) = &self.pending else { return };
-        let Some(agreed) = self.said.agreed(&self.cluster.running(), pending.above) else { return };
+        let concerned = |n: &usize| pending.side.is_none_or(|side| self.cluster.side(*n) == side);
+        let agents: Vec<usize> = self.cluster.running().into_iter().filter(concerned).collect();
+        let Some(agreed) = self.said.agreed(&agents, pending.above) else { return };
         let took = crate::time::ms(agreed.at.saturating_duration_since(pending.since));
         let leader = &self.cluster.agents[agreed.leader].name;
         let text = format!("{:>10}  {}: {leader} leads epoch {}", took, pending.what, agreed.epoch);
@@ -219,6 +284,7 @@ impl<'a> App<'a> {
 
     /// Asks every agent that runs how it stands, unless it still owes an answer.
     pub(super) fn ask(&mut self) {
+        self.look();
         self.proof.look_again(self.cluster, &self.records);
         for agent in self.cluster.running() {
             if std::mem::replace(&mut self.rows[agent].asked, true) {
@@ -297,6 +363,7 @@ impl<'a> App<'a> {
                 }
             }
             KeyCode::Char('h') => self.handover(),
+            KeyCode::Char('x') => self.cut(),
             _ => {}
         }
     }
@@ -311,13 +378,13 @@ impl<'a> App<'a> {
             Ok(at) => {
                 if led && signal != Signal::SIGCONT {
                     let what = format!("{} {what}", self.cluster.agents[agent].name);
-                    self.expect(&what, at);
+                    self.expect(&what, at, self.side(agent));
                 }
                 self.note(agent, what.to_owned());
             }
             Err(why) => self.note(agent, why),
         }
-        self.proof.look(self.cluster, &self.said, &self.records);
+        self.look();
     }
 
     fn leads(&self, agent: usize) -> bool {
@@ -330,12 +397,14 @@ impl<'a> App<'a> {
         let agent = self.selected;
         let to = (!self.leads(agent)).then(|| self.cluster.agents[agent].name.clone());
         let running = self.cluster.running();
-        let asked = running.iter().find(|n| self.leads(**n)).or(running.first());
+        // Those that it can reach.
+        let near: Vec<usize> = running.into_iter().filter(|n| self.side(*n) == self.side(agent)).collect();
+        let asked = near.iter().find(|n| self.leads(**n)).or(near.first());
         let Some(asked) = asked else {
             return self.note(agent, "no handover: no agent runs".to_owned());
         };
         let (client, answers, at) = (self.cluster.agents[*asked].client.clone(), self.answers.clone(), Instant::now());
-        self.expect("handover", at);
+        self.expect("handover", at, self.side(agent));
         // How it ends, the events tell.
         tokio::spawn(async move {
             if let Err(why) = client.handover(to.as_deref()).await {

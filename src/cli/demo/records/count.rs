@@ -9,6 +9,16 @@ pub(super) fn value(writer: &str, number: u64) -> String {
     format!("{writer} {number}")
 }
 
+/// The records of one writer that must be found.
+#[derive(Clone, Debug)]
+pub(super) struct Due {
+    pub(super) writer: String,
+    /// Those up to this number need not be there.
+    pub(super) after: u64,
+    /// The number of the last one that was acknowledged.
+    pub(super) last: u64,
+}
+
 /// How often each record of each writer was read.
 #[derive(Debug)]
 pub(super) struct Count {
@@ -19,20 +29,21 @@ pub(super) struct Count {
 #[derive(Debug)]
 struct Writer {
     name: String,
-    /// The number of its last record that was acknowledged.
-    acknowledged: usize,
+    /// The numbers of its records that must be there, from 0.
+    due: std::ops::Range<usize>,
     /// By number, from 1: how often it was read, 255 at the most. At most [`RECORDS`].
     read: Vec<u8>,
 }
 
 impl Count {
-    /// Nothing was read yet. Each writer comes with the number of its last record that was acknowledged.
-    pub(super) fn new(writers: &[(String, u64)]) -> Self {
-        let writer = |(name, last): &(String, u64)| {
-            let acknowledged = usize::try_from(*last).unwrap_or(usize::MAX);
-            Writer { name: name.clone(), acknowledged, read: vec![0; acknowledged] }
+    /// Nothing was read yet.
+    pub(super) fn new(due: &[Due]) -> Self {
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let writer = |due: &Due| {
+            let last = number(due.last);
+            Writer { name: due.writer.clone(), due: number(due.after).min(last)..last, read: vec![0; last] }
         };
-        Self { writers: writers.iter().map(writer).collect() }
+        Self { writers: due.iter().map(writer).collect() }
     }
 
     /// Takes in a record. One that no writer made is none of the demo's.
@@ -51,10 +62,10 @@ impl Count {
         writer.read[at] = writer.read[at].saturating_add(1);
     }
 
-    /// Acknowledged records that were not read.
+    /// Records that must be there, and were not read.
     pub(super) fn missing(&self) -> u64 {
-        let acknowledged = self.writers.iter().flat_map(|writer| &writer.read[..writer.acknowledged]);
-        acknowledged.filter(|times| **times == 0).count() as u64
+        let due = self.writers.iter().flat_map(|writer| &writer.read[writer.due.clone()]);
+        due.filter(|times| **times == 0).count() as u64
     }
 
     /// Records, acknowledged or not, that were read more than once.
@@ -79,6 +90,9 @@ pub(in crate::cli::demo) struct Found {
     pub(in crate::cli::demo) twice: u64,
     /// Every machine that was read.
     pub(in crate::cli::demo) machines: Vec<Machine>,
+    /// The machines of each side, when the network is cut: a side must have what its own writers added since then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::cli::demo) sides: Vec<Vec<String>>,
     /// Why nothing could be compared.
     pub(in crate::cli::demo) trouble: Option<String>,
 }
@@ -93,8 +107,8 @@ pub(in crate::cli::demo) struct Machine {
 
 impl Found {
     /// No machine has been read yet.
-    pub(super) fn new(acknowledged: u64) -> Self {
-        Self { acknowledged, ..Self::default() }
+    pub(super) fn new(acknowledged: u64, sides: Vec<Vec<String>>) -> Self {
+        Self { acknowledged, sides, ..Self::default() }
     }
 
     /// Nothing could be compared.
@@ -121,6 +135,7 @@ impl Found {
             return trouble.clone();
         }
         let machines = match self.machines.as_slice() {
+            _ if !self.sides.is_empty() => "on all of its side".to_owned(),
             [one] => format!("on {}, which is alone", one.agent),
             [_, _] => "on both machines".to_owned(),
             all => format!("on all {} machines", all.len()),
@@ -147,7 +162,8 @@ mod tests {
     use super::*;
 
     fn count(acknowledged: [u64; 2], values: &[&str]) -> Count {
-        let mut count = Count::new(&[("pc-1".to_owned(), acknowledged[0]), ("pc-12".to_owned(), acknowledged[1])]);
+        let due = |(writer, last): (&str, u64)| Due { writer: writer.to_owned(), after: 0, last };
+        let mut count = Count::new(&[("pc-1", acknowledged[0]), ("pc-12", acknowledged[1])].map(due));
         values.iter().for_each(|value| count.take(value.as_bytes()));
         count
     }
@@ -172,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_before_a_cut_or_on_the_other_side_need_not_be_there() {
+        let due = |writer: &str, after, last| Due { writer: writer.to_owned(), after, last };
+        let figures = |values: &[&str]| {
+            let mut count = Count::new(&[due("pc-1", 2, 4), due("pc-12", 3, 3)]);
+            values.iter().for_each(|value| count.take(value.as_bytes()));
+            (count.missing(), count.twice())
+        };
+        assert_eq!(figures(&["pc-1 4", "pc-1 3"]), (0, 0));
+        assert_eq!(figures(&["pc-1 2", "pc-1 4"]), (1, 0));
+        assert_eq!(figures(&["pc-1 3", "pc-12 1", "pc-1 4", "pc-12 1"]), (0, 1), "and nothing is there twice");
+    }
+
+    #[test]
     fn what_no_writer_made_is_not_counted() {
         let strange = ["", " ", "pc-1", "pc-1 ", "pc-1 0", "pc-1 -1", "pc-3 1", "pc-1 50001", "pc-1 1 1", "pc-1  1"];
         let mut read = count([1, 0], &strange);
@@ -181,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_was_found_says_where() {
-        let mut found = Found::new(3);
+        let mut found = Found::new(3, Vec::new());
         found.add("pc-1".to_owned(), &count([2, 1], &["pc-1 1", "pc-1 2", "pc-12 1"]));
         assert_eq!(found.text(), "on pc-1, which is alone, none missing, none twice");
         found.add("pc-2".to_owned(), &count([2, 1], &["pc-1 1", "pc-1 2", "pc-12 1"]));
@@ -189,6 +218,11 @@ mod tests {
         found.add("pc-3".to_owned(), &count([2, 1], &["pc-1 1", "pc-1 1"]));
         assert_eq!((found.missing, found.twice, found.is_good()), (2, 1, false));
         assert_eq!(found.text(), "pc-3: 2 missing, 1 twice");
+        let (one, other) = (vec!["pc-1".to_owned(), "pc-2".to_owned()], vec!["pc-3".to_owned()]);
+        let mut apart = Found::new(3, vec![one, other]);
+        assert_eq!(apart.text(), "on all of its side, none missing, none twice");
+        apart.add("pc-3".to_owned(), &count([2, 1], &["pc-1 1", "pc-12 1"]));
+        assert_eq!(apart.text(), "pc-3: 1 missing, 0 twice");
         let none = Found::none("pc-1 takes no records: its disk is full".to_owned());
         assert_eq!((none.is_good(), none.text().as_str()), (false, "pc-1 takes no records: its disk is full"));
     }

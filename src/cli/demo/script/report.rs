@@ -86,7 +86,7 @@ fn ms(d: Duration) -> f64 {
 }
 
 /// The steps of a script.
-pub(super) const STEPS: [&str; 5] = ["start", "kill", "rejoin", "handover", "end"];
+pub(super) const STEPS: [&str; 6] = ["start", "kill", "rejoin", "handover", "split", "end"];
 
 /// Everything that a script found.
 #[derive(Serialize)]
@@ -97,6 +97,7 @@ pub(super) struct Report {
     failover_ms: Option<f64>,
     rejoin_ms: Option<f64>,
     handover_ms: Option<f64>,
+    reunion_ms: Option<f64>,
     #[serde(flatten)]
     records: Totals,
     heartbeat_ms: f64,
@@ -113,6 +114,7 @@ struct Totals {
     failover_wait_ms: Option<f64>,
     rejoin_wait_ms: Option<f64>,
     handover_wait_ms: Option<f64>,
+    split_wait_ms: Option<f64>,
 }
 
 impl Report {
@@ -124,6 +126,7 @@ impl Report {
             failover_ms: None,
             rejoin_ms: None,
             handover_ms: None,
+            reunion_ms: None,
             records: Totals::default(),
             heartbeat_ms: ms(heartbeat),
             agents,
@@ -162,6 +165,7 @@ impl Report {
                 "kill" => totals.failover_wait_ms = Some(*longest_wait_ms),
                 "rejoin" => totals.rejoin_wait_ms = Some(*longest_wait_ms),
                 "handover" => totals.handover_wait_ms = Some(*longest_wait_ms),
+                "split" => totals.split_wait_ms = Some(*longest_wait_ms),
                 _ => {}
             }
         }
@@ -170,6 +174,7 @@ impl Report {
             "kill" => self.failover_ms = step.ms,
             "rejoin" => self.rejoin_ms = step.ms,
             "handover" => self.handover_ms = step.ms,
+            "split" => self.reunion_ms = step.ms,
             _ => {}
         }
     }
@@ -178,22 +183,25 @@ impl Report {
     pub(super) fn end(&mut self, json: bool, out: Out) -> Result<(), Fail> {
         self.ok = self.steps.len() == STEPS.len() && self.steps.iter().all(|step| step.ok);
         let figure = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
-        let figures = |[start, kill, rejoin, handover]: [Option<f64>; 4]| {
-            let (start, kill, rejoin, handover) = (figure(start), figure(kill), figure(rejoin), figure(handover));
-            format!("cold start {start}, failover {kill}, rejoin {rejoin}, handover {handover}")
+        let figures = |last: &str, all: [Option<f64>; 5]| {
+            let [start, kill, rejoin, handover, split] = all.map(figure);
+            format!("cold start {start}, failover {kill}, rejoin {rejoin}, handover {handover}, {last} {split}")
         };
-        let took = figures([self.cold_start_ms, self.failover_ms, self.rejoin_ms, self.handover_ms]);
+        let took = [self.cold_start_ms, self.failover_ms, self.rejoin_ms, self.handover_ms, self.reunion_ms];
+        let took = figures("reunion", took);
         out.line(format!("{} agents, heartbeat {} ms: {took}", self.agents, self.heartbeat_ms))?;
         let totals = &self.records;
         let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), grouped);
         let [acknowledged, missing, twice] = [totals.acknowledged, totals.missing, totals.twice].map(number);
         out.line(format!("{acknowledged} records acknowledged: {missing} missing, {twice} twice"))?;
-        let waited = figures([
+        let waited = [
             totals.cold_start_wait_ms,
             totals.failover_wait_ms,
             totals.rejoin_wait_ms,
             totals.handover_wait_ms,
-        ]);
+            totals.split_wait_ms,
+        ];
+        let waited = figures("split", waited);
         out.line(format!("longest wait of a write: {waited}"))?;
         if json { out.json(self) } else { Ok(()) }
     }
