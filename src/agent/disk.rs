@@ -24,11 +24,14 @@ pub(super) const REPORTS: usize = 256;
 /// How much of the past a user may ask for at once.
 const HISTORY: usize = 1000;
 
+/// Where the answer goes.
+type Reply<T> = oneshot::Sender<Result<T, String>>;
+
 #[derive(Debug)]
 enum Job {
     Persist(Ticket, Vec<Write>),
-    Reigns(usize, oneshot::Sender<Result<Vec<Reign>, String>>),
-    Reunions(usize, oneshot::Sender<Result<(Vec<ReunionReport>, Vec<BroughtReport>), String>>),
+    Reigns(usize, Reply<Vec<Reign>>),
+    Reunions(usize, Reply<(Vec<ReunionReport>, Vec<BroughtReport>)>),
 }
 
 /// The loop's side: begins writes.

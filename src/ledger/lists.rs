@@ -101,7 +101,11 @@ pub fn kept_count<R: Read>(store: &R) -> Result<u64, Trouble<R::Error>> {
 /// Those of the store, and when a row cannot be read.
 pub fn kept<R: Read>(store: &R, after: Option<Revision>, show: ShowKey<'_>) -> Result<(), Trouble<R::Error>> {
     let after = after.map(by_reign);
-    rows::each(store, Table::Kept, after.as_ref().map_or(EVERYTHING, |after| behind(after)), |key, row| {
+    let range = match &after {
+        Some(after) => behind(after),
+        None => EVERYTHING,
+    };
+    rows::each(store, Table::Kept, range, |key, row| {
         let entry = key_here(row).map_err(|_| Trouble::Damaged(Table::Kept))?;
         Ok(show(reign_first(key).ok_or(Trouble::Damaged(Table::Kept))?, &entry))
     })

@@ -47,8 +47,8 @@ impl Node {
     pub(super) fn brought(&mut self, reunited: Reunited) {
         let Role::Leading(l) = &mut self.role else { return };
         let Some(primary) = &l.data else { return };
-        if !reunited.brought.is_nothing() && l.untold.len() < limits::OTHERS {
-            l.untold.push((primary.position(), reunited));
+        if !reunited.brought.is_nothing() && l.copies.untold.len() < limits::OTHERS {
+            l.copies.untold.push((primary.position(), reunited));
         }
         self.tell_brought();
     }
@@ -56,12 +56,14 @@ impl Node {
     /// What was brought and is acknowledged now is told to users here, and to all followers.
     pub(super) fn tell_brought(&mut self) {
         let Role::Leading(l) = &mut self.role else { return };
-        let Some(committed) = l.data.as_ref().map(|primary| primary.committed()).filter(|_| !l.untold.is_empty())
+        let Some(committed) =
+            l.data.as_ref().map(|primary| primary.committed()).filter(|_| !l.copies.untold.is_empty())
         else {
             return;
         };
-        let (due, rest) = std::mem::take(&mut l.untold).into_iter().partition(|(number, _)| *number <= committed);
-        l.untold = rest;
+        let (due, rest) =
+            std::mem::take(&mut l.copies.untold).into_iter().partition(|(number, _)| *number <= committed);
+        l.copies.untold = rest;
         let followers: Vec<ConnId> = l.sessions.values().map(|served| served.conn).collect();
         for (_, reunited) in due {
             self.base.send_all(followers.clone(), Frame::Reunited(reunited.clone()));

@@ -178,7 +178,6 @@ impl Node {
             copies: Box::default(),
             ahead: Box::new((BTreeSet::new(), now)),
             copying: BTreeMap::new(),
-            untold: Vec::new(),
             compared: 0,
             vacant: Some(now),
             failed: None,

@@ -7,7 +7,7 @@ use super::rivals::{Heard, Other};
 use crate::claim::Claim;
 use crate::event::Cause;
 use crate::ident::{ConnId, Incarnation, JobId, NodeId};
-use crate::message::{Abdicate, Canvass, Known, Meet, Reunited, Says, Story};
+use crate::message::{Abdicate, Canvass, Known, Meet, Says, Story};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -376,8 +376,6 @@ pub(super) struct Leading {
     pub(super) ahead: Box<(BTreeSet<NodeId>, Time)>, // bound: MEMBERS
     /// Jobs of copies and offers, with the session of each. Bound: [`super::limits::JOBS`].
     pub(super) copying: BTreeMap<JobId, ConnId>,
-    /// What members brought and users are not told yet, with the number of the last change of each.
-    pub(super) untold: Vec<(u64, Reunited)>, // bound: OTHERS
     /// What was acknowledged when followers last compared their state.
     pub(super) compared: u64,
     /// Since when there is no successor, while there is none.

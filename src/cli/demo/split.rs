@@ -151,28 +151,35 @@ async fn insist(client: Client, value: String) {
     }
 }
 
-/// Waits until all of these show the conflict of these values.
+/// Waits until all of these have shown the conflict of these values. One that shows it is not asked again.
 async fn find(clients: Vec<Client>, values: [String; 2]) -> Stage {
+    let (mut found, mut more, mut members) = (None, 0, Vec::new());
+    for client in &clients {
+        let (conflict, others) = shown(client, &values).await;
+        more = more.max(others);
+        found = Some(conflict);
+        members = client.members().await.map_or(members, |known| known.members);
+    }
+    // Nobody was asked.
+    let Some(conflict) = found else { return Stage::Mended };
+    let name = |id: NodeId| {
+        let member = members.iter().find(|member| member.id == id);
+        member.map_or_else(|| id.short(), |member| member.name.clone())
+    };
+    let wrote = |content: &Option<Content>, by| Wrote { value: text(content), by: name(by) };
+    let present = wrote(&conflict.present.content, conflict.present.node);
+    let sides = [present, wrote(&conflict.content, conflict.node)];
+    Stage::Found(Clash { id: conflict.id, version: conflict.present.version, sides, more })
+}
+
+/// Waits until an agent shows the conflict of these values; gives back how many others it shows too.
+async fn shown(client: &Client, values: &[String; 2]) -> (Conflict, usize) {
     loop {
-        let (mut found, mut more, mut shown) = (None, 0, 0);
-        for client in &clients {
-            let Ok(page) = client.conflicts(None).await else { break };
-            let mut fit = page.conflicts.iter().filter(|conflict| fits(conflict, &values));
-            let Some(conflict) = fit.next() else { break };
-            shown += 1;
-            more = more.max(page.conflicts.len() - 1);
-            found.get_or_insert_with(|| conflict.clone());
-        }
-        if let Some(conflict) = found.filter(|_| shown == clients.len()) {
-            let members = clients[0].members().await.map_or_else(|_| Vec::new(), |members| members.members);
-            let name = |id: NodeId| {
-                let member = members.iter().find(|member| member.id == id);
-                member.map_or_else(|| id.short(), |member| member.name.clone())
-            };
-            let wrote = |content: &Option<Content>, by| Wrote { value: text(content), by: name(by) };
-            let present = wrote(&conflict.present.content, conflict.present.node);
-            let sides = [present, wrote(&conflict.content, conflict.node)];
-            return Stage::Found(Clash { id: conflict.id, version: conflict.present.version, sides, more });
+        if let Ok(page) = client.conflicts(None).await {
+            let others = page.conflicts.len().saturating_sub(1);
+            if let Some(conflict) = page.conflicts.into_iter().find(|conflict| fits(conflict, values)) {
+                return (conflict, others);
+            }
         }
         tokio::time::sleep(AGAIN).await;
     }

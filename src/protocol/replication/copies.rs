@@ -2,6 +2,7 @@
 
 use crate::data::{ReignId, Revision};
 use crate::ident::{ConnId, JobId};
+use crate::message::Reunited;
 use crate::protocol::Stretch;
 use crate::time::Time;
 use bytes::Bytes;
@@ -72,6 +73,9 @@ struct Copy {
 #[derive(Clone, Debug, Default)]
 pub(in crate::protocol) struct Copies {
     of: BTreeMap<ConnId, Copy>,
+    /// What members brought and users are not told yet, with the number of the last change of each. Bound:
+    /// [`crate::protocol::limits::OTHERS`].
+    pub(in crate::protocol) untold: Vec<(u64, Reunited)>,
 }
 
 /// What is to be done with a piece, or about a copy that goes on.
