@@ -163,7 +163,10 @@ impl Lan {
         let mut seen: BTreeSet<RequestId> = named.iter().flat_map(|s| edits.of(s.request).clone()).collect();
         seen.insert(id);
         edits.seen.insert(id, seen);
-        edits.replaced.insert(id, named.iter().map(|sibling| sibling.birth).collect());
+        // Whoever writes where nothing is may find another deletion than the one that was read.
+        if present.is_some() {
+            edits.replaced.insert(id, named.iter().map(|sibling| sibling.birth).collect());
+        }
         edits.key_of.insert(id, key);
         if deletes {
             edits.deletions.insert(id);
