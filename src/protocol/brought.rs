@@ -5,17 +5,32 @@ use super::role::Role;
 use super::{BroughtReport, Node, Write, limits};
 use crate::event::Kind;
 use crate::ident::{ConnId, NodeId};
-use crate::message::{Brought, Frame, Reunited};
+use crate::message::{Brought, Frame, NAMED_MAX, Reunited};
 
 fn counted(count: u64, one: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {one}{ending}")
 }
 
-/// Keys in a row; of more than are named it says that there are more.
+/// How many characters of a key users are told.
+const TOLD: usize = 60;
+
+/// A key as it may stand in a sentence: any user has chosen it, it may be long, and it may hold what would begin a new line or
+/// paint a terminal.
+fn in_words(key: &str) -> String {
+    let begin: String = key
+        .chars()
+        .take(TOLD)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    if key.chars().count() > TOLD { begin + "…" } else { begin }
+}
+
+/// Keys in a row; of more than are named it says that there are more. Another member's word is no bound.
 fn listed(keys: &[String], count: u64) -> String {
-    let more = if count > keys.len() as u64 { ", …" } else { "" };
-    format!("{}{more}", keys.join(", "))
+    let told: Vec<String> = keys.iter().take(NAMED_MAX).map(|key| in_words(key)).collect();
+    let more = if count > told.len() as u64 { ", …" } else { "" };
+    told.join(", ") + more
 }
 
 fn fields(with: &str, brought: &Brought) -> Fields {
@@ -107,5 +122,26 @@ impl Node {
 
     fn name_in_words(&self, id: NodeId) -> String {
         if id == self.base.me.node.id { "this machine".to_owned() } else { self.base.name(id) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_brought_is_one_short_line_whatever_the_keys_are() {
+        let mut brought = Brought { records: 1, keys: 2, ..Brought::default() };
+        assert_eq!(told(&brought), "brought 1 record and 2 keys");
+        let long = "k".repeat(1024);
+        brought.names(vec!["a/b".to_owned(), "ü\nWARN \x1b[2J".to_owned(), long], vec!["c".to_owned(); 20]);
+        let keys = format!("a/b, ü\\nWARN \\u{{1b}}[2J, {}…", "k".repeat(TOLD));
+        let kept = vec!["c"; NAMED_MAX].join(", ");
+        let expected = format!(
+            "brought 1 record and 2 keys; 3 keys in conflict: {keys}; 20 keys beyond a limit, kept aside: {kept}, …"
+        );
+        assert_eq!(told(&brought), expected);
+        let many = vec!["d".to_owned(); 1000];
+        assert_eq!(listed(&many, 1000), vec!["d"; NAMED_MAX].join(", ") + ", …", "whatever a leader sends");
     }
 }

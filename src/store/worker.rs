@@ -328,6 +328,7 @@ impl Worker {
                 self.asked.clear();
                 self.tail.clear();
                 self.scans.clear();
+                self.brought = Brought::default();
                 let mut failed = std::mem::take(&mut self.writing);
                 if !failed.contains(&job) {
                     failed.push(job);

@@ -1,7 +1,7 @@
 //! `GET /v1/conflicts` and `POST /v1/conflicts/{id}`.
 
 use super::super::{Api, problem};
-use super::path::{self, Nothing, Parameters, Takes};
+use super::path::{self, Nothing, Page, Parameters};
 use super::scan::BYTES;
 use super::told::Target;
 use super::{Access, ask, heads, keys, read, tables};
@@ -15,25 +15,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use serde::Deserialize;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The longest body that settles a conflict: a value in which every byte is six in JSON, and what stands around it.
 const BODY: usize = 6 * VALUE + 1024;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    after: Option<String>,
-    limit: Option<usize>,
-    at_least: Option<String>,
-}
-
-impl Takes for Page {
-    const TAKES: &'static str = "after (a next), limit (a number) and at_least (a cursor)";
-}
 
 /// Behind which conflict a page begins: its id and its key, for a key may have more conflicts than a page has room for.
 struct Behind {

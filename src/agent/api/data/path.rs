@@ -73,6 +73,19 @@ pub(super) trait Takes: DeserializeOwned {
     const TAKES: &'static str;
 }
 
+/// What a list takes that goes on behind a `next`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    pub(super) after: Option<String>,
+    pub(super) limit: Option<usize>,
+    pub(super) at_least: Option<String>,
+}
+
+impl Takes for Page {
+    const TAKES: &'static str = "after (a next), limit (a number) and at_least (a cursor)";
+}
+
 impl<T: Takes, S: Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = Response;
 

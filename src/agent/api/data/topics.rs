@@ -1,7 +1,7 @@
 //! `GET /v1/topics`.
 
 use super::super::Api;
-use super::path::{self, Parameters, Takes};
+use super::path::{self, Page, Parameters};
 use super::told::Target;
 use super::{read, tables};
 use crate::ledger::lists;
@@ -9,20 +9,7 @@ use crate::view::Stamp;
 use crate::view::data::{Topic, Topics};
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
 use std::ops::ControlFlow;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    after: Option<String>,
-    limit: Option<usize>,
-    at_least: Option<String>,
-}
-
-impl Takes for Page {
-    const TAKES: &'static str = "after (a next), limit (a number) and at_least (a cursor)";
-}
 
 pub(super) async fn list(State(api): State<Api>, Parameters(page): Parameters<Page>) -> Response {
     let listed = async {
