@@ -29,6 +29,9 @@ pub const UPDATES: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest while no agent listens: to ask costs nothing then, and one that is started again is there in a moment.
+const LISTENS_AGAIN: Duration = Duration::from_millis(50);
+
 /// The longest line of the stream that is taken, in bytes: a value of a mebibyte in which every byte is six in JSON.
 const LINE_MAX: usize = 7 << 20;
 
@@ -321,7 +324,7 @@ impl Tries {
         match &error {
             Error::Later { .. } | Error::Broken { .. } => self.last = Some(error),
             // An agent that answered a moment ago is being started again.
-            Error::NoAgent { .. } if self.last.is_some() => {}
+            Error::NoAgent { .. } if self.last.is_some() => self.wait = self.wait.min(LISTENS_AGAIN),
             _ => return Err(error),
         }
         pause(&mut self.wait).await;

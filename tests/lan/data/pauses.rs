@@ -58,7 +58,7 @@ fn a_leader_that_fails_is_a_pause_for_the_others() {
         for fault in [Fault::Killed, Fault::Frozen, Fault::Cut, Fault::Killed] {
             let reign = lan.settled(&all, SETTLE + SLACK).await;
             lan.successor(&all).await;
-            users.more(lan, 100).await;
+            all_have_answers(lan, &users).await;
             let others = lan.but(&[reign.leader]);
             let at = strike(lan, reign.leader, fault).await;
             let what = format!("leader {fault:?}");
@@ -84,7 +84,7 @@ fn a_successor_that_fails_is_a_pause_for_the_others() {
         for fault in [Fault::Killed, Fault::Frozen, Fault::Cut] {
             lan.settled(&all, SETTLE + SLACK).await;
             let successor = lan.successor(&all).await;
-            users.more(lan, 100).await;
+            all_have_answers(lan, &users).await;
             let at = strike(lan, successor, fault).await;
             let others = lan.but(&[successor]);
             users.more(lan, 200).await;
@@ -94,6 +94,12 @@ fn a_successor_that_fails_is_a_pause_for_the_others() {
         lan.settled(&all, SETTLE + SLACK).await;
         all_is_there(lan, &mut users).await;
     });
+}
+
+/// Everybody writes, and nobody waits for an answer since before: a machine that was down kept its own users waiting.
+async fn all_have_answers(lan: &mut Lan, users: &Users) {
+    drop(users.all_wait(lan).await);
+    users.more(lan, 100).await;
 }
 
 /// Users on these machines were told no error since then, and none waited for longer.
