@@ -23,6 +23,7 @@ mod patience;
 mod peers;
 mod replica;
 mod routes;
+mod runners;
 mod service;
 pub mod shared;
 mod signals;

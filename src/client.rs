@@ -37,13 +37,16 @@ mod data;
 mod error;
 mod events;
 mod lines;
+mod runners;
 mod transfer;
 mod transport;
 
 pub use crate::data::{Condition, Keep};
+pub use crate::view::Turn;
 pub use data::{Changes, PATIENCE, Reading, Trim, UPDATES, Value, Watch};
 pub use error::{Error, Tried};
 pub use events::Events;
+pub use runners::Runner;
 pub use transfer::{Export, Import};
 
 use crate::view::{Forgotten, History, IsLeader, Leader, Members, Status};
@@ -55,7 +58,7 @@ use std::time::Duration;
 pub const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a handover may take, from the request to the answer.
-pub const HANDOVER: Duration = Duration::from_secs(30);
+pub const HANDOVER: Duration = Duration::from_secs(90);
 
 /// Where the agent of the whole machine listens.
 pub const SYSTEM_SOCKET: &str = "/run/tanist/tanist.sock";

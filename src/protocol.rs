@@ -64,6 +64,7 @@ mod ordering;
 mod past;
 mod pinged;
 mod pings;
+mod programs;
 mod promises;
 mod questions;
 mod reign;
@@ -228,6 +229,9 @@ pub enum Input {
     },
     /// This machine is called so from now on.
     Name(String),
+    /// Programs that follow the role run on this machine, and need at most so long to end; none when none runs. Before the
+    /// role is given away on purpose they end: [`Status::gives_up`] tells them, and the handover waits for this input.
+    Programs(Option<Duration>),
     /// The agent is to stop: hand over, say goodbye, then [`Output::Stopped`] comes.
     Stop,
 }
@@ -435,6 +439,8 @@ pub struct Status {
     /// False on a leader that stood still and does not know whether it was replaced meanwhile (§6): what is said of leading
     /// may be no more true.
     pub sure: bool,
+    /// It leads, and is about to give the role away on purpose: programs that follow the role are to end now (§8).
+    pub gives_up: bool,
     /// The leader that it leads as or follows; none while there is none.
     pub leader: Option<Who>,
     /// The designated successor.

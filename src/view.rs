@@ -327,6 +327,26 @@ pub struct HandoverRequest {
     pub to: Option<String>,
 }
 
+/// The body of `POST /v1/runners`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerRequest {
+    /// What is run, for the log; at most 64 bytes of text.
+    pub name: String,
+    /// How long it may need to end, in milliseconds: a handover waits for it so long at most. At most 60,000.
+    pub grace_ms: u64,
+}
+
+/// A line of the stream that answers `POST /v1/runners`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// This machine leads, in this epoch: the program starts.
+    Start(u64),
+    /// It does not any more, or is about to give the role away: the program stops, and the stream is closed when it has.
+    Stop(String),
+}
+
 /// Every error of the API: `application/problem+json` (RFC 9457).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {

@@ -1,10 +1,12 @@
-//! The command line of the real binary: words, exit statuses, and the demo (`cli/demo.rs`).
+//! The command line of the real binary: words, exit statuses, the demo (`cli/demo.rs`) and `run` (`cli/run.rs`).
 
 #![expect(clippy::disallowed_methods, reason = "tests of real processes have real deadlines")]
 
 mod common;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/run.rs"]
+mod run;
 
 use common::{Lan, in_time, tanist};
 use serde_json::Value;
@@ -13,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-fn run(command: &mut Command) -> Output {
+fn done(command: &mut Command) -> Output {
     command.output().expect("it runs")
 }
 
@@ -41,14 +43,14 @@ fn wrong_usage_is_2_with_one_line() {
         &["completions", "nosuchshell"],
         &["man"],
     ] {
-        let output = run(tanist().args(arguments));
+        let output = done(tanist().args(arguments));
         assert_eq!(status(&output), 2, "{arguments:?}");
         assert!(text(&output.stderr).starts_with("tanist: "), "{arguments:?}");
         assert!(output.stdout.is_empty());
     }
-    assert_eq!(run(&mut tanist()).status.code(), Some(2));
+    assert_eq!(done(&mut tanist()).status.code(), Some(2));
     for asked in ["--help", "--version", "help"] {
-        let output = run(tanist().arg(asked));
+        let output = done(tanist().arg(asked));
         assert_eq!((status(&output), output.stdout.is_empty()), (0, false), "{asked}");
     }
 }
@@ -56,10 +58,10 @@ fn wrong_usage_is_2_with_one_line() {
 /// Only agents of a demo can be told whom they do not reach, and nobody is invited to.
 #[test]
 fn an_agent_that_is_no_demos_has_no_network_to_cut() {
-    let help = run(tanist().args(["agent", "--help"]));
+    let help = done(tanist().args(["agent", "--help"]));
     assert!(!text(&help.stdout).contains("demo"), "{}", text(&help.stdout));
     for bind in [&[][..], &["--bind", "192.0.2.1"]] {
-        let output = run(tanist().args(["agent", "--config", "/dev/null", "--demo-cut", "cut"]).args(bind));
+        let output = done(tanist().args(["agent", "--config", "/dev/null", "--demo-cut", "cut"]).args(bind));
         let said = text(&output.stderr);
         assert_eq!(status(&output), 78, "{said}");
         assert!(said.contains("--demo-cut: it is for the agents of `tanist demo`: leave it out"), "{said}");
@@ -73,7 +75,7 @@ fn a_slip_of_the_keyboard_gets_a_hint_and_the_right_help() {
         (&["leader", "--wait", "2s"], &["--wait=2s", "`tanist leader --help`"]),
         (&["agent", "--hartbeat", "1s"], &["'--heartbeat'", "`tanist agent --help`"]),
     ] {
-        let output = run(tanist().args(arguments));
+        let output = done(tanist().args(arguments));
         let said = text(&output.stderr);
         assert_eq!(status(&output), 2, "{said}");
         assert!(says.iter().all(|word| said.contains(word)) && said.lines().count() == 1, "{said}");
@@ -85,7 +87,7 @@ fn a_slip_of_the_keyboard_gets_a_hint_and_the_right_help() {
 async fn who_waits_for_a_leader_waits_for_the_agent_too() {
     let lan = Lan::new();
     let socket = lan.dir.path().join("pc-1/sock");
-    let short = run(tanist().args(["leader", "--wait=300ms", "--socket"]).arg(&socket));
+    let short = done(tanist().args(["leader", "--wait=300ms", "--socket"]).arg(&socket));
     assert_eq!(status(&short), 69, "there is none: {}", text(&short.stderr));
     let mut waiting = tanist();
     waiting.args(["leader", "--wait", "--json", "--socket"]).arg(&socket).stdout(Stdio::piped());
@@ -100,21 +102,21 @@ fn without_an_agent_every_question_is_69_and_names_what_was_tried() {
     let dir = tempfile::tempdir().expect("a directory");
     let socket = dir.path().join("nobody.sock");
     for command in ["status", "leader", "is-leader", "members", "history", "watch", "handover"] {
-        let output = run(tanist().arg(command).arg("--socket").arg(&socket));
+        let output = done(tanist().arg(command).arg("--socket").arg(&socket));
         assert_eq!(status(&output), 69, "{command}");
         assert!(text(&output.stderr).contains(&socket.display().to_string()), "{command}");
-        let output = run(tanist().arg(command).env("TANIST_SOCKET", &socket));
+        let output = done(tanist().arg(command).env("TANIST_SOCKET", &socket));
         assert_eq!(status(&output), 69, "{command}");
         assert!(text(&output.stderr).contains(&socket.display().to_string()), "{command}");
     }
     // A socket that nobody listens on any more is no agent either.
     drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
-    let output = run(tanist().arg("status").arg("--socket").arg(&socket));
+    let output = done(tanist().arg("status").arg("--socket").arg(&socket));
     assert_eq!(status(&output), 69);
     assert!(text(&output.stderr).contains("nobody listens there"), "{}", text(&output.stderr));
     // The user's own socket comes first, then the machine's; both are named.
     if !Path::new("/run/tanist/tanist.sock").exists() {
-        let output = run(tanist().arg("status").env("XDG_RUNTIME_DIR", dir.path()));
+        let output = done(tanist().arg("status").env("XDG_RUNTIME_DIR", dir.path()));
         assert_eq!(status(&output), 69);
         let said = text(&output.stderr);
         assert!(said.contains(&dir.path().join("tanist.sock").display().to_string()), "{said}");
@@ -142,9 +144,9 @@ fn a_socket_that_is_not_for_this_user_is_77() {
         allow(&program, 0o755);
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
-        run(command.arg("status").arg("--socket").arg(&socket))
+        done(command.arg("status").arg("--socket").arg(&socket))
     } else {
-        run(tanist().arg("status").arg("--socket").arg(&socket))
+        done(tanist().arg("status").arg("--socket").arg(&socket))
     };
     allow(&closed, 0o700);
     assert_eq!(status(&output), 77, "{}", text(&output.stderr));
@@ -164,13 +166,13 @@ fn check_names_what_is_wrong() {
         ("name = \n", 78, ":1"),
     ] {
         std::fs::write(&file, content).expect("written");
-        let output = run(tanist().arg("check").arg(&file));
+        let output = done(tanist().arg("check").arg(&file));
         assert_eq!(status(&output), code, "{content}: {}", text(&output.stderr));
         let said = text(&output.stdout) + &text(&output.stderr);
         assert!(said.contains(says), "{content}: {said}");
         assert_eq!(output.stdout.is_empty(), code != 0);
     }
-    assert_eq!(status(&run(tanist().arg("check").arg(dir.path().join("missing")))), 78);
+    assert_eq!(status(&done(tanist().arg("check").arg(dir.path().join("missing")))), 78);
 }
 
 #[test]
@@ -203,14 +205,14 @@ fn completions_and_manual_pages_cover_every_command() {
         "man",
     ];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let output = run(tanist().args(["completions", shell]));
+        let output = done(tanist().args(["completions", shell]));
         assert_eq!(status(&output), 0, "{shell}");
         let script = text(&output.stdout);
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
     }
     let dir = tempfile::tempdir().expect("a directory");
     let pages = dir.path().join("new/man1");
-    assert_eq!(status(&run(tanist().arg("man").arg(&pages))), 0);
+    assert_eq!(status(&done(tanist().arg("man").arg(&pages))), 0);
     assert!(pages.join("tanist.1").is_file());
     for command in commands {
         let page = std::fs::read_to_string(pages.join(format!("tanist-{command}.1"))).expect(command);
@@ -234,7 +236,7 @@ fn completions_and_manual_pages_cover_every_command() {
 
 /// The long flags of a command, as its help has them.
 fn flags(command: &str) -> Vec<String> {
-    let output = run(tanist().args([command, "--help"]));
+    let output = done(tanist().args([command, "--help"]));
     assert_eq!(status(&output), 0, "{command}");
     let help = text(&output.stdout);
     let words = help.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
@@ -247,10 +249,10 @@ fn flags(command: &str) -> Vec<String> {
 
 #[test]
 fn every_flag_is_completed_and_in_the_manual() {
-    let script = |shell| text(&run(tanist().args(["completions", shell])).stdout);
+    let script = |shell| text(&done(tanist().args(["completions", shell])).stdout);
     let (bash, zsh, fish) = (script("bash"), script("zsh"), script("fish"));
     let dir = tempfile::tempdir().expect("a directory");
-    assert_eq!(status(&run(tanist().arg("man").arg(dir.path()))), 0);
+    assert_eq!(status(&done(tanist().arg("man").arg(dir.path()))), 0);
     let asking = ["status", "leader", "members", "history", "watch", "handover", "forget"];
     let data = ["add", "records", "topics", "trim", "put", "get", "delete", "keys", "update", "conflicts"];
     let copies = ["export", "import"];
@@ -267,7 +269,7 @@ fn every_flag_is_completed_and_in_the_manual() {
     // As the shell does it: what begins with `ha`, and the flags of `members` that begin with `--j`.
     let ask = r#"COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _tanist tanist "${!#}" x; echo "${COMPREPLY[*]}""#;
     for (words, expected) in [(&["tanist", "ha"][..], "handover"), (&["tanist", "members", "--j"], "--json")] {
-        let output = run(Command::new("bash").arg("-c").arg(format!("{bash}\n{ask}")).arg("bash").args(words));
+        let output = done(Command::new("bash").arg("-c").arg(format!("{bash}\n{ask}")).arg("bash").args(words));
         assert_eq!(
             (text(&output.stdout).trim(), output.status.success()),
             (expected, true),
@@ -282,7 +284,7 @@ fn manual_pages_that_cannot_be_written_are_said() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");
     std::fs::write(&file, "").expect("written");
-    let output = run(tanist().arg("man").arg(file.join("man1")));
+    let output = done(tanist().arg("man").arg(file.join("man1")));
     assert_eq!(status(&output), 1);
     assert!(text(&output.stderr).contains("could not write manual pages"), "{}", text(&output.stderr));
 }
@@ -326,13 +328,13 @@ fn a_wrong_value_in_the_environment_is_78_and_named() {
         ("TANIST_PRIORITY", "", "unset it"),
         ("TANIST_HEARTBEAT", "soon", "expected number"),
     ] {
-        let output = run(tanist().arg("agent").env(variable, value));
+        let output = done(tanist().arg("agent").env(variable, value));
         let said = text(&output.stderr);
         assert_eq!(status(&output), 78, "{said}");
         assert!(said.starts_with(&format!("tanist: {variable}={value} in the environment: ")), "{said}");
         assert!(said.contains(word) && said.lines().count() == 1, "{said}");
         let typed = format!("--{}", variable.trim_start_matches("TANIST_").to_lowercase());
-        assert_eq!(status(&run(tanist().arg("agent").arg(format!("{typed}={value}")).env(variable, "1"))), 2);
+        assert_eq!(status(&done(tanist().arg("agent").arg(format!("{typed}={value}")).env(variable, "1"))), 2);
     }
 }
 
@@ -342,7 +344,7 @@ async fn commands_tell_people_and_programs_what_they_ask() {
     let lan = Lan::new();
     let agent = lan.start(1).await;
     let ask = |arguments: &[&str]| {
-        let output = run(tanist().args(arguments).arg("--socket").arg(&agent.socket));
+        let output = done(tanist().args(arguments).arg("--socket").arg(&agent.socket));
         (status(&output), text(&output.stdout), text(&output.stderr))
     };
     let (code, leader, _) = ask(&["leader", "--wait=20s"]);
@@ -379,7 +381,7 @@ async fn who_left_is_listed_with_all_and_can_be_forgotten() {
     let lan = Lan::new();
     let agent = lan.start(1).await;
     let ask = |arguments: &[&str]| {
-        let output = run(tanist().args(arguments).arg("--socket").arg(&agent.socket));
+        let output = done(tanist().args(arguments).arg("--socket").arg(&agent.socket));
         (status(&output), text(&output.stdout), text(&output.stderr))
     };
     assert_eq!(ask(&["leader", "--wait=20s"]).0, 0);
@@ -430,11 +432,11 @@ async fn no_leader_is_75_at_once_or_after_the_wait() {
     })
     .await;
     for wait in [None, Some("--wait=50ms")] {
-        let output = run(tanist().arg("leader").args(wait).arg("--socket").arg(&socket));
+        let output = done(tanist().arg("leader").args(wait).arg("--socket").arg(&socket));
         assert_eq!(status(&output), 75, "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains("--wait"));
     }
-    assert_eq!(status(&run(tanist().arg("is-leader").arg("--socket").arg(&socket))), 1);
+    assert_eq!(status(&done(tanist().arg("is-leader").arg("--socket").arg(&socket))), 1);
     child.0.kill().expect("killed");
 }
 

@@ -1,9 +1,10 @@
 //! What is written: how fast it is durable on two machines, how many writes there are a second, and what faults, a slow
-//! disk and a million records do to that. etcd and Redis stand beside it on the same ground.
+//! disk, a million records and a reunion of leaders do to that. etcd and Redis stand beside it on the same ground.
 
 mod clients;
 mod ground;
 mod many;
+mod reunion;
 mod rivals;
 mod slow;
 mod speed;
@@ -17,8 +18,14 @@ use super::{docs, machine};
 /// A scene, and what plays it.
 type Played = (&'static str, fn(&Scene) -> Result<(), String>);
 
-const SCENES: [Played; 4] =
-    [("speed", speed::play), ("trouble", trouble::play), ("slow disk", slow::play), ("million", many::play)];
+const SCENES: [Played; 6] = [
+    ("speed", speed::play),
+    ("trouble", trouble::play),
+    ("slow disk", slow::play),
+    ("million", many::play),
+    ("reunion", reunion::play),
+    ("large reunion", reunion::play_large),
+];
 
 /// Plays one scene.
 ///

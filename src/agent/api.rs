@@ -4,6 +4,7 @@
 //! one client does never costs another: connections, watchers and waiting are bounded, and a client that neither speaks
 //! nor reads is cut off.
 
+mod body;
 mod data;
 mod events;
 mod handover;
@@ -14,6 +15,7 @@ mod members;
 mod patience;
 mod places;
 mod problem;
+mod runners;
 mod status;
 
 use super::clock;
@@ -194,6 +196,7 @@ pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) ->
         .route("/v1/events", get(events::get))
         .route("/v1/handover", post(handover::post))
         .route("/v1/members/{id}", delete(members::delete))
+        .route("/v1/runners", post(runners::post))
         .route_layer(from_fn(without_parameters))
         .route("/v1/leader", get(leader::get))
         .merge(data::routes())
@@ -320,4 +323,4 @@ async fn no_such_method(method: Method, uri: Uri) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

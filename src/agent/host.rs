@@ -9,6 +9,7 @@ use super::disk::Disk;
 use super::inbox::{Happened, Inbox};
 use super::journal::{Journal, Level};
 use super::replica::Replica;
+use super::runners::Runners;
 use super::service::Service;
 use super::shared::{Command, Pulse, Snapshot};
 use crate::event::{self, Event, Kind};
@@ -48,6 +49,7 @@ pub(super) struct Host {
     pub(super) datagrams: Datagrams,
     pub(super) journal: Journal,
     pub(super) service: Service,
+    pub(super) runners: Runners,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) pulse: Pulse,
     pub(super) events: broadcast::Sender<Arc<Event>>, // bound: EVENTS
@@ -173,6 +175,15 @@ impl Host {
                 let trouble = Event { kind: Kind::StoreTrouble, level, at, epoch, cause: None, text, fields: vec![] };
                 protocol::Host::tell(self, trouble);
             }
+            Command::Attach { grace, turns, reply } => {
+                // One that went away meanwhile has detached itself.
+                let _ = reply.send(self.runners.attach(grace, turns));
+                self.state.changed = true;
+            }
+            Command::Detach { runner } => {
+                self.runners.detach(runner);
+                self.state.changed = true;
+            }
             Command::Snapshot { reply } => {
                 // As things stand, with what came before.
                 self.step();
@@ -231,11 +242,15 @@ impl Host {
         let now = clock::time();
         self.service.alive(now);
         self.follow_host_name(now);
-        let doubt = self.node.is_sure() != self.status.borrow().sure;
+        let doubt = {
+            let shown = self.status.borrow();
+            self.node.is_sure() != shown.sure || self.node.gives_role_up() != shown.gives_up
+        };
         if self.state.changed || doubt || now.since(self.state.published) >= STALE {
             self.state.changed = false;
             self.state.published = now;
             let status = self.node.status();
+            self.state.inputs.extend(self.runners.follow(&status));
             if **self.status.borrow() != status {
                 self.service.status(&status);
                 self.status.send_replace(Arc::new(status));

@@ -4,6 +4,7 @@ use super::disk::History;
 use crate::event::Event;
 use crate::protocol::{MemberView, Status};
 use crate::time::Time;
+use crate::view::Turn;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// How many events wait for a slow reader of the stream; one that is further behind is told that it missed some.
 pub const EVENTS: usize = 1024;
+
+/// How many turns wait for a runner: each is told to start once, and to stop once.
+pub const TURNS: usize = 2;
 
 /// How many commands of users wait for the loop.
 pub const COMMANDS: usize = 64;
@@ -76,6 +80,20 @@ pub enum Command {
     Refresh {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// A program that follows the role is to be told when it starts and stops.
+    Attach {
+        /// How long it may need to end.
+        grace: Duration,
+        /// Where it is told.
+        turns: mpsc::Sender<Turn>, // bound: TURNS
+        /// Told its number, or why it cannot be taken.
+        reply: oneshot::Sender<Result<u64, String>>,
+    },
+    /// That program has ended, or its runner has.
+    Detach {
+        /// Its number.
+        runner: u64,
     },
     /// Come by, and show how things stand now.
     Look {

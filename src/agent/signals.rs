@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT, taken by a thread of their own: whatever the loop does, the process ends in time.
 
+use super::runners::Needs;
 use nix::sys::signal::{SigSet, Signal};
 use std::io;
 use std::path::PathBuf;
@@ -22,12 +23,13 @@ pub(super) fn hold() -> io::Result<()> {
     Ok(ours().thread_block()?)
 }
 
-/// Starts the thread. The first signal comes out of the receiver; if the process is still there a while later, or a
-/// second signal comes, it ends at once, and `leftover`, the API's socket, is removed if it was made.
+/// Starts the thread. The first signal comes out of the receiver; if the process is still there a while later, and as long
+/// as programs that follow the role may need, or a second signal comes, it ends at once, and `leftover`, the API's socket,
+/// is removed if it was made.
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>) -> io::Result<mpsc::Receiver<()>> {
+pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>, needs: Needs) -> io::Result<mpsc::Receiver<()>> {
     let (first, stop) = mpsc::channel(1);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         if ours().wait().is_err() {
@@ -40,7 +42,7 @@ pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>) -> io::Result<mpsc::Recei
                 clippy::disallowed_methods,
                 reason = "a thread of its own: it must not depend on the loop that may hang"
             )]
-            std::thread::sleep(LATEST);
+            std::thread::sleep(LATEST + needs.get());
             end(&path);
         });
         if late.is_err() || ours().wait().is_ok() {

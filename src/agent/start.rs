@@ -14,6 +14,7 @@ use super::journal::{self, Counts, Journal, Level};
 use super::patience::until_done;
 use super::peers::Peers;
 use super::routes::Routes;
+use super::runners::{Needs, Runners};
 use super::service::{self, Service};
 use super::shared::{COMMANDS, EVENTS, Facts, Pulse, Shared};
 use super::upkeep::Upkeep;
@@ -42,7 +43,8 @@ const LAST_WORDS: Duration = Duration::from_millis(400);
 /// What does not pass by itself.
 pub(super) async fn run(config: Config, journal: Journal) -> Result<(), Failure> {
     let made = Arc::new(OnceLock::new());
-    let mut stop = signals::follow(Arc::clone(&made)).map_err(|e| threads(&e))?;
+    let needs = Needs::default();
+    let mut stop = signals::follow(Arc::clone(&made), needs.clone()).map_err(|e| threads(&e))?;
     let mut aside = Aside::default();
     let prepared = until_done(&mut stop, &journal, || Ground::prepare(&config, &mut aside)).await?;
     let Some(ground) = prepared else { return Ok(()) };
@@ -51,7 +53,7 @@ pub(super) async fn run(config: Config, journal: Journal) -> Result<(), Failure>
     };
     // The file is this agent's now.
     let _ = made.set(config.socket.clone());
-    ground.run(aside, config, journal, sockets, stop).await
+    ground.run(aside, config, journal, sockets, (stop, needs)).await
 }
 
 /// All that the agent listens on.
@@ -209,7 +211,7 @@ impl Ground {
         config: Config,
         journal: Journal,
         sockets: Sockets,
-        stop: mpsc::Receiver<()>,
+        (stop, needs): (mpsc::Receiver<()>, Needs),
     ) -> Result<(), Failure> {
         let Sockets { wire, counts, listener, peers, datagrams, heard, routes, cut, unix, door } = sockets;
         let found = links::follow(config.rules.clone()).map_err(|e| {
@@ -259,6 +261,7 @@ impl Ground {
             datagrams,
             journal,
             service: Service::new(),
+            runners: Runners::new(needs),
             status,
             pulse,
             events: feed,

@@ -35,6 +35,8 @@ impl Drop for Connection {
 pub(super) struct Answer {
     pub(super) body: Incoming,
     pub(super) heads: HeaderMap,
+    /// Where it came from.
+    pub(super) socket: PathBuf,
     /// When the body must have come, for those that are read as a whole.
     limit: Duration,
     _connection: Connection,
@@ -146,7 +148,7 @@ pub(super) async fn call(sockets: &[PathBuf], call: &Call<'_>, limit: Duration) 
     let mut tried = Vec::new();
     for socket in sockets {
         match one(socket, call, limit).await {
-            Ok((response, connection)) => return judge(response, connection, limit).await,
+            Ok((response, connection)) => return judge(response, connection, socket, limit).await,
             Err(lost) => tried.push(lost.at(socket)?),
         }
     }
@@ -171,12 +173,13 @@ where
         match connected.unwrap_or_else(|_| Err(Lost::Unanswered(io::ErrorKind::TimedOut.into()))) {
             Ok((mut sender, connection)) => {
                 let request = call.request(body).map_err(|error| Error::Strange { why: error.to_string() })?;
-                let name = socket.display().to_string();
+                let socket = socket.clone();
                 return Ok(tokio::spawn(async move {
                     match sender.send_request(request).await {
-                        Ok(response) => judge(response, connection, limit).await,
+                        Ok(response) => judge(response, connection, &socket, limit).await,
                         Err(error) => {
-                            Err(Error::Broken { why: format!("the connection to {name} broke ({error}): try again") })
+                            let why = format!("the connection to {} broke ({error}): try again", socket.display());
+                            Err(Error::Broken { why })
                         }
                     }
                 }));
@@ -226,10 +229,16 @@ async fn one(socket: &Path, call: &Call<'_>, limit: Duration) -> Result<(Respons
 }
 
 /// A good answer is given on; any other becomes its error.
-async fn judge(response: Response<Incoming>, connection: Connection, limit: Duration) -> Result<Answer, Error> {
+async fn judge(
+    response: Response<Incoming>,
+    connection: Connection,
+    socket: &Path,
+    limit: Duration,
+) -> Result<Answer, Error> {
     let status = response.status();
     let heads = response.headers().clone();
-    let answer = Answer { body: response.into_body(), heads, limit, _connection: connection };
+    let socket = socket.to_owned();
+    let answer = Answer { body: response.into_body(), heads, socket, limit, _connection: connection };
     if status.is_success() {
         return Ok(answer);
     }

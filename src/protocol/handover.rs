@@ -170,9 +170,6 @@ impl Node {
         };
         self.choose_successor(Some(to));
         self.successor_changed(named);
-        // What a disk that fails has not done by now it does not do.
-        let until = if cause == Cause::Store { None } else { self.all_writes() };
-        let phase = Drain::Drains { until };
         let name = self.base.name(to.id);
         let Role::Leading(l) = &mut self.role else { return };
         if !l.sessions.contains_key(&to.id) {
@@ -181,12 +178,12 @@ impl Node {
         let old = l.handover.take();
         let claim = l.claim;
         l.handover = Some(match old {
-            Some(old) => Handing { claim, to, phase, ..old },
+            Some(old) => Handing { claim, to, phase: Drain::Programs, ..old },
             None => Handing {
                 claim,
                 to,
                 cause,
-                phase,
+                phase: Drain::Programs,
                 began: now,
                 stopping,
                 requests: Vec::new(),
@@ -201,8 +198,10 @@ impl Node {
             format!("handing over to {name}"),
             vec![("to", name.into())],
         );
-        self.base.timers.set(Timer::Handover, now + self.base.settings.patience());
-        self.handing_drained();
+        match self.programs {
+            Some(need) => self.base.timers.set(Timer::Handover, now + need),
+            None => self.handing_drains(),
+        }
     }
 
     /// Asks the heir, as soon as everything is done that was under way when the handover began, and the heir has all of
@@ -211,7 +210,7 @@ impl Node {
         let Role::Leading(l) = &mut self.role else { return };
         let drained = |h: &&mut Handing| match h.phase {
             Drain::Drains { until } => until.is_none_or(|job| self.lane.is_done(job)),
-            Drain::Asked => false,
+            Drain::Programs | Drain::Asked => false,
         };
         let ordered = l.data.as_ref().map_or(0, |primary| primary.position());
         let all = |to: Incarnation| ordered == 0 || l.durable_at(to).is_some_and(|stored| stored >= ordered);
@@ -290,6 +289,9 @@ impl Node {
     }
 
     pub(super) fn handing_due(&mut self) {
+        if matches!(&self.role, Role::Leading(l) if l.handover.as_ref().is_some_and(Handing::waits_for_programs)) {
+            return self.handing_drains();
+        }
         let asked = matches!(&self.role, Role::Leading(l) if l.hands_over());
         self.handing_failed(if asked {
             "no claim of it was heard in time"
@@ -327,6 +329,10 @@ impl Node {
                 l.handover = Some(h);
             }
             return self.hand_over(to, cause, stopping);
+        }
+        if h.stopping && self.programs.is_some() {
+            // Nobody takes over: it stops when they have ended.
+            return self.reply_handing(h, Some(text));
         }
         if h.stopping {
             return self.stop_now();
@@ -418,7 +424,8 @@ impl Node {
             return self.stop_now();
         }
         self.stopping = true;
-        self.base.timers.set(Timer::Stop, self.base.now + limits::STOP);
+        let programs = self.programs.filter(|_| matches!(self.role, Role::Leading(_)));
+        self.base.timers.set(Timer::Stop, self.base.now + limits::STOP + programs.unwrap_or_default());
         match &mut self.role {
             Role::Leading(l) => {
                 if let Some(h) = &mut l.handover {
@@ -431,6 +438,8 @@ impl Node {
                 }
                 match self.next_heir(&BTreeSet::new()) {
                     Some(to) => self.hand_over(to, Cause::Goodbye, true),
+                    // Programs that follow the role end first.
+                    None if programs.is_some() => {}
                     None => self.stop_now(),
                 }
             }

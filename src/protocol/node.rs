@@ -16,6 +16,7 @@ use crate::ident::ConnId;
 use crate::message::{Known, Sender, Standing};
 use crate::time::{Now, Time};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// The protocol of one agent, pure. See [`crate::protocol`] for the contracts.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Node {
     pub(super) flaps: Flaps,
     /// It was told to stop.
     pub(super) stopping: bool,
+    /// How long the programs that follow the role need at most to end; none while none runs.
+    pub(super) programs: Option<Duration>,
     /// It has stopped.
     stopped: bool,
     /// When it meant to be woken.
@@ -56,6 +59,7 @@ impl Node {
             data,
             flaps: Flaps::default(),
             stopping: false,
+            programs: None,
             stopped: false,
             planned: None,
         }
@@ -152,6 +156,7 @@ impl Node {
             Input::Forget { request, who } => self.forget_asked(request, who),
             Input::Look { request } => self.look_asked(request),
             Input::Name(name) => self.renamed(name),
+            Input::Programs(need) => self.programs_run(need),
             Input::Stop => self.stop(),
         }
     }

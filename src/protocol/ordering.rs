@@ -51,6 +51,11 @@ impl Leading {
         self.copies.durable(served.conn)
     }
 
+    /// What is asked from now on is for the one that takes over.
+    fn holds_back(&self) -> bool {
+        self.handover.as_ref().is_some_and(|h| !h.waits_for_programs())
+    }
+
     /// As far as it knows nobody took its place while it stood still.
     pub(super) fn is_sure(&self, now: Time) -> bool {
         self.check.is_none() && now >= self.replaced
@@ -99,7 +104,7 @@ impl Node {
     /// Whether this agent orders changes now.
     fn may_order(&self) -> bool {
         let now = self.base.now;
-        let free = |l: &Leading| l.is_sure(now) && l.handover.is_none() && !l.waits_for_offers(now);
+        let free = |l: &Leading| l.is_sure(now) && !l.holds_back() && !l.waits_for_offers(now);
         matches!(&self.role, Role::Leading(l) if free(l)) && self.lane.has_room()
     }
 

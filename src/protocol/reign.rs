@@ -260,6 +260,7 @@ impl Node {
         if self.stopping {
             match self.next_heir(&BTreeSet::new()) {
                 Some(to) => self.hand_over(to, Cause::Goodbye, true),
+                None if self.programs.is_some() => {}
                 None => return self.stop_now(),
             }
         }

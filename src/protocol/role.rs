@@ -464,6 +464,8 @@ pub(super) struct Handing {
 /// How far a handover has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Drain {
+    /// Programs that follow the role end first, and may write until then.
+    Programs,
     /// What the data's thread was given is finished first, up to this job.
     Drains { until: Option<JobId> },
     /// The heir has been asked to take over.
@@ -471,6 +473,11 @@ pub(super) enum Drain {
 }
 
 impl Handing {
+    /// Programs that follow the role have yet to end; until then everything goes on.
+    pub(super) fn waits_for_programs(&self) -> bool {
+        self.phase == Drain::Programs
+    }
+
     /// The heir has been asked, and may lead at any moment.
     pub(super) fn asked(&self) -> bool {
         self.phase == Drain::Asked

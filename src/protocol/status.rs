@@ -53,6 +53,11 @@ impl Node {
         }
     }
 
+    /// Whether it leads, and is about to give the role away on purpose (§8).
+    pub fn gives_role_up(&self) -> bool {
+        matches!(&self.role, Role::Leading(l) if l.handover.is_some() || self.stopping)
+    }
+
     /// A snapshot for users.
     pub fn status(&self) -> Status {
         let via = match &self.role {
@@ -66,6 +71,7 @@ impl Node {
             role: self.role.name(),
             shown: self.base.promises.shown(),
             sure: self.is_sure(),
+            gives_up: self.gives_role_up(),
             leader: self.leader().map(|n| self.who(n)),
             successor: self.successor().map(|n| self.who(n)),
             via,

@@ -23,6 +23,7 @@ fn status() -> protocol::Status {
         node: node(1),
         name: "pc-1".into(),
         sure: true,
+        gives_up: false,
         role: RoleName::Following,
         shown: Some(Claim { epoch: 7, at: AT, node: node(2) }),
         leader: Some(who(2)),

@@ -6,6 +6,7 @@ use crate::network::{M, Packet, Weather, addresses};
 use crate::oracle::Change;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tanist::claim::Claim;
 use tanist::event::Kind;
 use tanist::message::MemberState;
@@ -289,6 +290,12 @@ impl Lan {
         let to = to.map(|to| self.machines[to].name.clone());
         self.say(m, || format!("== a user asks to hand over to {to:?}"));
         self.deliver(m, Work::Input(Input::Handover { request, to }));
+    }
+
+    /// Programs that follow the role run on `m` and need so long to end, or none does any more.
+    pub(crate) fn programs(&mut self, m: M, need: Option<u64>) {
+        self.say(m, || format!("== programs that follow the role: {need:?}"));
+        self.deliver(m, Work::Input(Input::Programs(need.map(Duration::from_micros))));
     }
 
     /// A user of `m` asks that this one be forgotten.

@@ -29,4 +29,5 @@ mod moves;
 mod networks;
 mod pairs;
 mod paths;
+mod programs;
 mod reunions;

@@ -92,7 +92,7 @@ pub(super) fn play(scene: &Scene) -> Result<(), String> {
 }
 
 /// Makes a store with all records.
-fn fill(dir: &Path) -> Result<(), String> {
+pub(super) fn fill(dir: &Path) -> Result<(), String> {
     let mut store = DataStore::open(dir).map_err(|e| e.to_string())?.store;
     let record = |n: usize| Request {
         id: RequestId((n as u128 + 1) << 64 | 7),
@@ -111,7 +111,7 @@ fn fill(dir: &Path) -> Result<(), String> {
     store.close().map_err(|e| e.to_string())
 }
 
-fn copied(from: &Path, to: &Path) -> Result<(), String> {
+pub(super) fn copied(from: &Path, to: &Path) -> Result<(), String> {
     let copy = || {
         std::fs::create_dir_all(to)?;
         for file in std::fs::read_dir(from)?.flatten() {
@@ -122,11 +122,11 @@ fn copied(from: &Path, to: &Path) -> Result<(), String> {
     copy().map_err(|e| format!("{}: {e}", to.display()))
 }
 
-fn state(lan: &Lan, machine: usize) -> PathBuf {
+pub(super) fn state(lan: &Lan, machine: usize) -> PathBuf {
     lan.machines[machine - 1].agent.dir.join("state")
 }
 
-fn door(lan: &Lan, machine: usize) -> Door {
+pub(super) fn door(lan: &Lan, machine: usize) -> Door {
     Door::Tanist(lan.machines[machine - 1].agent.dir.join("sock"))
 }
 
@@ -170,7 +170,7 @@ async fn found(lan: &mut Lan, machine: usize, cursor: Option<String>) -> Result<
 }
 
 /// Bytes that went to a machine so far.
-fn sent_to(machine: usize) -> Result<f64, String> {
+pub(super) fn sent_to(machine: usize) -> Result<f64, String> {
     let text = std::fs::read_to_string("/proc/net/dev").map_err(|e| e.to_string())?;
     let port = port(machine, "eth0");
     let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{port}:")));

@@ -104,7 +104,7 @@ async fn under_load(stage: &mut Stage, reign: &Reign) -> Result<(), String> {
 }
 
 /// Hears the leader's broadcasts at the switch: when each heartbeat came.
-fn hear(leader: usize, stop: Arc<AtomicBool>) -> std::io::Result<JoinHandle<Vec<Instant>>> {
+pub(super) fn hear(leader: usize, stop: Arc<AtomicBool>) -> std::io::Result<JoinHandle<Vec<Instant>>> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
     let wire = Wire::new(CLUSTER);
@@ -124,7 +124,7 @@ fn hear(leader: usize, stop: Arc<AtomicBool>) -> std::io::Result<JoinHandle<Vec<
 }
 
 /// Reads a key now and then: how long each answer took, in milliseconds.
-fn read(door: Door, stop: Arc<AtomicBool>) -> JoinHandle<std::io::Result<Vec<f64>>> {
+pub(super) fn read(door: Door, stop: Arc<AtomicBool>) -> JoinHandle<std::io::Result<Vec<f64>>> {
     std::thread::spawn(move || {
         let (mut client, mut took) = (Client::new(&door)?, Vec::new());
         while !stop.load(Ordering::Relaxed) {

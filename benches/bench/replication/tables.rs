@@ -1,6 +1,7 @@
 //! The tables of what was written, and what is asked of each row.
 
 use super::many::{self, MANY};
+use super::reunion::{self, REUNION};
 use super::slow::{self, DISK};
 use super::speed::{
     AT_REST, ETCD, FOLLOWER, GROUND, LARGE, LEADER, OVER, R, READS, REDIS, S, SMALL, SUCCESSOR, TANIST, WATCHED,
@@ -128,7 +129,7 @@ enum Counts {
 /// Whose figure, which, in which unit, what counts of it, and the most that it may be.
 type Row = (&'static str, &'static str, &'static str, Counts, Option<f64>);
 
-const REST: [Row; 18] = [
+const REST: [Row; 31] = [
     (TANIST, WATCHED, "ms", Counts::Median, Some(2.0)),
     (TANIST, AT_REST, "MB", Counts::Max, Some(8.0)),
     (DISK, slow::HEARD, "ms", Counts::Max, Some(500.0)),
@@ -147,6 +148,19 @@ const REST: [Row; 18] = [
     (MANY, many::START, "ms", Counts::Median, None),
     (MANY, many::BYTES, "KB", Counts::Median, Some(many::MISSED_KB)),
     (MANY, many::BESIDES, "KB", Counts::Median, None),
+    (REUNION, reunion::ONE, "s", Counts::Max, Some(5.0)),
+    (REUNION, reunion::LED, "s", Counts::Max, None),
+    (REUNION, reunion::CONTENT, "", Counts::Max, Some(1.5)),
+    (REUNION, reunion::FOLLOWERS, "s", Counts::Max, Some(2.0)),
+    (REUNION, reunion::LOADED, "s", Counts::Max, None),
+    (REUNION, reunion::HEARD, "ms", Counts::Max, Some(500.0)),
+    (REUNION, reunion::READ, "ms", Counts::P99, Some(10.0)),
+    (REUNION, reunion::WRITE, "ms", Counts::Max, Some(1000.0)),
+    (REUNION, reunion::CONFLICTS, "ms", Counts::Median, Some(100.0)),
+    (MANY, reunion::JOINED, "s", Counts::Max, None),
+    (MANY, reunion::TAKES, "MB", Counts::Max, Some(80.0)),
+    (MANY, reunion::OFFERS, "MB", Counts::Max, Some(80.0)),
+    (MANY, reunion::OPENED, "MB", Counts::Max, None),
 ];
 
 /// Everything else, a row each.
@@ -164,6 +178,7 @@ fn rest(found: &Found) -> String {
         let named = match of {
             DISK => format!("a sync takes 50 ms, 64 writers: {what}"),
             MANY => format!("{} records: {what}", many::records()),
+            REUNION => format!("two sides with {} new records each: {what}", reunion::apart()),
             _ => what.to_owned(),
         };
         let spread = [sample.median(), sample.p99(), sample.max()].map(short);

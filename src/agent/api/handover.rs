@@ -1,6 +1,6 @@
 //! `POST /v1/handover`.
 
-use super::{Api, BODY, BODY_MAX, problem, problem::later};
+use super::{Api, body, problem, problem::later};
 use crate::agent::shared::Command;
 use crate::claim::Claim;
 use crate::protocol::{Who, named};
@@ -13,15 +13,17 @@ use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long a handover may take; the protocol gives up long before.
-const HANDOVER: Duration = Duration::from_secs(20);
+/// How long a handover may take: programs that follow the role may need a minute to end, and the protocol gives up long
+/// before the rest.
+const HANDOVER: Duration = Duration::from_secs(80);
 
 /// How long after a handover succeeded this agent may take to hear the new leader.
 const HEARD: Duration = Duration::from_secs(1);
 
 pub(super) async fn post(State(api): State<Api>, body: Body) -> Response {
-    let request = match read(body).await {
-        Ok(request) => request,
+    let shape = r#"{"to":NAME}, or empty for the successor"#;
+    let request = match body::object::<HandoverRequest>(body, shape).await {
+        Ok(request) => request.unwrap_or_default(),
         Err(response) => return *response,
     };
     let _place = match api.watcher() {
@@ -46,28 +48,6 @@ pub(super) async fn post(State(api): State<Api>, body: Body) -> Response {
             problem(StatusCode::CONFLICT, format!("nobody said for {waited} s how the handover ended: see the status"))
         }
     }
-}
-
-async fn read(body: Body) -> Result<HandoverRequest, Box<Response>> {
-    let bad = |status, why: String| Err(Box::new(problem(status, why)));
-    let whole = match tokio::time::timeout(BODY, axum::body::to_bytes(body, BODY_MAX)).await {
-        Ok(Ok(whole)) => whole,
-        Ok(Err(_)) => {
-            return bad(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_MAX} bytes"));
-        }
-        Err(_) => return bad(StatusCode::REQUEST_TIMEOUT, "the body did not come in time".to_owned()),
-    };
-    if whole.trim_ascii().is_empty() {
-        return Ok(HandoverRequest::default());
-    }
-    let wrong = |why: String| {
-        bad(StatusCode::BAD_REQUEST, format!(r#"the body is {{"to":NAME}}, or empty for the successor: {why}"#))
-    };
-    // A list with the fields in their order would be taken too.
-    if !whole.trim_ascii_start().starts_with(b"{") {
-        return wrong("this is no JSON object".to_owned());
-    }
-    serde_json::from_slice(&whole).or_else(|error| wrong(error.to_string()))
 }
 
 /// The handover was done; the answer waits until this agent shows the new reign.

@@ -20,13 +20,14 @@ fn node(n: u128) -> Incarnation {
     Incarnation { id: NodeId(uuid::Uuid::from_u128(n)), boot: BootId(1) }
 }
 
-fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
+pub(in crate::agent) fn standing(role: RoleName, epoch: u64, leader: Option<u128>) -> Arc<Status> {
     let who = |n| Who { node: node(n), name: format!("pc-{n}"), address: Some(([127, 0, 0, n as u8], 8264).into()) };
     Arc::new(Status {
         node: node(1),
         name: "pc-1".into(),
         role,
         sure: true,
+        gives_up: false,
         shown: leader.map(|n| Claim { epoch, at: Wall(1), node: node(n) }),
         leader: leader.map(who),
         successor: None,

@@ -284,6 +284,7 @@ fn standing() -> Status {
         name: "pc-1".into(),
         role: RoleName::Following,
         sure: true,
+        gives_up: false,
         shown: None,
         leader: None,
         successor: None,

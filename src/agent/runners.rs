@@ -1,0 +1,165 @@
+//! Programs that follow the role (protocol §8): each has a runner that is told to start it when this agent leads, and to stop
+//! it before the role is given away on purpose, or when it is lost. A runner closes its stream when its program has ended.
+
+use super::shared::TURNS;
+use crate::protocol::{Input, RoleName, Status};
+use crate::view::Turn;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How many programs may follow the role of one agent.
+const RUNNERS: usize = 64;
+
+/// How long the programs that run now need at most to end, in milliseconds, for those outside the loop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Needs(Arc<AtomicU64>);
+
+impl Needs {
+    pub(super) fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug)]
+struct Runner {
+    grace: Duration,
+    turns: mpsc::Sender<Turn>, // bound: TURNS
+    started: bool,
+    stopped: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Runners {
+    all: BTreeMap<u64, Runner>, // bound: RUNNERS
+    last: u64,
+    /// What the node knows of them.
+    told: Option<Duration>,
+    needs: Needs,
+}
+
+impl Runners {
+    pub(super) fn new(needs: Needs) -> Self {
+        Self { all: BTreeMap::new(), last: 0, told: None, needs }
+    }
+
+    /// Takes one more; gives its number, or why there is no room.
+    pub(super) fn attach(&mut self, grace: Duration, turns: mpsc::Sender<Turn>) -> Result<u64, String> {
+        if self.all.len() >= RUNNERS {
+            return Err(format!("{RUNNERS} programs follow the role of this machine already: end one of them"));
+        }
+        self.last += 1;
+        self.all.insert(self.last, Runner { grace, turns, started: false, stopped: false });
+        Ok(self.last)
+    }
+
+    /// Its program has ended, or nobody runs it any more.
+    pub(super) fn detach(&mut self, runner: u64) {
+        self.all.remove(&runner);
+    }
+
+    /// Tells each what it is to do as things stand; gives what the node is to know, when that has changed.
+    pub(super) fn follow(&mut self, status: &Status) -> Option<Input> {
+        let leads = status.role == RoleName::Leading;
+        let epoch = status.shown.map_or(0, |claim| claim.epoch);
+        let why = match &status.leader {
+            _ if status.gives_up => Some("this machine gives the role away".to_owned()),
+            _ if leads => None,
+            Some(leader) => Some(format!("{} leads", leader.name)),
+            None => Some("this machine does not lead any more".to_owned()),
+        };
+        for runner in self.all.values_mut() {
+            let turn = match &why {
+                // A leader that stood still and may have been replaced stops nothing, and starts nothing.
+                None if !runner.started && status.sure => Turn::Start(epoch),
+                Some(why) if runner.started && !runner.stopped => Turn::Stop(why.clone()),
+                _ => continue,
+            };
+            let starts = matches!(turn, Turn::Start(_));
+            debug_assert!(runner.turns.max_capacity() == TURNS, "there is room for all that one is ever told");
+            if runner.turns.try_send(turn).is_ok() {
+                if starts { runner.started = true } else { runner.stopped = true }
+            }
+        }
+        let need = self.all.values().filter(|runner| runner.started).map(|runner| runner.grace).max();
+        if need == self.told {
+            return None;
+        }
+        self.told = need;
+        let ms = u64::try_from(need.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        self.needs.0.store(ms, Ordering::Relaxed);
+        Some(Input::Programs(need))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::api::tests::standing;
+    use super::*;
+
+    fn stands(role: RoleName, epoch: u64, leader: Option<u128>) -> Status {
+        (*standing(role, epoch, leader)).clone()
+    }
+
+    fn attached(runners: &mut Runners, grace: u64) -> (u64, mpsc::Receiver<Turn>) {
+        let (turns, told) = mpsc::channel(TURNS);
+        (runners.attach(Duration::from_secs(grace), turns).expect("there is room"), told)
+    }
+
+    #[test]
+    fn a_runner_is_told_once_to_start_and_once_to_stop() {
+        let mut runners = Runners::new(Needs::default());
+        let (first, mut told) = attached(&mut runners, 5);
+        assert_eq!(runners.follow(&stands(RoleName::Following, 3, Some(2))), None);
+        assert!(told.try_recv().is_err(), "it does not lead");
+        let leads = stands(RoleName::Leading, 4, Some(1));
+        let unsure = Status { sure: false, ..leads.clone() };
+        assert_eq!(runners.follow(&unsure), None, "it may have been replaced");
+        assert_eq!(runners.follow(&leads), Some(Input::Programs(Some(Duration::from_secs(5)))));
+        assert_eq!(told.try_recv(), Ok(Turn::Start(4)));
+        assert_eq!((runners.follow(&leads), runners.follow(&unsure)), (None, None));
+        assert!(told.try_recv().is_err(), "a heartbeat that is late stops nothing");
+        let gives_up = Status { gives_up: true, ..leads.clone() };
+        assert_eq!(runners.follow(&gives_up), None, "it runs until it says otherwise");
+        assert!(matches!(told.try_recv(), Ok(Turn::Stop(_))));
+        let (_second, mut later) = attached(&mut runners, 7);
+        assert_eq!(runners.follow(&gives_up), None);
+        assert!(later.try_recv().is_err(), "nothing starts while the role is given away");
+        runners.detach(first);
+        assert_eq!(runners.follow(&gives_up), Some(Input::Programs(None)));
+        assert_eq!(runners.needs.get(), Duration::ZERO);
+        assert_eq!(
+            runners.follow(&leads),
+            Some(Input::Programs(Some(Duration::from_secs(7)))),
+            "it was not given away"
+        );
+        assert_eq!(later.try_recv(), Ok(Turn::Start(4)));
+    }
+
+    #[test]
+    fn a_role_that_is_lost_stops_all_that_run() {
+        let mut runners = Runners::new(Needs::default());
+        let mut told: Vec<_> = (1..=3).map(|grace| attached(&mut runners, grace).1).collect();
+        let longest = runners.follow(&stands(RoleName::Leading, 4, Some(1)));
+        assert_eq!(longest, Some(Input::Programs(Some(Duration::from_secs(3)))));
+        runners.follow(&stands(RoleName::Following, 5, Some(2)));
+        for told in &mut told {
+            assert!(matches!(told.try_recv(), Ok(Turn::Start(4))));
+            let Ok(Turn::Stop(why)) = told.try_recv() else { panic!("it leads no more") };
+            assert!(why.ends_with(" leads"), "{why}");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_so_many() {
+        let mut runners = Runners::new(Needs::default());
+        let all: Vec<_> = (0..RUNNERS).map(|_| attached(&mut runners, 1)).collect();
+        let (turns, _told) = mpsc::channel(TURNS);
+        assert!(runners.attach(Duration::ZERO, turns.clone()).is_err());
+        runners.detach(all[3].0);
+        assert!(runners.attach(Duration::ZERO, turns).is_ok());
+    }
+}
