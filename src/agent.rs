@@ -38,25 +38,34 @@ pub use journal::Level;
 use config::Config;
 use journal::Journal;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::path::Path;
 
 /// Runs an agent until SIGTERM or SIGINT ends it, in two seconds at most.
 ///
 /// # Errors
 /// When it cannot start: the configuration, the state directory, a port or a socket. Nothing is lost then.
 pub fn run(options: Options) -> Result<(), Failure> {
-    let config = config::load(options)?;
+    let mut config = config::load(options)?;
+    let passed = door::passed();
     signals::hold().map_err(|e| Failure::io("signals cannot be held", &e, "try again"))?;
     let (journal, log) =
         Journal::start(config.log).map_err(|e| Failure::io("no thread can be started", &e, "allow more tasks"))?;
     for warning in &config.warnings {
         journal.line(Level::Warn, warning.to_string(), Vec::new());
     }
+    let passed = passed.unwrap_or_else(|why| {
+        journal.line(Level::Error, why, Vec::new());
+        None
+    });
+    if let Some(passed) = &passed {
+        serve_at(passed.path(), &mut config, &journal);
+    }
     open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::io("the agent cannot start", &e, "allow more open files"))?;
-    let done = runtime.block_on(as_task(config, journal));
+    let done = runtime.block_on(as_task(config, journal, passed));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
     // The thread ends when all is written. A reader that stopped reading cannot hold this up for long: the end has its
@@ -67,9 +76,22 @@ pub fn run(options: Options) -> Result<(), Failure> {
     done
 }
 
+/// The socket of the service manager is where clients wait, whatever else was configured.
+fn serve_at(path: &Path, config: &mut Config, journal: &Journal) {
+    if config.socket != path {
+        let (path, other) = (path.display(), config.socket.display());
+        let text = format!(
+            "the socket unit passed {path}, and the configuration names {other}: this agent serves {path}: change \
+             ListenStream= in tanist.socket too, or mask tanist.socket"
+        );
+        journal.line(Level::Warn, text, Vec::new());
+    }
+    config.socket = path.to_owned();
+}
+
 /// The loop as one task among the others: what wakes the future that a runtime blocks on costs a system call more.
-async fn as_task(config: Config, journal: Journal) -> Result<(), Failure> {
-    match tokio::spawn(start::run(config, journal)).await {
+async fn as_task(config: Config, journal: Journal, passed: Option<door::Passed>) -> Result<(), Failure> {
+    match tokio::spawn(start::run(config, journal, passed)).await {
         Ok(done) => done,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }

@@ -34,8 +34,8 @@ use std::process::ExitCode;
 /// Start `tanist agent` on every machine; nothing needs to be configured. To see it work on one machine, type
 /// `tanist demo`. What is written with `tanist put` and `tanist add` is on every machine.
 ///
-/// Exit status: 0 done; 1 no, with the reason (a key without a value, a refused condition); 2 wrong usage; 69 no agent is there; 75 try later; 77 not allowed; 78
-/// wrong configuration.
+/// Exit status: 0 done; 1 no, with the reason (a key without a value, a refused condition); 2 wrong usage; 65 state of a later version; 69 no agent is there; 75 try later;
+/// 77 not allowed; 78 wrong configuration.
 #[derive(Parser)]
 #[command(name = "tanist", version, max_term_width = 100)]
 #[command(arg_required_else_help = true, subcommand_required = true)]

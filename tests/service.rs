@@ -4,12 +4,13 @@
 
 mod common;
 
-use common::{Agent, DEADLINE, Lan};
+use common::{Agent, DEADLINE, Lan, in_time};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -142,4 +143,105 @@ fn the_journal_gets_every_event_with_its_fields() {
     signal(&agent, Signal::SIGTERM);
     entry("goodbye");
     assert_eq!(std::fs::read_to_string(&log).expect("a file"), "", "nothing is said twice");
+}
+
+/// An agent to which a socket unit passes `socket`, as systemd does.
+fn given(lan: &Lan, socket: OwnedFd) -> Agent {
+    let command = lan.command(1);
+    let home = lan.dir.path().join("pc-1");
+    let log = std::fs::File::create(home.join("log")).expect("made");
+    let mut inside = Command::new("sh");
+    inside.args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\" 3<&0 </dev/null", "sh"]);
+    inside.arg(command.get_program()).args(command.get_args());
+    inside.stdin(socket).stdout(Stdio::null()).stderr(log);
+    Agent { child: inside.spawn().expect("it starts"), socket: home.join("sock") }
+}
+
+#[tokio::test]
+async fn a_socket_unit_keeps_the_socket_open_while_the_agent_is_started_again() {
+    let lan = Lan::new();
+    std::fs::create_dir(lan.dir.path().join("pc-1")).expect("made");
+    let path = lan.dir.path().join("pc-1/sock");
+    let kept = UnixListener::bind(&path).expect("bound");
+    let file = || std::fs::metadata(&path).expect("it is there").ino();
+    let before = file();
+    let mut one = given(&lan, kept.try_clone().expect("a copy").into());
+    in_time("it leads", one.client().leader(Some(DEADLINE))).await.expect("it leads");
+    signal(&one, Signal::SIGTERM);
+    assert!(one.child.wait().expect("its end").success());
+    assert_eq!(file(), before, "it is not the agent's to remove");
+    let waits = tokio::spawn(in_time("who asked meanwhile is answered", {
+        let client = tanist::client::Client::at(&path);
+        async move { client.leader(Some(DEADLINE)).await }
+    }));
+    tokio::task::yield_now().await;
+    let _two = given(&lan, kept.into());
+    waits.await.expect("it is not over").expect("the next agent answers");
+    assert_eq!(file(), before, "nor to make anew");
+}
+
+#[tokio::test]
+async fn an_agent_serves_the_socket_that_it_was_passed_whatever_was_configured() {
+    let lan = Lan::new();
+    std::fs::create_dir(lan.dir.path().join("pc-1")).expect("made");
+    let path = lan.dir.path().join("passed");
+    let kept = UnixListener::bind(&path).expect("bound");
+    let one = given(&lan, kept.into());
+    in_time("it leads", tanist::client::Client::at(&path).leader(Some(DEADLINE))).await.expect("it leads");
+    assert!(!one.socket.exists(), "nobody is served there");
+    let log = std::fs::read_to_string(lan.dir.path().join("pc-1/log")).expect("a log");
+    let (passed, named) = (path.display(), one.socket.display());
+    let said =
+        format!("the socket unit passed {passed}, and the configuration names {named}: this agent serves {passed}");
+    assert_eq!(log.matches(&said).count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn what_no_agent_can_serve_is_named_and_the_agent_makes_its_own_socket() {
+    let there = tempfile::tempdir().expect("a directory");
+    let datagrams = UnixDatagram::bind(there.path().join("datagrams")).expect("bound");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let (connected, _other) = UnixStream::pair().expect("made");
+    let stream = "something else than a Unix stream socket";
+    for (socket, why) in [
+        (OwnedFd::from(datagrams), stream),
+        (listener.into(), stream),
+        (connected.into(), "a socket that does not listen"),
+    ] {
+        let lan = Lan::new();
+        std::fs::create_dir(lan.dir.path().join("pc-1")).expect("made");
+        let one = given(&lan, socket);
+        let leads = async {
+            let mut again = tokio::time::interval(Duration::from_millis(5));
+            while one.client().leader(None).await.is_err() {
+                again.tick().await;
+            }
+        };
+        in_time("it leads", leads).await;
+        let log = std::fs::read_to_string(lan.dir.path().join("pc-1/log")).expect("a log");
+        assert_eq!(log.matches(&format!("the socket unit passed {why}")).count(), 1, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_waits_for_long_keeps_nobody_waiting() {
+    let lan = Lan::new();
+    let one = lan.start(1).await;
+    // The same address, and a state directory of its own.
+    let (like, state) = (lan.command(1), lan.dir.path().join("pc-1/state"));
+    let mut command = Command::new(like.get_program());
+    command.args(
+        like.get_args().map(|arg| if *arg == *state { lan.dir.path().join("other").into() } else { arg.to_owned() }),
+    );
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let place = lan.dir.path().join("notify");
+    let mut ear = Ear::at(&place);
+    let _two = Agent { child: command.env("NOTIFY_SOCKET", &place).spawn().expect("it starts"), socket: place };
+    ear.hears("READY=1");
+    assert!(ear.heard[0].starts_with("STATUS=waiting: TCP port"), "{:#?}", ear.heard);
+    assert!(ear.heard[0].contains("another program, or another agent, has it"), "{:#?}", ear.heard);
+    // And so that the watchdog lets it wait.
+    ear.hears("WATCHDOG=1");
+    drop(one);
+    ear.hears("STATUS=leading, epoch 1, successor none");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 /// Why the agent ended, for the user and for scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The exit status: 78 wrong configuration, 77 not allowed, 1 anything else.
+    /// The exit status: 78 wrong configuration, 77 not allowed, 65 state of a later version, 1 anything else.
     pub code: u8,
     /// One line: what, why, what to do.
     pub line: String,
@@ -17,6 +17,7 @@ pub struct Failure {
 }
 
 const FAILED: u8 = 1;
+const LATER_STATE: u8 = 65;
 const NOT_ALLOWED: u8 = 77;
 const WRONG_CONFIGURATION: u8 = 78;
 
@@ -65,7 +66,11 @@ impl From<ConfigError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(e: OpenError) -> Failure {
-        let code = if matches!(e, OpenError::Denied { .. }) { NOT_ALLOWED } else { FAILED };
+        let code = match e {
+            OpenError::Denied { .. } => NOT_ALLOWED,
+            OpenError::Later { .. } => LATER_STATE,
+            _ => FAILED,
+        };
         let passes = matches!(e, OpenError::Full { .. } | OpenError::ReadOnly { .. });
         Failure { code, line: e.to_string(), passes }
     }

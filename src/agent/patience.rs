@@ -12,6 +12,9 @@ use tokio::sync::mpsc::Receiver;
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// A pause from which on nobody is kept waiting for the start: it may take for ever.
+const LONG: Duration = Duration::from_secs(1);
+
 /// Tries something, as one part of the start, until it is done. Why it has to wait is said once, and again when that
 /// becomes something else. None when the agent was told to stop meanwhile.
 ///
@@ -33,6 +36,9 @@ pub(super) async fn until_done<T>(
             journal.line(Level::Warn, format!("{line}; waiting for it to pass"), Vec::new());
             service::waits(&line);
             said = line;
+        }
+        if next > LONG {
+            service::waits_for_long();
         }
         // The thread of the signals has ended: nobody could stop it any more, and the pause is all that is left.
         let told = within(next, stop.recv()).await;

@@ -66,6 +66,12 @@ pub(super) fn waits(why: &str) {
     tell(&[NotifyState::Status(&format!("waiting: {why}"))]);
 }
 
+/// Tells, at every try, that the start waits for something that may last: an installation, or a machine that boots, waits
+/// no longer for this agent, and the watchdog knows that it is alive.
+pub(super) fn waits_for_long() {
+    tell(&[NotifyState::Ready, NotifyState::Watchdog]);
+}
+
 /// A service manager that does not listen is no reason to do anything else.
 fn tell(state: &[NotifyState]) {
     let _ = sd_notify::notify(state);

@@ -41,18 +41,20 @@ const LAST_WORDS: Duration = Duration::from_millis(400);
 ///
 /// # Errors
 /// What does not pass by itself.
-pub(super) async fn run(config: Config, journal: Journal) -> Result<(), Failure> {
+pub(super) async fn run(config: Config, journal: Journal, passed: Option<door::Passed>) -> Result<(), Failure> {
     let made = Arc::new(OnceLock::new());
     let needs = Needs::default();
     let mut stop = signals::follow(Arc::clone(&made), needs.clone()).map_err(|e| threads(&e))?;
     let mut aside = Aside::default();
     let prepared = until_done(&mut stop, &journal, || Ground::prepare(&config, &mut aside)).await?;
     let Some(ground) = prepared else { return Ok(()) };
-    let Some(sockets) = Sockets::open(&config, ground.found.node.boot, &journal, &mut stop).await? else {
+    let Some(sockets) = Sockets::open(&config, ground.found.node.boot, &journal, &mut stop, passed).await? else {
         return Ok(());
     };
-    // The file is this agent's now.
-    let _ = made.set(config.socket.clone());
+    if !sockets.door.is_passed() {
+        // The file is this agent's now.
+        let _ = made.set(config.socket.clone());
+    }
     ground.run(aside, config, journal, sockets, (stop, needs)).await
 }
 
@@ -77,6 +79,7 @@ impl Sockets {
         boot: BootId,
         journal: &Journal,
         stop: &mut mpsc::Receiver<()>,
+        passed: Option<door::Passed>,
     ) -> Result<Option<Sockets>, Failure> {
         let (port, bind) = (config.port, config.rules.bind);
         let counts = Arc::new(Counts::new(journal.clone()));
@@ -92,9 +95,11 @@ impl Sockets {
                 .map_err(|e| taken("UDP", port, &e))
         };
         let Some((datagrams, heard)) = until_done(stop, journal, heard).await? else { return Ok(None) };
-        let Some((unix, door)) = until_done(stop, journal, || door::open(&config.socket)).await? else {
-            return Ok(None);
+        let made = match passed {
+            Some(passed) => Some(passed.open()?),
+            None => until_done(stop, journal, || door::open(&config.socket)).await?,
         };
+        let Some((unix, door)) = made else { return Ok(None) };
         Ok(Some(Sockets { wire, counts, listener, peers, datagrams, heard, routes, cut, unix, door }))
     }
 }

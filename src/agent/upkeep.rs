@@ -63,6 +63,11 @@ impl Upkeep {
                 "another file is in the place of the socket {}: nobody reaches this agent until it is removed",
                 path.display()
             ),
+            Stands::Gone if self.door.is_passed() => format!(
+                "the socket {} of tanist.socket was removed: nobody reaches this agent: stop tanist.service, and start it \
+                 again",
+                path.display()
+            ),
             Stands::Gone => match door::open(&path) {
                 Ok((listener, door)) => {
                     // The new file may have the number of the one that is gone.
