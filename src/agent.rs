@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod clock;
+mod closing;
 pub mod config;
 mod connections;
 mod cut;

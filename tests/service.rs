@@ -8,11 +8,13 @@ use common::{Agent, DEADLINE, Lan, in_time};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A socket on which datagrams are awaited.
@@ -178,6 +180,48 @@ async fn a_socket_unit_keeps_the_socket_open_while_the_agent_is_started_again() 
     let _two = given(&lan, kept.into());
     waits.await.expect("it is not over").expect("the next agent answers");
     assert_eq!(file(), before, "nor to make anew");
+}
+
+/// One request on a connection of its own, and the first line of the answer.
+fn add(path: &Path, value: &str) -> String {
+    let mut stream = UnixStream::connect(path).expect("the socket is open");
+    stream.set_read_timeout(Some(DEADLINE)).expect("set");
+    let head = format!("POST /v1/records/t HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", value.len());
+    stream.write_all(format!("{head}{value}").as_bytes()).expect("sent");
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).expect("an answer");
+    line
+}
+
+#[test]
+fn no_request_fails_while_the_agent_is_started_again() {
+    let lan = Lan::new();
+    std::fs::create_dir(lan.dir.path().join("pc-1")).expect("made");
+    let path = lan.dir.path().join("pc-1/sock");
+    let kept = UnixListener::bind(&path).expect("bound");
+    let mut agent = given(&lan, kept.try_clone().expect("a copy").into());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let users: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..).take_while(|_| !over.load(Ordering::Relaxed)).map(|n| add(&path, &n.to_string())).collect()
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            // It leads, and all four are at work.
+            (0..100).for_each(|n| drop(add(&path, &n.to_string())));
+            signal(&agent, Signal::SIGTERM);
+            assert!(agent.child.wait().expect("its end").success());
+            agent = given(&lan, kept.try_clone().expect("a copy").into());
+        }
+        over.store(true, Ordering::Relaxed);
+        let answers: Vec<String> =
+            users.into_iter().flat_map(|user| -> Vec<String> { user.join().expect("no panic") }).collect();
+        let failed: Vec<&String> = answers.iter().filter(|line| !line.starts_with("HTTP/1.1 201 ")).collect();
+        assert!(answers.len() > 100 && failed.is_empty(), "of {}: {failed:#?}", answers.len());
+    });
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod runners;
 mod status;
 
 use super::clock;
+use super::closing::SETTLED;
 use super::data::Data;
 use super::shared::{Command, Shared};
 use crate::protocol::Status;
@@ -129,10 +130,26 @@ tokio::task_local! {
     static USER: u32;
 }
 
+/// How the API ends.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// No more connections are taken; a moment later each ends with what it asks already. Streams go on.
+    pub soon: CancellationToken,
+    /// All that is left ends.
+    pub now: CancellationToken,
+}
+
+impl From<CancellationToken> for Ends {
+    /// At once.
+    fn from(now: CancellationToken) -> Self {
+        Self { soon: CancellationToken::new(), now }
+    }
+}
+
 /// Serves the API until `stop` is cancelled; returns once every connection has ended.
 pub async fn serve(listener: UnixListener, shared: Shared, data: Option<Data>, stop: CancellationToken) {
     let (_, none) = mpsc::channel(1);
-    serve_on(listener, none, shared, data, stop).await;
+    serve_on(listener, none, shared, data, stop.into()).await;
 }
 
 /// The same; a socket that comes out of `anew` takes the place of the one before.
@@ -141,9 +158,9 @@ pub async fn serve_on(
     mut anew: mpsc::Receiver<UnixListener>, // bound: ONE at a time
     shared: Shared,
     data: Option<Data>,
-    stop: CancellationToken,
+    ends: Ends,
 ) {
-    let router = with_data(shared, data, stop.clone());
+    let router = with_data(shared, data, ends.now.clone());
     let places = Places::new(CONNECTIONS);
     let beyond = Arc::new(Semaphore::new(TURNED_AWAY));
     let tasks = TaskTracker::new();
@@ -152,7 +169,8 @@ pub async fn serve_on(
         let answered = async { (Arc::clone(&beyond).acquire_owned().await, listener.accept().await) };
         let (turned, accepted) = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = ends.now.cancelled() => break,
+            () = ends.soon.cancelled() => break,
             Some(made) = anew.recv() => {
                 listener = made;
                 continue;
@@ -171,8 +189,8 @@ pub async fn serve_on(
         // The kernel knows whose connection it is; whoever it does not know gets no place that is kept.
         let user = stream.peer_cred().map_or(u32::MAX, |who| who.uid());
         match places.take(user, clock::time()) {
-            Ok(place) => drop(tasks.spawn(USER.scope(user, seated(stream, router.clone(), place, stop.clone())))),
-            Err(full) => drop(tasks.spawn(turned_away(stream, full, turned, stop.clone()))),
+            Ok(place) => drop(tasks.spawn(USER.scope(user, seated(stream, router.clone(), place, ends.clone())))),
+            Err(full) => drop(tasks.spawn(turned_away(stream, full, turned, ends.clone()))),
         }
     }
     drop(listener);
@@ -208,11 +226,11 @@ pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) ->
 
 /// Serves one client until it hangs up, is too slow, or `stop` is cancelled.
 pub async fn client(stream: UnixStream, router: Router, stop: CancellationToken) {
-    served(stream, TowerToHyperService::new(router), HEAD, stop).await;
+    served(stream, TowerToHyperService::new(router), HEAD, stop.into()).await;
 }
 
 /// Serves one client for as long as it has its place.
-async fn seated(stream: UnixStream, router: Router, place: Place, stop: CancellationToken) {
+async fn seated(stream: UnixStream, router: Router, place: Place, ends: Ends) {
     let end = place.end.clone();
     let place = Arc::new(place);
     place.is_idle(Some(clock::time()));
@@ -223,23 +241,23 @@ async fn seated(stream: UnixStream, router: Router, place: Place, stop: Cancella
         async move { answer.await.map(|answer| answer.map(|body| Answered { body, _asking: asking })) }
     });
     tokio::select! {
-        () = served(stream, service, HEAD, stop) => {}
+        () = served(stream, service, HEAD, ends) => {}
         () = end.cancelled() => {}
     }
 }
 
 /// Serves one client that has no place: whatever it asks, it is told so.
-async fn turned_away<T>(stream: UnixStream, full: Full, _turn: T, stop: CancellationToken) {
+async fn turned_away<T>(stream: UnixStream, full: Full, _turn: T, ends: Ends) {
     let service = service_fn(move |_| async move {
         let detail = format!("{full}: close some of them, or try again later");
         let mut response = problem::later(StatusCode::TOO_MANY_REQUESTS, detail);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         Ok::<_, Infallible>(response)
     });
-    let _ = clock::within(ASKS, served(stream, service, ASKS, stop)).await;
+    let _ = clock::within(ASKS, served(stream, service, ASKS, ends)).await;
 }
 
-async fn served<S, B>(stream: UnixStream, service: S, head: Duration, stop: CancellationToken)
+async fn served<S, B>(stream: UnixStream, service: S, head: Duration, ends: Ends)
 where
     S: Service<hyper::Request<Incoming>, Response = hyper::Response<B>>,
     S::Error: Into<BoxError>,
@@ -251,14 +269,23 @@ where
     builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_MAX);
     let served = builder.serve_connection(io, service);
     tokio::pin!(served);
+    let soon = async {
+        ends.soon.cancelled().await;
+        clock::pause(SETTLED).await;
+    };
     // How a connection ended concerns its client alone, and that one knows.
     tokio::select! {
-        _ = &mut served => {}
-        () = stop.cancelled() => {
+        _ = &mut served => return,
+        () = ends.now.cancelled() => {}
+        () = soon => {
             served.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(LAST_WORDS, served).await;
+            if ends.now.run_until_cancelled(&mut served).await.is_some() {
+                return;
+            }
         }
     }
+    served.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST_WORDS, served).await;
 }
 
 /// A client is asking or being answered, until this is dropped.

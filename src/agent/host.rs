@@ -2,6 +2,7 @@
 //! [`crate::protocol`]). Nothing in here waits for anything but the next thing to happen.
 
 use super::clock;
+use super::closing::Closing;
 use super::connections::Connections;
 use super::data::{self, Asked};
 use super::datagrams::Datagrams;
@@ -57,6 +58,8 @@ pub(super) struct Host {
     pub(super) no_link: String,
     /// The name of this machine is its label: it may change.
     pub(super) host_name: bool,
+    /// When the node is told to stop.
+    pub(super) closing: Closing,
     pub(super) state: State,
 }
 
@@ -95,6 +98,9 @@ impl Host {
                 let Some(happened) = self.inbox.ready() else { break };
                 self.take(happened);
             }
+            if self.closing.is_due(clock::time(), !self.state.asks.is_empty()) {
+                self.state.inputs.push(Input::Stop);
+            }
             self.step();
             self.publish();
         }
@@ -105,7 +111,8 @@ impl Host {
         // What could not even begin is told in the next round: a node that tries again at once must not keep the loop from
         // everything else.
         let at_once = (!self.state.inputs.is_empty()).then_some(Time::default());
-        self.node.deadline().map(|d| d.0).into_iter().chain(self.service.due()).chain(at_once).min()
+        let closing = self.closing.due(!self.state.asks.is_empty());
+        self.node.deadline().map(|d| d.0).into_iter().chain(self.service.due()).chain(closing).chain(at_once).min()
     }
 
     /// Takes note of one thing that happened, for the next step.
@@ -138,7 +145,7 @@ impl Host {
             Happened::Asked(asked) => self.asked(asked),
             Happened::Stop => {
                 self.service.stopping();
-                self.state.inputs.push(Input::Stop);
+                self.closing.begin(clock::time());
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How an agent starts and ends: everything that can go wrong at the start goes wrong here, before anybody hears of it.
 
 use super::clock::{self, Alarm, within};
+use super::closing::Closing;
 use super::config::Config;
 use super::connections::{self, Connections, Dialer};
 use super::cut::Cut;
@@ -235,6 +236,7 @@ impl Ground {
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);
+        let soon = CancellationToken::new();
         let pulse = Pulse::new(config.settings.replaced_gap());
         let shared = Shared {
             status: shown,
@@ -272,9 +274,10 @@ impl Ground {
             events: feed,
             no_link: links::none_fits(&config.rules),
             host_name: config.host_name,
+            closing: Closing::new(door.is_passed().then(|| soon.clone())),
             state: State::default(),
         };
-        live(host, events, Outside { unix, door, shared, data, state: config.state_dir }, &counts).await;
+        live(host, events, Outside { unix, door, shared, data, state: config.state_dir, soon }, &counts).await;
         Ok(())
     }
 }
@@ -286,6 +289,8 @@ struct Outside {
     shared: Shared,
     data: Data,
     state: PathBuf,
+    /// No more is taken of users.
+    soon: CancellationToken,
 }
 
 /// From the first event to the last word.
@@ -293,12 +298,12 @@ async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Cou
     // Until here what is wrong is said once, by the agent itself.
     let _libraries = journal::listen(&host.journal);
     events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
-    let Outside { unix, door, shared, data, state } = outside;
+    let Outside { unix, door, shared, data, state, soon } = outside;
     let end = CancellationToken::new();
     let (anew, listeners) = mpsc::channel(1);
     let upkeep = Upkeep::new(door, &state, anew, shared.commands.clone(), host.journal.clone());
     let upkeep = tokio::spawn(upkeep.run(end.clone()));
-    let api = tokio::spawn(api::serve_on(unix, listeners, shared, Some(data), end.clone()));
+    let api = tokio::spawn(api::serve_on(unix, listeners, shared, Some(data), api::Ends { soon, now: end.clone() }));
     host.publish();
     host.service.ready();
     let host = host.run().await;
