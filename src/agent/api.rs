@@ -273,8 +273,9 @@ where
         ends.soon.cancelled().await;
         clock::pause(SETTLED).await;
     };
-    // How a connection ended concerns its client alone, and that one knows.
+    // How a connection ended concerns its client alone, and that one knows. What was sent is read before anything ends.
     tokio::select! {
+        biased;
         _ = &mut served => return,
         () = ends.now.cancelled() => {}
         () = soon => {
