@@ -15,14 +15,18 @@ mod datagrams;
 mod disk;
 mod door;
 mod failure;
+mod hooks;
 mod host;
 mod identity;
 mod inbox;
 mod journal;
+mod leader_file;
 pub mod links;
 mod patience;
 mod peers;
+mod reload;
 mod replica;
+pub mod rights;
 mod routes;
 mod runners;
 mod service;
@@ -46,7 +50,7 @@ use std::path::Path;
 /// # Errors
 /// When it cannot start: the configuration, the state directory, a port or a socket. Nothing is lost then.
 pub fn run(options: Options) -> Result<(), Failure> {
-    let mut config = config::load(options)?;
+    let mut config = config::load(options.clone())?;
     let passed = door::passed();
     signals::hold().map_err(|e| Failure::io("signals cannot be held", &e, "try again"))?;
     let (journal, log) =
@@ -66,7 +70,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::io("the agent cannot start", &e, "allow more open files"))?;
-    let done = runtime.block_on(as_task(config, journal, passed));
+    let given = start::Given { options, config, passed };
+    let done = runtime.block_on(as_task(given, journal));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();
     // The thread ends when all is written. A reader that stopped reading cannot hold this up for long: the end has its
@@ -91,8 +96,8 @@ fn serve_at(path: &Path, config: &mut Config, journal: &Journal) {
 }
 
 /// The loop as one task among the others: what wakes the future that a runtime blocks on costs a system call more.
-async fn as_task(config: Config, journal: Journal, passed: Option<door::Passed>) -> Result<(), Failure> {
-    match tokio::spawn(start::run(config, journal, passed)).await {
+async fn as_task(given: start::Given, journal: Journal) -> Result<(), Failure> {
+    match tokio::spawn(start::run(given, journal)).await {
         Ok(done) => done,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }

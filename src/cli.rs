@@ -105,6 +105,10 @@ enum Command {
     Import(transfer::ImportOptions),
     /// List what a reunion could not decide: keys that were written on both sides; `resolve` settles one
     Conflicts(conflicts::Options),
+    /// Have the agent read its configuration again, without losing the role
+    ///
+    /// Prints which keys have changed, and which count from the next start on. A configuration that is wrong changes nothing.
+    Reload(Asking),
     /// Validate a configuration file
     Check(check::Options),
     /// Print a completion script for a shell
@@ -229,6 +233,7 @@ async fn ask(command: Command) -> Result<(), Fail> {
         Command::IsLeader(options) => role::is_leader(&options).await,
         Command::Handover(options) => role::handover(&options, out).await,
         Command::Run(options) => run::run(options).await,
+        Command::Reload(options) => check::reload(&options, out).await,
         Command::Watch(options) => watch::run(&options, out).await,
         Command::Add(options) => records::add(options, out).await,
         Command::Records(options) => records::list(&options, out).await,

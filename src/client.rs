@@ -49,7 +49,7 @@ pub use events::Events;
 pub use runners::Runner;
 pub use transfer::{Export, Import};
 
-use crate::view::{Forgotten, History, IsLeader, Leader, Members, Status};
+use crate::view::{Forgotten, History, IsLeader, Leader, Members, Reloaded, Status};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -169,6 +169,14 @@ impl Client {
     /// [`Error::Later`] when the agent has too many watchers; or when no agent answers.
     pub async fn events(&self) -> Result<Events, Error> {
         Ok(Events::new(transport::get(&self.sockets, "/v1/events", ANSWER).await?))
+    }
+
+    /// Has the agent read its configuration again; says which keys have changed.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the reason when the configuration is wrong, and nothing has changed; or when no agent answers.
+    pub async fn reload(&self) -> Result<Reloaded, Error> {
+        transport::json(transport::post(&self.sockets, "/v1/reload", String::new(), ANSWER).await?).await
     }
 
     /// Moves the role to the successor, or to the member with this name or id; returns the new leader once it serves.

@@ -11,7 +11,7 @@
 //! done. Two hosts drive it, the real one ([`agent`]) and the simulated one of the tests (`tests/sim/`), which runs
 //! the same [`wire`] and [`store`] through crashes, cuts, sleep and failing disks. To read the code, begin with
 //! [`message`] (what agents say), then [`protocol`] (what goes in and out, and every contract), then `protocol/role.rs`.
-//! Programs that want to know who leads need [`client`] and [`view`], and nothing else.
+//! Programs that want to know who leads need [`client`] and [`view`], [`processes`], and nothing else.
 //!
 //! # The floors
 //!
@@ -56,6 +56,7 @@ pub mod event;
 pub mod ident;
 pub mod ledger;
 pub mod message;
+pub mod processes;
 pub mod protocol;
 pub mod settings;
 pub mod store;

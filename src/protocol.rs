@@ -229,6 +229,8 @@ pub enum Input {
     },
     /// This machine is called so from now on.
     Name(String),
+    /// These settings count from now on; the heartbeat and the quorum stay as they were at the start.
+    Settings(Settings),
     /// Programs that follow the role run on this machine, and need at most so long to end; none when none runs. Before the
     /// role is given away on purpose they end: [`Status::gives_up`] tells them, and the handover waits for this input.
     Programs(Option<Duration>),

@@ -327,6 +327,15 @@ pub struct HandoverRequest {
     pub to: Option<String>,
 }
 
+/// The answer to `POST /v1/reload`: keys of the configuration that have changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Those that count from now on.
+    pub applied: Vec<String>,
+    /// Those that count from the next start on.
+    pub restart: Vec<String>,
+}
+
 /// The body of `POST /v1/runners`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

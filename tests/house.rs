@@ -63,7 +63,7 @@ fn floor(module: &str) -> Option<u8> {
         "message" | "data" | "claim" | "settings" | "event" => 1,
         "ledger" => 2,
         "protocol" => 3,
-        "store" | "wire" | "view" => 4,
+        "store" | "wire" | "view" | "processes" => 4,
         "agent" | "client" => 5,
         "cli" => 6,
         "lib" | "main" => 7,

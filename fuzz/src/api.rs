@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tanist::agent::History;
 use tanist::agent::api;
+use tanist::agent::rights::Rights;
 use tanist::agent::shared::{Command, Facts, Pulse, Shared, Snapshot};
 use tanist::protocol::{Node, Status};
 use tanist::store::Store;
@@ -59,6 +60,8 @@ async fn client(data: &[u8]) {
         events,
         commands,
         store: history(),
+        rights: Rights::everybody(),
+        reloads: mpsc::channel(1).0,
         facts: Arc::new(facts),
     };
     let stop = CancellationToken::new();
@@ -106,7 +109,7 @@ async fn answer(node: Node, shows: watch::Sender<Arc<Status>>, mut asked: mpsc::
             Command::Refresh { reply } => drop(reply.send(Ok(()))),
             Command::Forget { who, reply } => drop(reply.send(if who.len() > 4 { Err(who) } else { Ok(()) })),
             Command::Attach { grace, reply, .. } => drop(reply.send(Ok(grace.as_secs()))),
-            Command::Detach { .. } => {}
+            Command::Detach { .. } | Command::Set { .. } => {}
             Command::Handover { to, reply } => drop(reply.send(Err(to.unwrap_or_default()))),
         }
     }

@@ -15,6 +15,8 @@ mod members;
 mod patience;
 mod places;
 mod problem;
+mod reload;
+mod rights;
 mod runners;
 mod status;
 
@@ -26,7 +28,7 @@ use crate::protocol::Status;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{BoxError, Router};
@@ -206,6 +208,7 @@ pub fn router(shared: Shared, stop: CancellationToken) -> Router {
 /// The calls of the API.
 pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) -> Router {
     let data = data.map(|data| Arc::new(data::Access::new(data)));
+    let api = Api { shared, data, watchers: Places::new(WATCHERS), stop };
     Router::new()
         .route("/v1/status", get(status::get))
         .route("/v1/is-leader", get(leader::is_leader))
@@ -215,13 +218,15 @@ pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) ->
         .route("/v1/handover", post(handover::post))
         .route("/v1/members/{id}", delete(members::delete))
         .route("/v1/runners", post(runners::post))
+        .route("/v1/reload", post(reload::post))
         .route_layer(from_fn(without_parameters))
         .route("/v1/leader", get(leader::get))
         .merge(data::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(api.clone(), rights::checked))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Api { shared, data, watchers: Places::new(WATCHERS), stop })
+        .with_state(api)
 }
 
 /// Serves one client until it hangs up, is too slow, or `stop` is cancelled.

@@ -1,6 +1,7 @@
 //! What an administrator may set: the file, then `TANIST_…` variables, then flags; every key has a default.
 
 mod file;
+mod hooks;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use crate::message::NAME_MAX;
 use crate::settings::{BadSettings, Settings};
 use crate::wire::CLUSTER_MAX;
 use file::File;
+pub use hooks::Hooks;
 pub(super) use paths::host_name;
 use std::fmt;
 use std::net::IpAddr;
@@ -81,6 +83,9 @@ pub struct Options {
     /// How long a write waits for a leader [default: 10s]
     #[arg(long, value_name = "DURATION", env = "TANIST_WRITE_TIMEOUT", value_parser = humantime::parse_duration)]
     pub write_timeout: Option<Duration>,
+    /// Only members of this group, and root, may write, hand over and run programs with the role [default: everybody]
+    #[arg(long, value_name = "GROUP", env = "TANIST_WRITE_GROUP")]
+    pub write_group: Option<String>,
     /// How much is logged [default: info]
     #[arg(long, value_name = "LEVEL", env = "TANIST_LOG")]
     pub log: Option<Level>,
@@ -136,6 +141,12 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How much is logged.
     pub log: Level,
+    /// Members of this group, root and the agent's own user may change something; everybody without it.
+    pub write_group: Option<String>,
+    /// What runs when something happens.
+    pub hooks: Hooks,
+    /// The file with the leader's name and address, where the service manager made a place for it.
+    pub leader_file: Option<PathBuf>,
     /// Names addresses that are out of reach, in a demo.
     pub demo_cut: Option<PathBuf>,
     /// What `check` would warn of.
@@ -253,7 +264,7 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         let reason = "it is for the agents of `tanist demo`: leave it out, or give --bind an address of 127.0.0.0/8";
         return Err(ConfigError { place: "--demo-cut".to_owned(), reason: reason.to_owned(), denied: false });
     }
-    let settings = settings(file, o.heartbeat, o.priority, o.lone_after, o.forget_after, o.quorum)?;
+    let mut settings = settings(file, o.heartbeat, o.priority, o.lone_after, o.forget_after, o.quorum)?;
     let mut warnings = Vec::new();
     if settings.heartbeat() < Settings::HEARTBEAT_WARN {
         let text = format!(
@@ -269,6 +280,7 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
     if timeout.value.is_zero() {
         return Err(timeout.place.refuse("write_timeout", "must be longer than zero"));
     }
+    settings.write_timeout = timeout.value;
     let log = file.parsed("log", o.log, |text| {
         <Level as clap::ValueEnum>::from_str(text, false).map_err(|_| "is not error, warn, info, debug or trace".into())
     })?;
@@ -284,9 +296,24 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         settings,
         write_timeout: timeout.value,
         log: log.unwrap_or_default(),
+        write_group: write_group(file, o.write_group)?,
+        hooks: hooks::read(file)?,
+        leader_file: paths::leader_file(),
         demo_cut: o.demo_cut,
         warnings,
     })
+}
+
+fn write_group(file: &File, given: Option<String>) -> Result<Option<String>, ConfigError> {
+    let Some(found) = file.text("write_group", given) else { return Ok(None) };
+    match nix::unistd::Group::from_name(&found.value) {
+        Ok(Some(_)) => Ok(Some(found.value)),
+        Ok(None) => {
+            let reason = format!("there is no group {:?} on this machine: make it with groupadd", found.value);
+            Err(found.place.refuse("write_group", reason))
+        }
+        Err(error) => Err(found.place.refuse("write_group", format!("{:?} cannot be looked up: {error}", found.value))),
+    }
 }
 
 fn settings(

@@ -191,6 +191,14 @@ impl Host {
                 self.runners.detach(runner);
                 self.state.changed = true;
             }
+            Command::Set { settings, name } => {
+                self.host_name = name.is_none();
+                // A host name is looked at with the next step.
+                self.state.named = Time::default();
+                self.state.inputs.push(Input::Settings(*settings));
+                self.state.inputs.extend(name.map(Input::Name));
+                self.state.changed = true;
+            }
             Command::Snapshot { reply } => {
                 // As things stand, with what came before.
                 self.step();

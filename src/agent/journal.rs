@@ -17,7 +17,7 @@ use crate::view::Stamp;
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -67,7 +67,8 @@ struct Line {
 /// Where log lines go. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
-    level: Level,
+    /// A [`Level`], which may be another later.
+    level: Arc<AtomicU8>,
     lines: SyncSender<Line>, // bound: LINES
     missed: Arc<AtomicU64>,
 }
@@ -84,12 +85,26 @@ impl Journal {
         let sink = Sink::find();
         let thread =
             std::thread::Builder::new().name("log".into()).spawn(move || write_all(&sink, &queue, &counter))?;
-        Ok((Journal { level, lines, missed }, thread))
+        Ok((Journal { level: Arc::new(AtomicU8::new(level as u8)), lines, missed }, thread))
     }
 
     /// Would a line of this level be written?
     pub(super) fn wants(&self, level: Level) -> bool {
-        level <= self.level
+        level as u8 <= self.level.load(Ordering::Relaxed)
+    }
+
+    /// From now on so much is logged.
+    pub(super) fn set_level(&self, level: Level) {
+        self.level.store(level as u8, Ordering::Relaxed);
+    }
+
+    /// How much is logged.
+    fn level(&self) -> Level {
+        let now = self.level.load(Ordering::Relaxed);
+        [Level::Error, Level::Warn, Level::Info, Level::Debug]
+            .into_iter()
+            .find(|l| *l as u8 == now)
+            .unwrap_or(Level::Trace)
     }
 
     /// Writes a line.

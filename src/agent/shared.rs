@@ -1,10 +1,12 @@
 //! What the loop shows to the local API, and what the API asks of it.
 
 use super::disk::History;
+use super::rights::Rights;
 use crate::event::Event;
 use crate::protocol::{MemberView, Status};
+use crate::settings::Settings;
 use crate::time::Time;
-use crate::view::Turn;
+use crate::view::{Reloaded, Turn};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,6 +97,13 @@ pub enum Command {
         /// Its number.
         runner: u64,
     },
+    /// These settings count from now on.
+    Set {
+        /// What the core needs.
+        settings: Box<Settings>,
+        /// The label; the host name without one.
+        name: Option<String>,
+    },
     /// Come by, and show how things stand now.
     Look {
         /// Told when that was done.
@@ -111,6 +120,9 @@ pub enum Command {
         reply: oneshot::Sender<Snapshot>,
     },
 }
+
+/// A user asks that the configuration be read again: told what came of it, or why nothing did.
+pub type Reload = oneshot::Sender<Result<Reloaded, String>>;
 
 /// What does not change while the agent runs.
 #[derive(Clone, Debug)]
@@ -144,6 +156,10 @@ pub struct Shared {
     pub commands: mpsc::Sender<Command>,
     /// Past reigns and reunions, asked of the disk and not of the loop.
     pub store: Arc<History>,
+    /// Who may change something.
+    pub rights: Rights,
+    /// Where a user asks that the configuration be read again; one waits.
+    pub reloads: mpsc::Sender<Reload>, // bound: ONE
     /// What does not change.
     pub facts: Arc<Facts>,
 }

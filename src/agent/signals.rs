@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, taken by a thread of their own: whatever the loop does, the process ends in time.
+//! SIGTERM, SIGINT and SIGHUP, taken by a thread of their own: whatever the loop does, the process ends in time.
 
 use super::runners::Needs;
 use nix::sys::signal::{SigSet, Signal};
@@ -11,8 +11,21 @@ use tokio::sync::mpsc;
 /// The process ends this long after the first signal at the latest: two seconds are promised.
 const LATEST: Duration = Duration::from_millis(1900);
 
-fn ours() -> SigSet {
+/// Those that end the process.
+fn last() -> SigSet {
     SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
+}
+
+fn ours() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
+}
+
+/// What comes of signals.
+pub(super) struct Signals {
+    /// The process is to end.
+    pub(super) stop: mpsc::Receiver<()>, // bound: ONE
+    /// The configuration is to be read again.
+    pub(super) reload: mpsc::Receiver<()>, // bound: ONE
 }
 
 /// Keeps the signals from ending the process by themselves. Before any other thread is started: each inherits this.
@@ -23,17 +36,23 @@ pub(super) fn hold() -> io::Result<()> {
     Ok(ours().thread_block()?)
 }
 
-/// Starts the thread. The first signal comes out of the receiver; if the process is still there a while later, and as long
+/// Starts the thread. The first signal that ends comes out of its receiver; if the process is still there a while later, and as long
 /// as programs that follow the role may need, or a second signal comes, it ends at once, and `leftover`, the API's socket,
 /// is removed if it was made.
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>, needs: Needs) -> io::Result<mpsc::Receiver<()>> {
+pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>, needs: Needs) -> io::Result<Signals> {
     let (first, stop) = mpsc::channel(1);
+    let (again, reload) = mpsc::channel(1);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        if ours().wait().is_err() {
-            return;
+        loop {
+            match ours().wait() {
+                // One that waits already stands for both.
+                Ok(Signal::SIGHUP) => drop(again.try_send(())),
+                Ok(_) => break,
+                Err(_) => return,
+            }
         }
         let _ = first.try_send(());
         let path = Arc::clone(&leftover);
@@ -45,11 +64,11 @@ pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>, needs: Needs) -> io::Resu
             std::thread::sleep(LATEST + needs.get());
             end(&path);
         });
-        if late.is_err() || ours().wait().is_ok() {
+        if late.is_err() || last().wait().is_ok() {
             end(&leftover);
         }
     })?;
-    Ok(stop)
+    Ok(Signals { stop, reload })
 }
 
 fn end(leftover: &OnceLock<PathBuf>) -> ! {

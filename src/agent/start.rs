@@ -2,7 +2,7 @@
 
 use super::clock::{self, Alarm, within};
 use super::closing::Closing;
-use super::config::Config;
+use super::config::{Config, Options};
 use super::connections::{self, Connections, Dialer};
 use super::cut::Cut;
 use super::data::{ASKS, Data, Snapshot};
@@ -14,12 +14,14 @@ use super::inbox::Inbox;
 use super::journal::{self, Counts, Journal, Level};
 use super::patience::until_done;
 use super::peers::Peers;
+use super::reload::Reloader;
 use super::routes::Routes;
 use super::runners::{Needs, Runners};
 use super::service::{self, Service};
 use super::shared::{COMMANDS, EVENTS, Facts, Pulse, Shared};
+use super::signals::Signals;
 use super::upkeep::Upkeep;
-use super::{api, disk, door, links, replica, signals};
+use super::{api, disk, door, hooks, leader_file, links, replica, signals};
 use crate::event::{self, Event, Kind, Value};
 use crate::ident::BootId;
 use crate::message::Datagram;
@@ -38,14 +40,18 @@ use tokio_util::sync::CancellationToken;
 /// How long the end waits for each of: the API's clients, what is still to be sent, the disk.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 
+/// How long the end waits for hooks: of all that is left, only the process's own limit is longer.
+const LAST_HOOKS: Duration = Duration::from_secs(1);
+
 /// Runs an agent from its configuration to its end. What stops it and may pass by itself is waited for.
 ///
 /// # Errors
 /// What does not pass by itself.
-pub(super) async fn run(config: Config, journal: Journal, passed: Option<door::Passed>) -> Result<(), Failure> {
+pub(super) async fn run(given: Given, journal: Journal) -> Result<(), Failure> {
+    let Given { options, config, passed } = given;
     let made = Arc::new(OnceLock::new());
     let needs = Needs::default();
-    let mut stop = signals::follow(Arc::clone(&made), needs.clone()).map_err(|e| threads(&e))?;
+    let Signals { mut stop, reload } = signals::follow(Arc::clone(&made), needs.clone()).map_err(|e| threads(&e))?;
     let mut aside = Aside::default();
     let prepared = until_done(&mut stop, &journal, || Ground::prepare(&config, &mut aside)).await?;
     let Some(ground) = prepared else { return Ok(()) };
@@ -56,7 +62,25 @@ pub(super) async fn run(config: Config, journal: Journal, passed: Option<door::P
         // The file is this agent's now.
         let _ = made.set(config.socket.clone());
     }
-    ground.run(aside, config, journal, sockets, (stop, needs)).await
+    let told = Told { stop, reload, needs, options };
+    ground.run(aside, config, journal, sockets, told).await
+}
+
+/// What an agent is started with.
+pub(super) struct Given {
+    /// What the configuration was made from.
+    pub(super) options: Options,
+    pub(super) config: Config,
+    /// The socket that the service manager holds open.
+    pub(super) passed: Option<door::Passed>,
+}
+
+/// What the process is told from outside while it runs.
+struct Told {
+    stop: mpsc::Receiver<()>,   // bound: ONE
+    reload: mpsc::Receiver<()>, // bound: ONE
+    needs: Needs,
+    options: Options,
 }
 
 /// All that the agent listens on.
@@ -217,41 +241,42 @@ impl Ground {
         config: Config,
         journal: Journal,
         sockets: Sockets,
-        (stop, needs): (mpsc::Receiver<()>, Needs),
+        told: Told,
     ) -> Result<(), Failure> {
+        let Told { stop, reload: hung_up, needs, options } = told;
         let Sockets { wire, counts, listener, peers, datagrams, heard, routes, cut, unix, door } = sockets;
-        let found = links::follow(config.rules.clone()).map_err(|e| {
-            Failure::io("the kernel does not tell its network interfaces", &e, "check what the service may do")
-        })?;
+        let found = links::follow(config.rules.clone()).map_err(|e| no_links(&e))?;
         let (events, facts) = (self.events(&aside, &config), facts(&config));
         let node = Node::new(self.node(&config, peers.addresses()), clock::now());
-        let replica::Started { replica, reports: replicated, reader, visible } =
-            replica::start(self.data).map_err(|e| threads(&e))?;
+        let started = replica::start(self.data).map_err(|e| threads(&e))?;
+        let replica::Started { replica, reports: replicated, reader, visible } = started;
         let (asks, to_ask) = mpsc::channel(ASKS);
         let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
         let data = Data { asks, source, visible, write_timeout: config.write_timeout };
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
-        let (connections, reports) =
-            Connections::new(listener, wire.clone(), Dialer { from: config.rules.bind, routes, cut }, counts.clone());
+        let dialer = Dialer { from: config.rules.bind, routes, cut };
+        let (connections, reports) = Connections::new(listener, wire.clone(), dialer, counts.clone());
         let (status, shown) = watch::channel(Arc::new(node.status()));
         let (commands, asked) = mpsc::channel(COMMANDS);
         let feed = broadcast::Sender::new(EVENTS);
+        let config = Arc::new(config);
+        let (reloader, rights, reloads) = Reloader::new(options, Arc::clone(&config), hung_up);
         let soon = CancellationToken::new();
-        let pulse = Pulse::new(config.settings.replaced_gap());
         let shared = Shared {
             status: shown,
-            pulse: pulse.clone(),
+            pulse: Pulse::new(config.settings.replaced_gap()),
             events: feed.clone(),
             commands,
             store: Arc::new(history),
+            rights,
+            reloads,
             facts: Arc::new(facts),
         };
-        let alarm = Alarm::new().map_err(|e| Failure::io("no timer can be had", &e, "allow more open files"))?;
         let host = Host {
             node,
             wire,
             inbox: Inbox {
-                alarm,
+                alarm: Alarm::new().map_err(|e| no_timer(&e))?,
                 stop,
                 disk: done,
                 sessions: reports,
@@ -270,14 +295,14 @@ impl Ground {
             service: Service::new(),
             runners: Runners::new(needs),
             status,
-            pulse,
+            pulse: shared.pulse.clone(),
             events: feed,
             no_link: links::none_fits(&config.rules),
             host_name: config.host_name,
             closing: Closing::new(door.is_passed().then(|| soon.clone())),
             state: State::default(),
         };
-        live(host, events, Outside { unix, door, shared, data, state: config.state_dir, soon }, &counts).await;
+        live(host, events, Outside { unix, door, shared, data, soon, reloader }, &counts).await;
         Ok(())
     }
 }
@@ -288,27 +313,40 @@ struct Outside {
     door: door::Door,
     shared: Shared,
     data: Data,
-    state: PathBuf,
     /// No more is taken of users.
     soon: CancellationToken,
+    reloader: Reloader,
 }
 
 /// From the first event to the last word.
 async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Counts) {
     // Until here what is wrong is said once, by the agent itself.
     let _libraries = journal::listen(&host.journal);
-    events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
-    let Outside { unix, door, shared, data, state, soon } = outside;
+    let Outside { unix, door, shared, data, soon, reloader } = outside;
     let end = CancellationToken::new();
+    let config = reloader.config();
+    let happens = shared.events.subscribe();
+    let hooks = tokio::spawn(hooks::run(happens, config.clone(), shared.clone(), host.journal.clone(), end.clone()));
+    let leader_file =
+        config.borrow().leader_file.clone().map(|path| {
+            tokio::spawn(leader_file::keep(path, shared.status.clone(), host.journal.clone(), end.clone()))
+        });
+    events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
     let (anew, listeners) = mpsc::channel(1);
+    let state = config.borrow().state_dir.clone();
     let upkeep = Upkeep::new(door, &state, anew, shared.commands.clone(), host.journal.clone());
     let upkeep = tokio::spawn(upkeep.run(end.clone()));
+    tokio::spawn(reloader.run(shared.commands.clone(), host.journal.clone(), end.clone()));
     let api = tokio::spawn(api::serve_on(unix, listeners, shared, Some(data), api::Ends { soon, now: end.clone() }));
     host.publish();
     host.service.ready();
     let host = host.run().await;
     finish(host, api, &end, counts).await;
     let _ = within(LAST_WORDS, upkeep).await;
+    if let Some(leader_file) = leader_file {
+        let _ = within(LAST_WORDS, leader_file).await;
+    }
+    let _ = within(LAST_HOOKS, hooks).await;
     service::ended();
 }
 
@@ -350,4 +388,12 @@ fn taken(what: &str, port: u16, e: &std::io::Error) -> Failure {
 
 fn threads(e: &std::io::Error) -> Failure {
     Failure::io("no thread can be started", e, "allow this service more tasks")
+}
+
+fn no_links(e: &std::io::Error) -> Failure {
+    Failure::io("the kernel does not tell its network interfaces", e, "check what the service may do")
+}
+
+fn no_timer(e: &std::io::Error) -> Failure {
+    Failure::io("no timer can be had", e, "allow more open files")
 }

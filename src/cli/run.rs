@@ -1,10 +1,10 @@
 //! `run`: a command that runs while, and only while, this machine leads.
 
 mod program;
-mod tree;
 
 use super::{Asked, Fail, NO, NO_AGENT};
 use crate::client::{Client, Error, Runner, Turn};
+use crate::processes::Tree;
 use clap::Args;
 use nix::sys::signal::Signal;
 use program::Program;
@@ -12,7 +12,6 @@ use std::ffi::OsString;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{self, SignalKind, signal};
-use tree::Tree;
 
 /// The first pause before a command that ended is started again, and the longest. Each is twice as long as the one before;
 /// after a command that ran for longer than the longest they begin anew.
@@ -68,7 +67,7 @@ pub(super) async fn run(options: Options) -> Result<(), Fail> {
     let mut signals = Signals::new()?;
     let client = options.asked.client()?;
     let mut runner = client.runner(&program.label(), options.grace).await?;
-    let mut tree = Tree::adopt(options.grace)?;
+    let mut tree = Tree::adopt().map_err(|error| Fail::runtime(&error))?;
     loop {
         let turn = tokio::select! {
             turn = runner.next() => turn,
@@ -76,7 +75,7 @@ pub(super) async fn run(options: Options) -> Result<(), Fail> {
         };
         if let Ok(Some(Turn::Start(epoch))) = turn {
             let program = program.of(epoch, runner.socket());
-            let service = Service { program, once: options.once, tree: &mut tree };
+            let service = Service { program, grace: options.grace, once: options.once, tree: &mut tree };
             match service.play(&mut runner, &mut signals).await? {
                 End::Stopped => {}
                 End::Ended(status) => return with_status(status),
@@ -117,6 +116,7 @@ async fn attached_again(client: &Client, program: &Program, grace: Duration) -> 
 /// The command while the role is here.
 struct Service<'a> {
     program: program::Started<'a>,
+    grace: Duration,
     once: bool,
     tree: &'a mut Tree,
 }
@@ -139,14 +139,14 @@ impl Service<'_> {
                     told = signals.any() => match told {
                         None => self.tree.reap(),
                         Some(signal) => {
-                            self.tree.stop(Some(&mut child), signals).await;
+                            self.tree.stop(Some(&mut child), self.grace, signals.hurry()).await;
                             return Ok(End::Told(signal));
                         }
                     }
                 }
             };
             // Whatever it has left behind ends with it.
-            self.tree.stop(None, signals).await;
+            self.tree.stop(None, self.grace, signals.hurry()).await;
             if self.once {
                 return Ok(End::Ended(status));
             }
@@ -177,7 +177,7 @@ impl Service<'_> {
             _ => ("the agent died", End::NoAgent),
         };
         super::out::complain(&format!("{} is stopped: {why}", self.program.name()));
-        self.tree.stop(Some(child), signals).await;
+        self.tree.stop(Some(child), self.grace, signals.hurry()).await;
         end
     }
 }
@@ -227,6 +227,11 @@ impl Signals {
             _ = self.int.recv() => Signal::SIGINT,
             _ = self.hup.recv() => Signal::SIGHUP,
         }
+    }
+
+    /// Somebody is in a hurry.
+    async fn hurry(&mut self) {
+        self.next().await;
     }
 
     /// The same, or none: a child has ended.

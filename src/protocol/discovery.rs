@@ -9,6 +9,7 @@ use super::{Node, To, limits};
 use crate::event::Kind;
 use crate::ident::Incarnation;
 use crate::message::{Cast, Hello, Hi, MemberState};
+use crate::settings::Settings;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -82,6 +83,23 @@ impl Node {
         if std::mem::replace(&mut self.base.me.name, name) == self.base.me.name {
             return;
         }
+        self.told_anew();
+    }
+
+    /// The settings that may change while the node runs do. A leader whose priority is 0 now leads until somebody takes over.
+    pub(super) fn set_anew(&mut self, settings: Settings) {
+        let heartbeat = self.base.settings.heartbeat();
+        let quorum = self.base.settings.quorum;
+        let mut settings = settings.with_heartbeat(heartbeat);
+        settings.quorum = quorum;
+        let before = std::mem::replace(&mut self.base.settings, settings).priority;
+        if before != self.base.settings.priority {
+            self.told_anew();
+        }
+    }
+
+    /// What everybody knows of this agent has changed: the leader first, and all others.
+    fn told_anew(&mut self) {
         let own = self.base.me.node.id;
         match &mut self.role {
             Role::Leading(l) => {
@@ -152,7 +170,11 @@ impl Node {
                 e.is_at(from, self.base.now);
             }
             e.version.clone_from(&hello.version);
-            e.priority = hello.priority;
+            let moved = std::mem::replace(&mut e.priority, hello.priority) != hello.priority;
+            if moved && matches!(self.role, Role::Leading(_)) {
+                self.list_changed(node.id);
+                self.name_successor();
+            }
         }
         if matches!(self.role, Role::Leading(_)) {
             return self.welcome(node, from, hello.broadcast);

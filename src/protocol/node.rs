@@ -156,6 +156,7 @@ impl Node {
             Input::Forget { request, who } => self.forget_asked(request, who),
             Input::Look { request } => self.look_asked(request),
             Input::Name(name) => self.renamed(name),
+            Input::Settings(settings) => self.set_anew(settings),
             Input::Programs(need) => self.programs_run(need),
             Input::Stop => self.stop(),
         }

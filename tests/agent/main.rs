@@ -7,6 +7,7 @@ mod backup;
 mod conflicts;
 mod data;
 mod docs;
+mod hooks;
 mod ledger;
 mod site;
 mod stalls;

@@ -1,6 +1,7 @@
 //! The API over a real socket, before a loop that the test plays.
 
 use super::*;
+use crate::agent::rights::Rights;
 use crate::agent::shared::{Command, Pulse, Snapshot};
 use crate::claim::Claim;
 use crate::client::{Client, Error};
@@ -122,6 +123,8 @@ fn shared(
         events,
         commands,
         store: Arc::new(history),
+        rights: Rights::everybody(),
+        reloads: mpsc::channel(1).0,
         facts: Arc::new(facts),
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration file, with the line of every value kept for the message about it.
 
+use super::hooks::Table;
 use super::{ConfigError, From, Place};
 use serde::Deserialize;
 use std::ops::RangeInclusive;
@@ -29,12 +30,14 @@ struct Keys {
     write_timeout: Option<Spanned<String>>,
     log: Option<Spanned<String>>,
     quorum: Option<Spanned<i64>>,
+    write_group: Option<Spanned<String>>,
+    hooks: Table,
 }
 
 /// A list may be written as one value.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a text or a list of texts")]
-enum List {
+pub(super) enum List {
     One(String),
     Many(Vec<String>),
 }
@@ -52,6 +55,7 @@ impl Keys {
             "forget_after" => self.forget_after.as_ref(),
             "write_timeout" => self.write_timeout.as_ref(),
             "log" => self.log.as_ref(),
+            "write_group" => self.write_group.as_ref(),
             _ => unreachable!("no text has the key {key}"),
         }
     }
@@ -113,7 +117,12 @@ impl File {
         }
     }
 
-    fn place<T>(&self, value: &Spanned<T>) -> Place {
+    /// The table of hooks, by event.
+    pub(super) fn hooks(&self) -> &Table {
+        &self.keys.hooks
+    }
+
+    pub(super) fn place<T>(&self, value: &Spanned<T>) -> Place {
         Place::Line(self.path.clone(), line(&self.text, value.span().start).0)
     }
 

@@ -50,3 +50,8 @@ pub(super) fn socket() -> Result<PathBuf, ConfigError> {
         .map(|dir| dir.join("tanist.sock"))
         .ok_or_else(|| Place::Default.refuse("socket", "XDG_RUNTIME_DIR is not set: say where with --socket"))
 }
+
+/// Where the leader's name and address are kept: only where a directory is this agent's own.
+pub(super) fn leader_file() -> Option<PathBuf> {
+    given("RUNTIME_DIRECTORY").or_else(|| root().then(|| "/run/tanist".into())).map(|dir| dir.join("leader"))
+}

@@ -37,7 +37,7 @@ pub(in crate::agent) struct Listening {
 pub(in crate::agent) fn listen(journal: &Journal) -> Listening {
     let journal = Arc::new(journal.clone());
     let heard =
-        Arc::new(Heard { journal: Arc::downgrade(&journal), most: most(journal.level), pace: Mutex::default() });
+        Arc::new(Heard { journal: Arc::downgrade(&journal), most: most(journal.level()), pace: Mutex::default() });
     if log::set_boxed_logger(Box::new(Logger(heard.clone()))).is_ok() {
         log::set_max_level(log_level(heard.most));
     }
@@ -190,7 +190,7 @@ mod tests {
 
     fn heard(level: Level) -> (Arc<Journal>, Arc<Heard>, Receiver<super::super::Line>) {
         let (lines, queue) = sync_channel(64);
-        let journal = Arc::new(Journal { level, lines, missed: Arc::default() });
+        let journal = Arc::new(Journal { level: Arc::new((level as u8).into()), lines, missed: Arc::default() });
         let heard = Heard { journal: Arc::downgrade(&journal), most: most(level), pace: Mutex::default() };
         (journal, Arc::new(heard), queue)
     }

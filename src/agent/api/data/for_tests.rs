@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tanist::agent::data::{Asked, Data, Outcome, Snapshot};
+use tanist::agent::rights::Rights;
 use tanist::agent::shared::{Facts, Pulse, Shared};
 use tanist::agent::{History, api};
 use tanist::data::{Answer, Ask, Judged, ReignId, Request, RequestId, Revision};
@@ -315,6 +316,8 @@ fn shared(status: watch::Receiver<Arc<Status>>, dir: &Path) -> Shared {
         events,
         commands,
         store: Arc::new(history),
+        rights: Rights::everybody(),
+        reloads: mpsc::channel(1).0,
         facts: Arc::new(facts),
     }
 }

@@ -1,14 +1,15 @@
 //! All processes of a command: its children and theirs, also those that went away from it. This process adopts whatever loses
 //! its parent, so that nobody gets lost.
 
-use super::Signals;
-use crate::cli::Fail;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 use std::collections::BTreeMap;
 use std::fs;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use tokio::process::Child;
 
@@ -18,27 +19,30 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How long the kernel may take to end what was killed. A process that hangs in a disk may take for ever.
 const KILLED: Duration = Duration::from_secs(2);
 
-/// See the module.
-pub(super) struct Tree {
-    grace: Duration,
+/// The processes that descend from this one. There is one of it, and one command at a time.
+#[derive(Debug)]
+pub struct Tree {
     /// The command's own process, which is waited for elsewhere.
     first: Option<Pid>,
 }
 
 impl Tree {
     /// From now on, whatever loses its parent among the descendants of this process is this one's.
-    pub(super) fn adopt(grace: Duration) -> Result<Tree, Fail> {
-        set_child_subreaper(true).map_err(|error| Fail::runtime(&error.into()))?;
-        Ok(Tree { grace, first: None })
+    ///
+    /// # Errors
+    /// Never on a Linux of this century.
+    pub fn adopt() -> io::Result<Tree> {
+        set_child_subreaper(true)?;
+        Ok(Tree { first: None })
     }
 
     /// The command was started.
-    pub(super) fn of(&mut self, child: &Child) {
+    pub fn of(&mut self, child: &Child) {
         self.first = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
     }
 
     /// Takes leave of adopted processes that have ended.
-    pub(super) fn reap(&self) {
+    pub fn reap(&self) {
         let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         while let Ok(ended) = waitid(Id::All, peek) {
             match ended.pid() {
@@ -52,12 +56,13 @@ impl Tree {
         }
     }
 
-    /// Stops all: SIGTERM for those that run, and SIGKILL when the grace is over or somebody is in a hurry. All have ended when this returns, but
-    /// for those that the kernel cannot end.
-    pub(super) async fn stop(&mut self, mut child: Option<&mut Child>, signals: &mut Signals) {
+    /// Stops all: SIGTERM for those that run, and SIGKILL when the grace is over or `hurry` is done. All have ended when this
+    /// returns, but for those that the kernel cannot end.
+    pub async fn stop(&mut self, mut child: Option<&mut Child>, grace: Duration, hurry: impl Future<Output = ()>) {
         #[expect(clippy::disallowed_methods, reason = "a grace of seconds, which a machine that sleeps lengthens")]
         let began = Instant::now();
-        let (mut told, mut hurry) = (false, false);
+        let (mut told, mut hurried) = (false, false);
+        let mut hurry = pin!(hurry);
         loop {
             if let Some(child) = child.as_deref_mut()
                 && !matches!(child.try_wait(), Ok(None))
@@ -72,8 +77,8 @@ impl Tree {
             if living.is_empty() && self.first.is_none() {
                 return;
             }
-            if hurry || began.elapsed() >= self.grace {
-                if began.elapsed() >= self.grace + KILLED {
+            if hurried || began.elapsed() >= grace {
+                if began.elapsed() >= grace + KILLED {
                     return;
                 }
                 for pid in &living {
@@ -90,7 +95,7 @@ impl Tree {
             let look = tokio::time::sleep(LOOK);
             tokio::select! {
                 () = look => {}
-                _ = signals.next() => hurry = true,
+                () = &mut hurry, if !hurried => hurried = true,
             }
         }
     }
