@@ -256,8 +256,7 @@ impl Ground {
         let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
         let dialer = Dialer { from: config.rules.bind, routes, cut };
         let (connections, reports) = Connections::new(listener, wire.clone(), dialer, counts.clone());
-        let (status, shown) = watch::channel(Arc::new(node.status()));
-        let (commands, asked) = mpsc::channel(COMMANDS);
+        let ((status, shown), (commands, asked)) = (watch::channel(Arc::new(node.status())), mpsc::channel(COMMANDS));
         let feed = broadcast::Sender::new(EVENTS);
         let config = Arc::new(config);
         let (reloader, rights, reloads) = Reloader::new(options, Arc::clone(&config), hung_up);
