@@ -292,6 +292,12 @@ impl Lan {
         self.deliver(m, Work::Input(Input::Handover { request, to }));
     }
 
+    /// The settings of `m` are changed while it runs.
+    pub(crate) fn set(&mut self, m: M, settings: Settings) {
+        self.say(m, || format!("== settings: {settings:?}"));
+        self.deliver(m, Work::Input(Input::Settings(settings)));
+    }
+
     /// Programs that follow the role run on `m` and need so long to end, or none does any more.
     pub(crate) fn programs(&mut self, m: M, need: Option<u64>) {
         self.say(m, || format!("== programs that follow the role: {need:?}"));

@@ -19,8 +19,10 @@ fn every_key_is_read() {
     let config = of("name = 'pc-3'\ncluster = 'lab'\nport = 9000\nbind = '127.0.0.2'\ninterface = 'eth*'\n\
          deny_interfaces = ['eth9', 'br-*']\npeer = ['10.0.0.1', 'pc-9:8265', '[fe80::1]:9', 'fd00::2', '239.1.2.3']\n\
          heartbeat = '10ms'\npriority = 0\nlone_after = '1m'\nforget_after = '1d'\nwrite_timeout = '3s'\n\
-         log = 'debug'\nquorum = 1\n")
+         log = 'debug'\nquorum = 1\nwrite_group = 'root'\n[hooks]\nleading = '/bin/true'\n")
     .expect("valid");
+    assert_eq!((config.settings.write_timeout, config.write_timeout), (Duration::from_secs(3), Duration::from_secs(3)));
+    assert_eq!((config.write_group.as_deref(), config.hooks.of("leading").count()), (Some("root"), 1));
     assert_eq!((config.name.as_str(), config.cluster.as_str(), config.port), ("pc-3", "lab", 9000));
     assert_eq!(config.rules.only, ["eth*"]);
     assert_eq!(config.rules.deny, ["eth9", "br-*"]);
@@ -39,7 +41,8 @@ fn every_key_is_read() {
 fn what_is_wrong_is_named_with_line_key_and_reason() {
     for (text, expected) in [
         ("port = 1\nkey_file = 'x'", "t.toml:2: unknown key `key_file`"),
-        ("[hooks]\nany = 'x'", "t.toml:1: unknown key `hooks`"),
+        ("[hook]\nany = '/x'", "t.toml:1: unknown key `hook`"),
+        ("write_group = 'no-such-group'", "t.toml:1: write_group: there is no group \"no-such-group\" on this machine"),
         ("http = '127.0.0.1:1'", "t.toml:1: unknown key `http`"),
         ("\nheartbeat = '1ms'", "t.toml:2: heartbeat: 1ms is out of bounds: it may be 5ms to 5s"),
         ("heartbeat = '6s'", "t.toml:1: heartbeat: 6s is out of bounds"),

@@ -3,7 +3,7 @@
 use crate::lan::{Lan, PORT};
 use crate::machine::Work;
 use crate::network::M;
-use crate::script::{ms, s};
+use crate::script::{ms, priority, s};
 use std::net::{Ipv4Addr, SocketAddr};
 use tanist::event::Kind;
 use tanist::ident::NodeId;
@@ -274,5 +274,30 @@ story! {
             *m == successor && *kind == Kind::MemberJoined && text.contains("give each a name of its own")
         };
         assert_eq!(lan.oracle.told.iter().filter(warned).count(), 1, "{:?}", lan.oracle.told);
+    }
+}
+
+story! {
+    /// A machine's priority is changed while it runs: everybody knows, and it is the next to lead, or never does. The role stays
+    /// where it is.
+    a_priority_that_is_changed_counts_at_once |seed| {
+        let mut lan = Lan::office(seed, 4);
+        let (leader, successor) = (lan.leader(), lan.successor());
+        let other = *lan.followers().iter().find(|m| **m != successor).expect("there are more");
+        lan.watch();
+        for (to, of) in [(200, other), (0, other), (0, leader)] {
+            lan.set(of, priority(to));
+            lan.run(s(3));
+            assert_eq!(lan.successor() == other, to == 200, "priority {to}");
+            for m in lan.running() {
+                let id = lan.status(of).expect("it runs").node.id;
+                let listed = lan.members_at(m).into_iter().find(|view| view.member.node.id == id).expect("it is there");
+                assert_eq!(listed.member.priority, to, "as pc-{m} knows pc-{of}");
+            }
+        }
+        lan.expect_no_leader_change();
+        lan.handover(leader, 1, None);
+        lan.run(s(1));
+        assert_ne!(lan.leader(), leader, "it is let go");
     }
 }
