@@ -42,7 +42,8 @@ case ${1-install} in
     if $new; then systemctl enable --quiet tanist.service; fi
     if running; then
       systemctl daemon-reload
-      if $new; then systemctl start tanist.service; else systemctl try-restart tanist.service; fi
+      if $new; then action=start; else action=try-restart; fi
+      systemctl $action tanist.service || echo "tanist does not run: systemctl status tanist says why" >&2
     fi
     ;;
   remove | purge)
