@@ -5,11 +5,12 @@ use crate::time::Time;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// By then a client whose connection was taken has sent what it asks.
-pub(super) const SETTLED: Duration = Duration::from_millis(20);
+/// By then a client whose connection was taken has sent what it asks, also where others keep the processors busy. The
+/// agent does all that it did until then.
+pub(super) const SETTLED: Duration = Duration::from_millis(100);
 
 /// So long the stop waits at most for requests of the data. They may wait for others, and the role is to be handed over.
-const LONGEST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_millis(300);
 
 /// When the node is told to stop.
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ mod tests {
     fn the_node_is_told_once_and_as_late_as_it_must_be() {
         let ms = |n| Time::default() + Duration::from_millis(n);
         // A socket that outlives the agent, requests that wait, and when after the beginning the node is told.
-        for (outlives, waits, after) in [(false, true, 0), (false, false, 0), (true, false, 20), (true, true, 200)] {
+        for (outlives, waits, after) in [(false, true, 0), (false, false, 0), (true, false, 100), (true, true, 300)] {
             let mut closing = Closing::new(outlives.then(CancellationToken::new));
             assert!(closing.due(waits).is_none() && !closing.is_due(ms(5000), waits), "nobody said so");
             closing.begin(ms(1000));

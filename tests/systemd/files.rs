@@ -19,7 +19,9 @@ fn the_example_is_a_valid_configuration_and_has_every_key() {
     let keys: Vec<&str> = keys.into_iter().filter(|line| line.contains(" = ")).collect();
     let dir = tempfile::tempdir().expect("a directory");
     let in_effect = dir.path().join("tanist.toml");
-    std::fs::write(&in_effect, keys.join("\n")).expect("written");
+    // One address and lists of interfaces have no effect together.
+    let together: Vec<&str> = keys.iter().copied().filter(|line| !line.starts_with("bind ")).collect();
+    std::fs::write(&in_effect, together.join("\n")).expect("written");
     for file in [&example, &in_effect] {
         let checked = tanist().arg("check").arg(file).output().expect("it runs");
         let said = String::from_utf8_lossy(&checked.stdout);

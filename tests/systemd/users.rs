@@ -88,9 +88,7 @@ pub(crate) fn meanwhile(machines: &mut [Machine], happens: impl FnOnce(&mut [Mac
 /// All records that a machine has.
 pub(crate) fn all(machine: &Machine) -> BTreeSet<String> {
     let records = machine.run(&format!("tanist records {TOPIC} --json"));
-    let values = records.lines().filter_map(|line| {
-        let record: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(record["value"].as_str()?.to_owned())
-    });
-    values.collect()
+    let pages = serde_json::Deserializer::from_str(&records).into_iter::<serde_json::Value>();
+    let values = pages.flat_map(|page| page.expect("JSON")["records"].as_array().cloned().expect("a list"));
+    values.map(|record| record["value"].as_str().expect("text").to_owned()).collect()
 }
