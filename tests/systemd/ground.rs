@@ -134,6 +134,8 @@ fn inside(tree: &Path, story: impl FnOnce(&Path, &Path)) {
     sh("mount --make-rprivate / && mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
         mkdir /sys/fs/cgroup/test && echo 1 > /sys/fs/cgroup/test/cgroup.procs &&
         mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/tanist-machines && ip link set lo up");
+    // Behind the name of the test, which has no end of line.
+    println!();
     story(dir, tree);
     println!("{DONE}");
 }

@@ -70,10 +70,12 @@ fn upgraded(office: &mut Office, dir: &Path) {
 /// What ends a service, or a machine: the others go on, and it comes back, unless somebody stopped it.
 fn ends(office: &mut Office) {
     let leader = office.leader();
-    office.under_writes("kill -9", leader, RESTART, |machine| {
+    let days = office.under_writes("kill -9", leader, RESTART, |machine| {
         machine.run("systemctl kill --signal=KILL tanist.service");
         machine.until(KNOWN, "it is started again", || machine.fails("tanist leader").0 == Some(0));
     });
+    assert!(days.failed.len() <= 1, "all but what was on its way waits: {:#?}", days.failed);
+    assert!(days.worst < RESTART, "kill -9: users waited for {:?}", days.worst);
     let leader = office.leader();
     office.under_writes("systemctl stop", leader, RESTART, |machine| {
         machine.run("systemctl stop tanist.service");
