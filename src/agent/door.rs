@@ -82,6 +82,11 @@ pub(super) struct Passed {
 }
 
 impl Passed {
+    #[cfg(test)]
+    pub(super) fn for_tests(listener: net::UnixListener, path: PathBuf) -> Self {
+        Self { listener, path }
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path

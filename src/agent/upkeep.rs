@@ -148,6 +148,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_socket_of_the_service_manager_is_neither_made_anew_nor_taken_away() {
+        let (dir, mut upkeep, mut listeners, _commands) = place();
+        let socket = dir.path().join("passed");
+        let kept = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        let passed = door::Passed::for_tests(kept.try_clone().expect("a copy"), socket.clone());
+        let (listener, door) = passed.open().expect("it listens");
+        upkeep.door = door;
+        upkeep.look().await;
+        assert_eq!(upkeep.said, "", "it is there");
+        std::fs::remove_file(&socket).expect("removed");
+        upkeep.look().await;
+        assert!(upkeep.said.contains("was removed: nobody reaches this agent: stop tanist.service"), "{}", upkeep.said);
+        assert!(listeners.try_recv().is_err() && !socket.exists());
+        let _again = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        drop((upkeep, listener));
+        assert!(socket.exists());
+    }
+
+    #[tokio::test]
     async fn a_store_that_is_gone_or_another_is_said_once() {
         for put_back in [false, true] {
             let (dir, mut upkeep, _listeners, mut commands) = place();

@@ -176,6 +176,29 @@ fn an_agent_that_waits_ends_when_it_is_told_to() {
     drop(listener);
 }
 
+/// After a downgrade: the state is refused and left as it is, also when it is the data that is too new.
+#[test]
+fn state_of_a_later_version_is_refused_with_a_status_of_its_own() {
+    for file in ["tanist.redb", "data/data.redb"] {
+        let site = Site::new();
+        let mut agent = site.start();
+        agent.line("event=leading");
+        let put =
+            Command::new(env!("CARGO_BIN_EXE_tanist")).args(["put", "k", "v", "--socket"]).arg(&site.socket).status();
+        assert!(put.is_ok_and(|put| put.success()));
+        agent.signal(Signal::SIGTERM);
+        assert!(agent.end().0.success());
+        let path = site.state.join(file);
+        let mut later = std::fs::read(&path).expect("the database is there");
+        for at in [64, 192] {
+            later[at] = 77;
+        }
+        std::fs::write(&path, &later).expect("written");
+        site.start().fails(65, &["later version", "77", "install that one"]);
+        assert!(std::fs::read(&path).expect("read") == later, "{file} was touched");
+    }
+}
+
 #[test]
 fn a_state_directory_serves_one_agent() {
     let site = Site::new();
