@@ -172,7 +172,7 @@ async fn a_socket_unit_keeps_the_socket_open_while_the_agent_is_started_again() 
     signal(&one, Signal::SIGTERM);
     assert!(one.child.wait().expect("its end").success());
     assert_eq!(file(), before, "it is not the agent's to remove");
-    let waits = tokio::spawn(in_time("who asked meanwhile is answered", {
+    let waits = tokio::spawn(in_time("what was asked meanwhile is answered", {
         let client = tanist::client::Client::at(&path);
         async move { client.leader(Some(DEADLINE)).await }
     }));

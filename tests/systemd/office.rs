@@ -97,7 +97,7 @@ impl Office {
     }
 }
 
-/// Whom a machine names as the leader; empty when none.
+/// The leader that a machine names; empty when none.
 fn named(machine: &Machine) -> String {
     let (status, said) = machine.fails("tanist leader --json");
     let leader: Option<serde_json::Value> = (status == Some(0)).then(|| serde_json::from_str(&said).ok()).flatten();
@@ -105,7 +105,7 @@ fn named(machine: &Machine) -> String {
 }
 
 impl Drop for Office {
-    /// Whoever looks for the reason of a failure needs what the services said.
+    /// The reason of a failure is in what the services said.
     fn drop(&mut self) {
         if std::thread::panicking() {
             for machine in &self.machines {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// An installation on fresh machines ends with "active, and a leader known" within this, and so does a start.
 const KNOWN: Duration = Duration::from_secs(5);
 
-/// Who asks on a machine that is being upgraded waits for less.
+/// A request on a machine that is being upgraded waits for less.
 const RESTART: Duration = Duration::from_secs(1);
 
 /// Others wait for less when a machine falls silent: three heartbeats of 250 ms, and the election.
@@ -227,7 +227,7 @@ fn a_socket_without_service(machine: &Machine) {
     assert!(said(machine, "tanist.socket", "Socket service tanist.service not loaded, refusing.") > 0);
     assert_eq!(machine.fails("tanist status").0, Some(69));
     machine.run("systemctl unmask --quiet tanist.service");
-    // With its service, whoever asks starts it.
+    // With its service, a request starts it.
     machine.run("systemctl start tanist.socket && tanist status && systemctl is-active tanist.service");
 }
 
