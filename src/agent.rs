@@ -22,6 +22,7 @@ mod inbox;
 mod journal;
 mod leader_file;
 pub mod links;
+pub mod metrics;
 mod patience;
 mod peers;
 mod reload;

@@ -62,6 +62,7 @@ async fn client(data: &[u8]) {
         store: history(),
         rights: Rights::everybody(),
         reloads: mpsc::channel(1).0,
+        metrics: Arc::default(),
         facts: Arc::new(facts),
     };
     let stop = CancellationToken::new();

@@ -1,10 +1,11 @@
-//! The local API: HTTP/1.1 on the Unix socket, one small file a resource.
+//! The local API: HTTP/1.1 on the Unix socket, and on TCP where that is wanted; one small file a resource.
 //!
 //! Nothing here decides anything: answers are made from what the loop publishes, and requests are passed to it. What
 //! one client does never costs another: connections, watchers and waiting are bounded, and a client that neither speaks
 //! nor reads is cut off.
 
 mod body;
+mod clients;
 mod data;
 mod events;
 mod handover;
@@ -12,6 +13,8 @@ mod history;
 mod leader;
 mod lines;
 mod members;
+mod metrics;
+mod page;
 mod patience;
 mod places;
 mod problem;
@@ -19,52 +22,35 @@ mod reload;
 mod rights;
 mod runners;
 mod status;
+mod tcp;
+
+pub use tcp::Tcp;
 
 use super::clock;
-use super::closing::SETTLED;
 use super::data::Data;
 use super::shared::{Command, Shared};
 use crate::protocol::Status;
-use axum::body::Body;
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
-use axum::{BoxError, Router};
-use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use clients::Clients;
 use hyper_util::service::TowerToHyperService;
-use patience::Patient;
-use places::{Bounds, Full, Place, Places};
+use places::{Bounds, Place, Places};
 use problem::problem;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Streams of events and requests that wait (protocol §11).
 const WATCHERS: Bounds = Bounds { all: 256, each: 192, kept: 16 };
 
 /// Connections that are served at one time.
 const CONNECTIONS: Bounds = Bounds { all: 512, each: 384, kept: 32 };
-
-/// Connections beyond those that are told to come back, at one time; any further one waits to be taken.
-const TURNED_AWAY: usize = 256;
-
-/// How long one that is turned away may take to ask.
-const ASKS: Duration = Duration::from_secs(1);
-
-/// How long a client may take for the head of a request, and how long a connection may lie idle between two.
-const HEAD: Duration = Duration::from_secs(10);
 
 /// How long a client may leave what is sent to it unread.
 const UNREAD: Duration = Duration::from_secs(10);
@@ -94,6 +80,11 @@ struct Api {
 }
 
 impl Api {
+    fn new(shared: Shared, data: Option<Data>, stop: CancellationToken) -> Self {
+        let data = data.map(|data| Arc::new(data::Access::new(data)));
+        Self { shared, data, watchers: Places::new(WATCHERS), stop }
+    }
+
     /// How this agent stands now: never how it stood before it stood still. Waits for the loop where that has not come by
     /// for as long as others need to replace a leader, and for a leader's check of its own stall (protocol §6); or the
     /// answer that this took too long.
@@ -151,25 +142,45 @@ impl From<CancellationToken> for Ends {
 /// Serves the API until `stop` is cancelled; returns once every connection has ended.
 pub async fn serve(listener: UnixListener, shared: Shared, data: Option<Data>, stop: CancellationToken) {
     let (_, none) = mpsc::channel(1);
-    serve_on(listener, none, shared, data, stop.into()).await;
+    serve_on(Listeners { unix: listener, anew: none, tcp: None }, shared, data, stop.into()).await;
 }
 
-/// The same; a socket that comes out of `anew` takes the place of the one before.
-pub async fn serve_on(
+/// Where the API is served.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The Unix socket.
+    pub unix: UnixListener,
+    /// A socket that comes out of it takes the place of the one before.
+    pub anew: mpsc::Receiver<UnixListener>, // bound: ONE at a time
+    /// On TCP too.
+    pub tcp: Option<Tcp>,
+}
+
+/// The same on all of these.
+pub async fn serve_on(listeners: Listeners, shared: Shared, data: Option<Data>, ends: Ends) {
+    let Listeners { unix, anew, tcp } = listeners;
+    let api = Api::new(shared, data, ends.now.clone());
+    let on_tcp = tcp.map(|tcp| {
+        // Those that come by TCP take nothing from those that come by the socket.
+        let router = routes(Api { watchers: Places::new(tcp::WATCHERS), ..api.clone() });
+        tokio::spawn(tcp.serve(router, ends.clone()))
+    });
+    serve_unix(unix, anew, routes(api), ends).await;
+    if let Some(ended) = on_tcp {
+        // It may have panicked; it ended either way.
+        let _ = ended.await;
+    }
+}
+
+async fn serve_unix(
     mut listener: UnixListener,
     mut anew: mpsc::Receiver<UnixListener>, // bound: ONE at a time
-    shared: Shared,
-    data: Option<Data>,
+    router: Router,
     ends: Ends,
 ) {
-    let router = with_data(shared, data, ends.now.clone());
-    let places = Places::new(CONNECTIONS);
-    let beyond = Arc::new(Semaphore::new(TURNED_AWAY));
-    let tasks = TaskTracker::new();
+    let clients = Clients::new(router, CONNECTIONS, ends.clone());
     loop {
-        // Whoever is taken is answered: nobody is taken, only to be hung up on.
-        let answered = async { (Arc::clone(&beyond).acquire_owned().await, listener.accept().await) };
-        let (turned, accepted) = tokio::select! {
+        let (turn, accepted) = tokio::select! {
             biased;
             () = ends.now.cancelled() => break,
             () = ends.soon.cancelled() => break,
@@ -177,39 +188,31 @@ pub async fn serve_on(
                 listener = made;
                 continue;
             }
-            answered = answered => answered,
+            next = clients.next(listener.accept()) => next,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("the local API could not take a connection: {error}");
-                // Out of descriptors, most likely: they come back when connections end, not by trying at once.
-                clock::pause(Duration::from_millis(100)).await;
-                continue;
+        match accepted {
+            Ok((stream, _)) => {
+                // The kernel knows whose connection it is; whoever it does not know gets no place that is kept.
+                let user = stream.peer_cred().map_or(u32::MAX, |who| who.uid());
+                clients.serve(stream, user, turn);
             }
-        };
-        // The kernel knows whose connection it is; whoever it does not know gets no place that is kept.
-        let user = stream.peer_cred().map_or(u32::MAX, |who| who.uid());
-        match places.take(user, clock::time()) {
-            Ok(place) => drop(tasks.spawn(USER.scope(user, seated(stream, router.clone(), place, ends.clone())))),
-            Err(full) => drop(tasks.spawn(turned_away(stream, full, turned, ends.clone()))),
+            Err(error) => clients.missed(&error).await,
         }
     }
     drop(listener);
-    tasks.close();
-    tasks.wait().await;
+    clients.end().await;
 }
 
 /// The calls of the API, of an agent that does not serve the data.
 pub fn router(shared: Shared, stop: CancellationToken) -> Router {
-    with_data(shared, None, stop)
+    routes(Api::new(shared, None, stop))
 }
 
 /// The calls of the API.
-pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) -> Router {
-    let data = data.map(|data| Arc::new(data::Access::new(data)));
-    let api = Api { shared, data, watchers: Places::new(WATCHERS), stop };
+fn routes(api: Api) -> Router {
     Router::new()
+        .route("/", get(page::get))
+        .route("/metrics", get(metrics::get))
         .route("/v1/status", get(status::get))
         .route("/v1/is-leader", get(leader::is_leader))
         .route("/v1/members", get(members::get))
@@ -231,109 +234,7 @@ pub fn with_data(shared: Shared, data: Option<Data>, stop: CancellationToken) ->
 
 /// Serves one client until it hangs up, is too slow, or `stop` is cancelled.
 pub async fn client(stream: UnixStream, router: Router, stop: CancellationToken) {
-    served(stream, TowerToHyperService::new(router), HEAD, stop.into()).await;
-}
-
-/// Serves one client for as long as it has its place.
-async fn seated(stream: UnixStream, router: Router, place: Place, ends: Ends) {
-    let end = place.end.clone();
-    let place = Arc::new(place);
-    place.is_idle(Some(clock::time()));
-    let seat = Arc::clone(&place);
-    let service = service_fn(move |request| {
-        let asking = Asking::new(Arc::clone(&seat));
-        let answer = TowerToHyperService::new(router.clone()).call(request);
-        async move { answer.await.map(|answer| answer.map(|body| Answered { body, _asking: asking })) }
-    });
-    tokio::select! {
-        () = served(stream, service, HEAD, ends) => {}
-        () = end.cancelled() => {}
-    }
-}
-
-/// Serves one client that has no place: whatever it asks, it is told so.
-async fn turned_away<T>(stream: UnixStream, full: Full, _turn: T, ends: Ends) {
-    let service = service_fn(move |_| async move {
-        let detail = format!("{full}: close some of them, or try again later");
-        let mut response = problem::later(StatusCode::TOO_MANY_REQUESTS, detail);
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Ok::<_, Infallible>(response)
-    });
-    let _ = clock::within(ASKS, served(stream, service, ASKS, ends)).await;
-}
-
-async fn served<S, B>(stream: UnixStream, service: S, head: Duration, ends: Ends)
-where
-    S: Service<hyper::Request<Incoming>, Response = hyper::Response<B>>,
-    S::Error: Into<BoxError>,
-    B: hyper::body::Body + 'static,
-    B::Error: Into<BoxError>,
-{
-    let io = TokioIo::new(Patient::new(stream, UNREAD));
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_MAX);
-    let served = builder.serve_connection(io, service);
-    tokio::pin!(served);
-    let soon = async {
-        ends.soon.cancelled().await;
-        clock::pause(SETTLED).await;
-    };
-    // How a connection ended concerns its client alone, and that one knows. What was sent is read before anything ends.
-    tokio::select! {
-        biased;
-        _ = &mut served => return,
-        () = ends.now.cancelled() => {}
-        () = soon => {
-            served.as_mut().graceful_shutdown();
-            if ends.now.run_until_cancelled(&mut served).await.is_some() {
-                return;
-            }
-        }
-    }
-    served.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(LAST_WORDS, served).await;
-}
-
-/// A client is asking or being answered, until this is dropped.
-struct Asking(Arc<Place>);
-
-impl Asking {
-    fn new(place: Arc<Place>) -> Self {
-        place.is_idle(None);
-        Self(place)
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.is_idle(Some(clock::time()));
-    }
-}
-
-/// The body of an answer, which is being given until all of it was taken.
-struct Answered {
-    body: Body,
-    _asking: Asking,
-}
-
-impl hyper::body::Body for Answered {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        self.body.size_hint()
-    }
+    clients::served(stream, TowerToHyperService::new(router), clients::HEAD, stop.into()).await;
 }
 
 /// A misspelt parameter is not ignored in silence.

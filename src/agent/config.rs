@@ -2,6 +2,7 @@
 
 mod file;
 mod hooks;
+mod http;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use crate::settings::{BadSettings, Settings};
 use crate::wire::CLUSTER_MAX;
 use file::File;
 pub use hooks::Hooks;
+pub use http::Http;
 pub(super) use paths::host_name;
 use std::fmt;
 use std::net::IpAddr;
@@ -86,6 +88,14 @@ pub struct Options {
     /// Only members of this group, and root, may write, hand over and run programs with the role [default: everybody]
     #[arg(long, value_name = "GROUP", env = "TANIST_WRITE_GROUP")]
     pub write_group: Option<String>,
+    /// Serve the local API, the status page and the metrics on this TCP address too, for example 127.0.0.1:8265 [default:
+    /// none]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "TANIST_HTTP")]
+    pub http: Option<String>,
+    /// Take writes and handovers there too [default: false]
+    #[arg(long, value_name = "BOOL", env = "TANIST_HTTP_WRITES", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    pub http_writes: Option<bool>,
     /// How much is logged [default: info]
     #[arg(long, value_name = "LEVEL", env = "TANIST_LOG")]
     pub log: Option<Level>,
@@ -139,6 +149,8 @@ pub struct Config {
     pub settings: Settings,
     /// How long a write waits for a leader.
     pub write_timeout: Duration,
+    /// Where the local API is served on TCP, if anywhere.
+    pub http: Option<Http>,
     /// How much is logged.
     pub log: Level,
     /// Members of this group, root and the agent's own user may change something; everybody without it.
@@ -276,11 +288,18 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
     if rules.bind.is_some() && !(rules.only.is_empty() && rules.deny.is_empty()) {
         warnings.push(Warning("interface and deny_interfaces have no effect together with bind".to_owned()));
     }
+    let http = http::http(file, o.http, o.http_writes, &mut warnings)?;
     let timeout = file.duration("write_timeout", o.write_timeout, Duration::from_secs(10))?;
     if timeout.value.is_zero() {
         return Err(timeout.place.refuse("write_timeout", "must be longer than zero"));
     }
     settings.write_timeout = timeout.value;
+    let write_group = write_group(file, o.write_group)?;
+    if write_group.is_some() && http.is_some_and(|http| http.writes) {
+        warnings.push(Warning(
+            "http_writes has no effect together with write_group: on TCP nobody knows who asks".to_owned(),
+        ));
+    }
     let log = file.parsed("log", o.log, |text| {
         <Level as clap::ValueEnum>::from_str(text, false).map_err(|_| "is not error, warn, info, debug or trace".into())
     })?;
@@ -295,8 +314,9 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         peers: peers(file.list("peer", o.peer))?,
         settings,
         write_timeout: timeout.value,
+        http,
         log: log.unwrap_or_default(),
-        write_group: write_group(file, o.write_group)?,
+        write_group,
         hooks: hooks::read(file)?,
         leader_file: paths::leader_file(),
         demo_cut: o.demo_cut,

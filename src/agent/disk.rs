@@ -1,9 +1,11 @@
 //! The store on a thread of its own: a disk that works, stalls or fails never holds up the loop.
 
 use super::clock;
+use super::metrics::{Kept, Metrics};
 use crate::ident::Ticket;
 use crate::protocol::{BroughtReport, Input, Reign, ReunionReport, Write};
 use crate::store::{Store, StoreError};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -50,10 +52,10 @@ pub struct History {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn start(store: Store) -> std::io::Result<(Disk, History, mpsc::Receiver<Input>)> {
+pub(super) fn start(store: Store, metrics: Arc<Metrics>) -> std::io::Result<(Disk, History, mpsc::Receiver<Input>)> {
     let (jobs, queue) = sync_channel(QUEUE);
     let (reports, done) = mpsc::channel(REPORTS);
-    std::thread::Builder::new().name("disk".into()).spawn(move || work(store, &queue, &reports))?;
+    std::thread::Builder::new().name("disk".into()).spawn(move || work(store, &queue, &reports, &metrics))?;
     let history = History { jobs: jobs.clone() };
     Ok((Disk { jobs }, history, done))
 }
@@ -76,7 +78,7 @@ impl History {
     /// # Errors
     /// When no thread can be started.
     pub fn of(store: Store) -> std::io::Result<History> {
-        start(store).map(|(_, history, _)| history)
+        start(store, Arc::default()).map(|(_, history, _)| history)
     }
 
     /// The newest reigns that this agent has seen, newest first, at most `limit`.
@@ -109,7 +111,7 @@ impl History {
 
 const ENDED: &str = "the store's thread has ended";
 
-fn work(mut store: Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) {
+fn work(mut store: Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>, metrics: &Metrics) {
     let mut met = None;
     while let Some(job) = met.take().or_else(|| queue.recv().ok()) {
         match job {
@@ -117,7 +119,7 @@ fn work(mut store: Store, queue: &Receiver<Job>, reports: &mpsc::Sender<Input>) 
                 let mut batch = Batch::default();
                 batch.add(ticket, writes);
                 met = batch.gather(queue);
-                batch.commit(&mut store, reports);
+                batch.commit(&mut store, reports, metrics);
             }
             Job::Reigns(limit, reply) => drop(reply.send(store.reigns(limit).map_err(|e| e.to_string()))),
             Job::Reunions(limit, reply) => {
@@ -162,7 +164,8 @@ impl Batch {
         None
     }
 
-    fn commit(self, store: &mut Store, reports: &mpsc::Sender<Input>) {
+    fn commit(self, store: &mut Store, reports: &mpsc::Sender<Input>, metrics: &Metrics) {
+        let begun = clock::time();
         let done = store.apply(&self.writes).map_err(|e| match e {
             // What the core makes of it says the rest.
             StoreError::Io(e) => e.to_string(),
@@ -173,8 +176,12 @@ impl Batch {
             let _ = reports.blocking_send(report);
         };
         match done {
-            Ok(()) => self.tickets.last().into_iter().for_each(|last| reached(Input::Persisted { through: *last })),
+            Ok(()) => {
+                metrics.synced(Kept::State, clock::time().since(begun));
+                self.tickets.last().into_iter().for_each(|last| reached(Input::Persisted { through: *last }));
+            }
             Err(why) => {
+                metrics.failed(Kept::State, 1);
                 let failed = |ticket| Input::NotPersisted { ticket, why: why.clone() };
                 self.tickets.into_iter().map(failed).for_each(reached);
             }

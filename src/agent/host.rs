@@ -9,6 +9,7 @@ use super::datagrams::Datagrams;
 use super::disk::Disk;
 use super::inbox::{Happened, Inbox};
 use super::journal::{Journal, Level};
+use super::metrics::Metrics;
 use super::replica::Replica;
 use super::runners::Runners;
 use super::service::Service;
@@ -54,6 +55,7 @@ pub(super) struct Host {
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) pulse: Pulse,
     pub(super) events: broadcast::Sender<Arc<Event>>, // bound: EVENTS
+    pub(super) metrics: Arc<Metrics>,
     /// What users are told when no interface can be used.
     pub(super) no_link: String,
     /// The name of this machine is its label: it may change.
@@ -157,6 +159,7 @@ impl Host {
                 self.journal.line(Level::Trace, format!("{input:?}"), Vec::new());
             }
         }
+        self.metrics.hears(&self.state.inputs);
         let mut outputs = std::mem::take(&mut self.state.outputs);
         self.node.step(clock::now(), self.state.inputs.drain(..), &mut outputs);
         for output in outputs.drain(..) {
@@ -282,6 +285,7 @@ impl Host {
 
 impl protocol::Host for Host {
     fn cast(&mut self, to: To, cast: Cast) {
+        self.metrics.beats_sent.add(u64::from(matches!(cast, Cast::Heartbeat(_))));
         self.datagrams.send(&to, &self.wire.datagram(self.node.sender(), &cast));
     }
 
@@ -290,6 +294,9 @@ impl protocol::Host for Host {
     }
 
     fn send(&mut self, to: &[ConnId], frame: Frame) {
+        if matches!(frame, Frame::Beat(_)) {
+            self.metrics.beats_sent.add(to.len() as u64);
+        }
         self.state.inputs.extend(self.connections.send(to, &frame));
     }
 
@@ -313,6 +320,7 @@ impl protocol::Host for Host {
     fn tell(&mut self, mut event: Event) {
         self.state.changed = true;
         self.journal.event(&event);
+        self.metrics.event(&event);
         if matches!(event.kind, Kind::Following | Kind::Leading) {
             event.fields.retain(|(name, _)| *name != "leader");
             event.fields.extend(leader_facts(&self.node.status()));

@@ -123,6 +123,7 @@ fn changed(old: &Config, new: &Config) -> Reloaded {
         ("deny_interfaces", old.rules.deny != new.rules.deny),
         ("peer", old.peers != new.peers),
         ("heartbeat", was.heartbeat() != is.heartbeat()),
+        ("http", old.http != new.http),
         ("write_timeout", old.write_timeout != new.write_timeout),
     ];
     Reloaded { applied: differs(&applied), restart: differs(&restart) }

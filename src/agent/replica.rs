@@ -1,10 +1,13 @@
 //! The data on a thread of its own: what it is given it does in order, and everything that waits goes with one sync.
 
+use super::clock;
+use super::metrics::{Kept, Metrics};
 use crate::data::Revision;
 use crate::ident::JobId;
 use crate::protocol::{Input, Job, limits};
 use crate::store::data::{DataStore, Reader};
 use crate::store::{GRACE, Worker};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -39,12 +42,12 @@ pub(super) struct Started {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn start(store: DataStore) -> std::io::Result<Started> {
+pub(super) fn start(store: DataStore, metrics: Arc<Metrics>) -> std::io::Result<Started> {
     let (jobs, queue) = sync_channel(QUEUE);
     let (reports, done) = mpsc::channel(REPORTS);
     let (show, visible) = watch::channel(store.committed());
     let reader = store.reader();
-    let mut thread = Thread { worker: Worker::new(store), reports, show, worn: false };
+    let mut thread = Thread { worker: Worker::new(store), reports, show, worn: false, metrics };
     std::thread::Builder::new().name("data".into()).spawn(move || thread.work(&queue))?;
     Ok(Started { replica: Replica { jobs }, reports: done, reader, visible })
 }
@@ -67,6 +70,7 @@ struct Thread {
     show: watch::Sender<Revision>,
     /// Something was committed since the tables were made durable.
     worn: bool,
+    metrics: Arc<Metrics>,
 }
 
 impl Thread {
@@ -79,7 +83,14 @@ impl Thread {
                 self.worker.take(id, job, &mut reports);
                 self.report(&mut reports);
             }
+            let (begun, syncs) = (clock::time(), self.worker.owes_disk());
             self.worker.finish(&mut reports);
+            let failed = reports.iter().filter(|report| matches!(report, Input::Failed { .. })).count();
+            if failed > 0 {
+                self.metrics.failed(Kept::Data, failed);
+            } else if syncs {
+                self.metrics.synced(Kept::Data, clock::time().since(begun));
+            }
             self.report(&mut reports);
             self.shown();
             first = queue.try_recv().ok();

@@ -1,6 +1,7 @@
 //! What the loop shows to the local API, and what the API asks of it.
 
 use super::disk::History;
+use super::metrics::Metrics;
 use super::rights::Rights;
 use crate::event::Event;
 use crate::protocol::{MemberView, Status};
@@ -160,6 +161,8 @@ pub struct Shared {
     pub rights: Rights,
     /// Where a user asks that the configuration be read again; one waits.
     pub reloads: mpsc::Sender<Reload>, // bound: ONE
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// What does not change.
     pub facts: Arc<Facts>,
 }

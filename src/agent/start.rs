@@ -12,6 +12,7 @@ use super::host::{Host, State};
 use super::identity::{self, Found};
 use super::inbox::Inbox;
 use super::journal::{self, Counts, Journal, Level};
+use super::metrics::Metrics;
 use super::patience::until_done;
 use super::peers::Peers;
 use super::reload::Reloader;
@@ -210,6 +211,10 @@ impl Ground {
             ("socket", Value::Text(c.socket.display().to_string())),
             ("keyed", Value::Flag(false)),
         ];
+        if let Some(http) = c.http {
+            fields.push(("http", Value::Text(http.address.to_string())));
+            fields.push(("http_writes", Value::Flag(http.writes)));
+        }
         fields.extend(c.rules.bind.map(|ip| ("bind", Value::Text(ip.to_string()))));
         let peers: Vec<String> = c.peers.iter().map(ToString::to_string).collect();
         for (name, list) in [("interface", &c.rules.only), ("deny_interfaces", &c.rules.deny), ("peer", &peers)] {
@@ -248,12 +253,13 @@ impl Ground {
         let found = links::follow(config.rules.clone()).map_err(|e| no_links(&e))?;
         let (events, facts) = (self.events(&aside, &config), facts(&config));
         let node = Node::new(self.node(&config, peers.addresses()), clock::now());
-        let started = replica::start(self.data).map_err(|e| threads(&e))?;
+        let metrics = Arc::new(Metrics::new(counts.clone()));
+        let started = replica::start(self.data, metrics.clone()).map_err(|e| threads(&e))?;
         let replica::Started { replica, reports: replicated, reader, visible } = started;
         let (asks, to_ask) = mpsc::channel(ASKS);
         let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
         let data = Data { asks, source, visible, write_timeout: config.write_timeout };
-        let (disk, history, done) = disk::start(self.store).map_err(|e| threads(&e))?;
+        let (disk, history, done) = disk::start(self.store, metrics.clone()).map_err(|e| threads(&e))?;
         let dialer = Dialer { from: config.rules.bind, routes, cut };
         let (connections, reports) = Connections::new(listener, wire.clone(), dialer, counts.clone());
         let ((status, shown), (commands, asked)) = (watch::channel(Arc::new(node.status())), mpsc::channel(COMMANDS));
@@ -269,6 +275,7 @@ impl Ground {
             store: Arc::new(history),
             rights,
             reloads,
+            metrics: metrics.clone(),
             facts: Arc::new(facts),
         };
         let host = Host {
@@ -296,6 +303,7 @@ impl Ground {
             status,
             pulse: shared.pulse.clone(),
             events: feed,
+            metrics,
             no_link: links::none_fits(&config.rules),
             host_name: config.host_name,
             closing: Closing::new(door.is_passed().then(|| soon.clone())),
@@ -331,12 +339,14 @@ async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Cou
             tokio::spawn(leader_file::keep(path, shared.status.clone(), host.journal.clone(), end.clone()))
         });
     events.into_iter().for_each(|event| protocol::Host::tell(&mut host, event));
-    let (anew, listeners) = mpsc::channel(1);
+    let (anew, made) = mpsc::channel(1);
+    let tcp = config.borrow().http.map(|http| api::Tcp::new(http, host.journal.clone()));
+    let listeners = api::Listeners { unix, anew: made, tcp };
     let state = config.borrow().state_dir.clone();
     let upkeep = Upkeep::new(door, &state, anew, shared.commands.clone(), host.journal.clone());
     let upkeep = tokio::spawn(upkeep.run(end.clone()));
     tokio::spawn(reloader.run(shared.commands.clone(), host.journal.clone(), end.clone()));
-    let api = tokio::spawn(api::serve_on(unix, listeners, shared, Some(data), api::Ends { soon, now: end.clone() }));
+    let api = tokio::spawn(api::serve_on(listeners, shared, Some(data), api::Ends { soon, now: end.clone() }));
     host.publish();
     host.service.ready();
     let host = host.run().await;

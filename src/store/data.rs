@@ -245,6 +245,11 @@ impl DataStore {
         self.durable
     }
 
+    /// Whether something was ordered or appended that is not durable.
+    pub fn owes_disk(&self) -> bool {
+        !self.unlogged.is_empty()
+    }
+
     /// What readers see.
     pub fn committed(&self) -> Revision {
         self.committed

@@ -199,6 +199,11 @@ impl Worker {
         reports.push(Input::Done { through });
     }
 
+    /// Whether something waits for [`Worker::finish`] to make it durable.
+    pub fn owes_disk(&self) -> bool {
+        self.store.owes_disk()
+    }
+
     /// Whether readers do not see all that is acknowledged and durable here.
     pub fn owes_readers(&self) -> bool {
         self.acknowledged.min(self.store.durable().number) > self.store.committed().number

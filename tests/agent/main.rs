@@ -47,7 +47,7 @@ fn the_started_event_tells_every_setting() {
     let mut agent = site.command();
     let config = "name = 'front desk'\npriority = 7\nheartbeat = '100ms'\nlone_after = '31s'\nforget_after = '2d'\n\
                   write_timeout = '9s'\nquorum = 1\npeer = ['10.9.9.9', '[fd00::1]:99', '127.0.0.1:77']\n\
-                  interface = ['eth*', 'lo']\ndeny_interfaces = 'wlan0'\nlog = 'debug'\n";
+                  interface = ['eth*', 'lo']\ndeny_interfaces = 'wlan0'\nlog = 'debug'\nhttp = '[::1]:1'\n";
     site.config(config);
     let started = Agent::spawn(&mut agent).line("event=started");
     for (name, value) in [
@@ -67,6 +67,8 @@ fn the_started_event_tells_every_setting() {
         ("state_dir", &site.state.display().to_string()),
         ("socket", &site.socket.display().to_string()),
         ("keyed", "false"),
+        ("http", "[::1]:1"),
+        ("http_writes", "false"),
     ] {
         assert_eq!(field(&started, name), value, "{name} in {started}");
     }

@@ -58,6 +58,11 @@ impl Lan {
         panic!("no free port");
     }
 
+    /// Where the agent `pc-n` is.
+    pub fn address(&self, n: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.net.0, self.net.1, n)
+    }
+
     /// What starts the agent `pc-n`; more options may be added.
     pub fn command(&self, n: u8) -> Command {
         let dir = self.home(n);
@@ -65,7 +70,7 @@ impl Lan {
         let mut command = tanist();
         command.arg("agent").args(["--config", "/dev/null", "--cluster", &self.cluster]);
         command.args(["--name", &format!("pc-{n}"), "--port", &self.port.to_string()]);
-        command.args(["--bind", &Ipv4Addr::new(127, self.net.0, self.net.1, n).to_string()]);
+        command.args(["--bind", &self.address(n).to_string()]);
         command.arg("--state-dir").arg(dir.join("state")).arg("--socket").arg(dir.join("sock"));
         let log = std::fs::File::create(dir.join("log")).expect("a log");
         command.stderr(log.try_clone().expect("a log")).stdout(log);
@@ -74,7 +79,12 @@ impl Lan {
 
     /// Starts the agent `pc-n` and waits until it answers.
     pub async fn start(&self, n: u8) -> Agent {
-        let child = self.command(n).spawn().expect("the agent starts");
+        self.start_as(n, &mut self.command(n)).await
+    }
+
+    /// The same, by a command with more options.
+    pub async fn start_as(&self, n: u8, command: &mut Command) -> Agent {
+        let child = command.spawn().expect("the agent starts");
         let mut agent = Agent { child, socket: self.home(n).join("sock") };
         let mut again = tokio::time::interval(Duration::from_millis(5));
         in_time("the agent answers", async {

@@ -39,7 +39,7 @@ async fn refresh(api: &Api) {
 }
 
 /// How everything stands now, or the answer that this took too long.
-async fn snapshot(api: &Api) -> Result<Snapshot, Box<Response>> {
+pub(super) async fn snapshot(api: &Api) -> Result<Snapshot, Box<Response>> {
     loop {
         api.stands().await?;
         let (reply, answer) = oneshot::channel();

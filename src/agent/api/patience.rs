@@ -7,12 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep};
 
 /// The stream, and the clock that runs while a write waits.
-pub(super) struct Patient {
-    stream: UnixStream,
+pub(super) struct Patient<S> {
+    stream: S,
     limit: Duration,
     /// Runs out when a write has waited for `limit`.
     clock: Pin<Box<Sleep>>,
@@ -20,8 +19,8 @@ pub(super) struct Patient {
     waits: bool,
 }
 
-impl Patient {
-    pub(super) fn new(stream: UnixStream, limit: Duration) -> Self {
+impl<S> Patient<S> {
+    pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, clock: Box::pin(tokio::time::sleep(limit)), waits: false }
     }
 
@@ -41,13 +40,13 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.judge(cx, written)

@@ -1,5 +1,7 @@
 //! The API over a real socket, before a loop that the test plays.
 
+use super::clients::HEAD;
+use super::patience::Patient;
 use super::*;
 use crate::agent::rights::Rights;
 use crate::agent::shared::{Command, Pulse, Snapshot};
@@ -125,6 +127,7 @@ fn shared(
         store: Arc::new(history),
         rights: Rights::everybody(),
         reloads: mpsc::channel(1).0,
+        metrics: Arc::default(),
         facts: Arc::new(facts),
     }
 }
@@ -200,7 +203,8 @@ async fn every_error_is_a_problem_that_says_what_to_do() {
     let stage = Stage::new(standing(RoleName::Listening, 0, None));
     for (method, path, sent, status, says) in [
         ("GET", "/v1/nothing", "", 404, "/v1/nothing"),
-        ("GET", "/", "", 404, "no /"),
+        ("POST", "/", "", 405, "POST"),
+        ("GET", "/metrics?all", "", 400, "takes no parameters"),
         ("DELETE", "/v1/leader", "", 405, "DELETE"),
         ("GET", "/v1/handover", "", 405, "GET"),
         ("GET", "/v1/leader?wait_ms=soon", "", 400, "wait_ms"),

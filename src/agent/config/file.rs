@@ -28,6 +28,8 @@ struct Keys {
     lone_after: Option<Spanned<String>>,
     forget_after: Option<Spanned<String>>,
     write_timeout: Option<Spanned<String>>,
+    http: Option<Spanned<String>>,
+    http_writes: Option<bool>,
     log: Option<Spanned<String>>,
     quorum: Option<Spanned<i64>>,
     write_group: Option<Spanned<String>>,
@@ -54,6 +56,7 @@ impl Keys {
             "lone_after" => self.lone_after.as_ref(),
             "forget_after" => self.forget_after.as_ref(),
             "write_timeout" => self.write_timeout.as_ref(),
+            "http" => self.http.as_ref(),
             "log" => self.log.as_ref(),
             "write_group" => self.write_group.as_ref(),
             _ => unreachable!("no text has the key {key}"),
@@ -136,6 +139,14 @@ impl File {
     pub(super) fn path(&self, key: &'static str) -> Option<From<PathBuf>> {
         let found = self.text(key, None)?;
         Some(From { value: found.value.into(), place: found.place })
+    }
+
+    /// Yes or no, where the file says so.
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        match key {
+            "http_writes" => self.keys.http_writes,
+            _ => unreachable!("no flag has the key {key}"),
+        }
     }
 
     /// A list; empty entries are left out.
@@ -229,12 +240,12 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
 }
 
 /// Keys whose values stand without quotes.
-const NUMBERS: [&str; 3] = ["port", "priority", "quorum"];
+const BARE: [&str; 4] = ["port", "priority", "quorum", "http_writes"];
 
 /// What to do when the text of a key was written without quotes.
 fn unquoted(key: &str, value: &str, message: &str) -> Option<String> {
     let word = value.split([' ', '\t', '#']).next().filter(|word| word.starts_with(|c: char| c.is_alphanumeric()))?;
-    if NUMBERS.contains(&key) {
+    if BARE.contains(&key) {
         return None;
     }
     let number = word.bytes().all(|b| b.is_ascii_digit());

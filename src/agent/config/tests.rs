@@ -12,6 +12,30 @@ fn every_key_has_a_default() {
     assert_eq!((config.write_timeout, config.log), (Duration::from_secs(10), Level::Info));
     assert!(!config.name.is_empty() && config.peers.is_empty() && config.rules == Rules::default());
     assert!(config.warnings.is_empty());
+    assert_eq!(config.http, None, "nobody serves TCP unasked");
+}
+
+#[test]
+fn an_address_that_others_reach_is_served_and_warned_of() {
+    let warned = |text: &str| {
+        let config = of(text).expect("valid");
+        (config.http, config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    for (address, writes, says) in [
+        ("127.0.0.9:1", false, ""),
+        ("[::1]:8265", true, ""),
+        ("0.0.0.0:8265", false, "may read everything here"),
+        ("[::]:8265", true, "may read and change everything here"),
+        ("192.0.2.1:8265", false, "http = \"192.0.2.1:8265\": every machine"),
+    ] {
+        let (http, warnings) = warned(&format!("http = '{address}'\nhttp_writes = {writes}"));
+        assert_eq!(http, Some(Http { address: address.parse().expect("an address"), writes }));
+        assert!(warnings.iter().all(|w| !says.is_empty() && w.contains(says)), "{address}: {warnings:?}");
+        assert_eq!(warnings.is_empty(), says.is_empty(), "{address}");
+    }
+    let (http, warnings) = warned("http_writes = true");
+    assert!(http.is_none() && warnings[0].contains("no effect without http"), "{warnings:?}");
+    assert_eq!(warned("http = ''"), (None, Vec::new()));
 }
 
 #[test]
@@ -19,7 +43,8 @@ fn every_key_is_read() {
     let config = of("name = 'pc-3'\ncluster = 'lab'\nport = 9000\nbind = '127.0.0.2'\ninterface = 'eth*'\n\
          deny_interfaces = ['eth9', 'br-*']\npeer = ['10.0.0.1', 'pc-9:8265', '[fe80::1]:9', 'fd00::2', '239.1.2.3']\n\
          heartbeat = '10ms'\npriority = 0\nlone_after = '1m'\nforget_after = '1d'\nwrite_timeout = '3s'\n\
-         log = 'debug'\nquorum = 1\nwrite_group = 'root'\n[hooks]\nleading = '/bin/true'\n")
+         http = '127.0.0.1:8265'\nhttp_writes = true\nlog = 'debug'\nquorum = 1\nwrite_group = 'root'\n\
+         [hooks]\nleading = '/bin/true'\n")
     .expect("valid");
     assert_eq!((config.settings.write_timeout, config.write_timeout), (Duration::from_secs(3), Duration::from_secs(3)));
     assert_eq!((config.write_group.as_deref(), config.hooks.of("leading").count()), (Some("root"), 1));
@@ -33,6 +58,7 @@ fn every_key_is_read() {
     assert_eq!(config.settings.heartbeat(), Duration::from_millis(10));
     assert_eq!((config.settings.priority, config.log), (0, Level::Debug));
     assert_eq!(config.settings.lone_after, Duration::from_secs(60));
+    assert_eq!(config.http, Some(Http { address: ([127, 0, 0, 1], 8265).into(), writes: true }));
     let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
     assert!(warnings[0].contains("idle wired") && warnings[1].contains("bind"), "{warnings:?}");
 }
@@ -43,7 +69,10 @@ fn what_is_wrong_is_named_with_line_key_and_reason() {
         ("port = 1\nkey_file = 'x'", "t.toml:2: unknown key `key_file`"),
         ("[hook]\nany = '/x'", "t.toml:1: unknown key `hook`"),
         ("write_group = 'no-such-group'", "t.toml:1: write_group: there is no group \"no-such-group\" on this machine"),
-        ("http = '127.0.0.1:1'", "t.toml:1: unknown key `http`"),
+        ("http = '8265'", "t.toml:1: http: \"8265\" is no address with a port, like 127.0.0.1:8265"),
+        ("http = 'localhost:8265'", "t.toml:1: http: \"localhost:8265\" is no address"),
+        ("http = '127.0.0.1:0'", "t.toml:1: http: \"127.0.0.1:0\" has no port"),
+        ("http_writes = 'yes'", "t.toml:1: http_writes: invalid type: string \"yes\", expected a boolean"),
         ("\nheartbeat = '1ms'", "t.toml:2: heartbeat: 1ms is out of bounds: it may be 5ms to 5s"),
         ("heartbeat = '6s'", "t.toml:1: heartbeat: 6s is out of bounds"),
         ("heartbeat = 'soon'", "t.toml:1: heartbeat: \"soon\" is no duration like 250ms or 3s"),

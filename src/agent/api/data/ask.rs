@@ -7,6 +7,7 @@ use super::told::{SHOWN, Target};
 use super::{Access, IN_FLIGHT, read};
 use crate::agent::clock;
 use crate::agent::data::{Asked, Outcome};
+use crate::agent::metrics::Wrote;
 use crate::data::{Answer, Ask, Refusal, Request, RequestId, Revision};
 use crate::ledger::limits::VALUE;
 use axum::body::Body;
@@ -82,7 +83,8 @@ pub(super) async fn sent(
 /// Passes a request on and waits for what becomes of it.
 pub(super) async fn ask(api: &Api, access: &Access, id: RequestId, ask: Ask) -> Result<Outcome, Box<Response>> {
     let node = api.shared.status.borrow().node.id;
-    let request = Request { id, at: clock::now().wall, node, ask };
+    let begun = clock::now();
+    let request = Request { id, at: begun.wall, node, ask };
     let (reply, outcome) = oneshot::channel();
     match access.data.asks.try_send(Asked { request, reply }) {
         Ok(()) => {}
@@ -99,8 +101,22 @@ pub(super) async fn ask(api: &Api, access: &Access, id: RequestId, ask: Ask) -> 
         () = api.stop.cancelled() => None,
     };
     match outcome {
-        Some(Ok(outcome)) => Ok(outcome),
+        Some(Ok(outcome)) => {
+            api.shared.metrics.wrote(wrote(&outcome), clock::time().since(begun.time));
+            Ok(outcome)
+        }
         _ => Err(Box::new(again("the agent is stopping, or too busy to answer", id))),
+    }
+}
+
+/// What is counted of it.
+fn wrote(outcome: &Outcome) -> Wrote {
+    match outcome {
+        Outcome::Judged { answer: Answer::Refused(_), .. } => Wrote::Refused,
+        Outcome::Judged { .. } => Wrote::Acknowledged,
+        Outcome::Later(_) => Wrote::Later,
+        Outcome::Busy(_) => Wrote::Busy,
+        Outcome::NoSpace(_) => Wrote::NoSpace,
     }
 }
 

@@ -318,6 +318,7 @@ fn shared(status: watch::Receiver<Arc<Status>>, dir: &Path) -> Shared {
         store: Arc::new(history),
         rights: Rights::everybody(),
         reloads: mpsc::channel(1).0,
+        metrics: Arc::default(),
         facts: Arc::new(facts),
     }
 }
