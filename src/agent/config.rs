@@ -279,11 +279,8 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
     let mut settings = settings(file, o.heartbeat, o.priority, o.lone_after, o.forget_after, o.quorum)?;
     let mut warnings = Vec::new();
     if settings.heartbeat() < Settings::HEARTBEAT_WARN {
-        let text = format!(
-            "heartbeat = {}: under 20ms is for idle wired machines only",
-            humantime::format_duration(settings.heartbeat())
-        );
-        warnings.push(Warning(text));
+        let heartbeat = humantime::format_duration(settings.heartbeat());
+        warnings.push(Warning(format!("heartbeat = {heartbeat}: under 20ms is for idle wired machines only")));
     }
     if rules.bind.is_some() && !(rules.only.is_empty() && rules.deny.is_empty()) {
         warnings.push(Warning("interface and deny_interfaces have no effect together with bind".to_owned()));

@@ -5,7 +5,7 @@ use super::closing::Closing;
 use super::config::{Config, Options};
 use super::connections::{self, Connections, Dialer};
 use super::cut::Cut;
-use super::data::{ASKS, Data, Snapshot};
+use super::data::{ASKS, Asked, Data, Snapshot};
 use super::datagrams::{Datagrams, Setup};
 use super::failure::Failure;
 use super::host::{Host, State};
@@ -23,11 +23,12 @@ use super::shared::{COMMANDS, EVENTS, Facts, Pulse, Shared};
 use super::signals::Signals;
 use super::upkeep::Upkeep;
 use super::{api, disk, door, hooks, leader_file, links, replica, signals};
+use crate::data::Revision;
 use crate::event::{self, Event, Kind, Value};
 use crate::ident::BootId;
 use crate::message::Datagram;
 use crate::protocol::{self, Durable, Node, Start};
-use crate::store::data::{DataStore, SetAside};
+use crate::store::data::{DataStore, Reader, SetAside};
 use crate::store::{Opened, Store};
 use crate::wire::Wire;
 use std::net::SocketAddr;
@@ -256,17 +257,14 @@ impl Ground {
         let metrics = Arc::new(Metrics::new(counts.clone()));
         let started = replica::start(self.data, metrics.clone()).map_err(|e| threads(&e))?;
         let replica::Started { replica, reports: replicated, reader, visible } = started;
-        let (asks, to_ask) = mpsc::channel(ASKS);
-        let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
-        let data = Data { asks, source, visible, write_timeout: config.write_timeout };
+        let (data, to_ask) = data(reader, visible, config.write_timeout);
         let (disk, history, done) = disk::start(self.store, metrics.clone()).map_err(|e| threads(&e))?;
         let dialer = Dialer { from: config.rules.bind, routes, cut };
         let (connections, reports) = Connections::new(listener, wire.clone(), dialer, counts.clone());
         let ((status, shown), (commands, asked)) = (watch::channel(Arc::new(node.status())), mpsc::channel(COMMANDS));
-        let feed = broadcast::Sender::new(EVENTS);
+        let (feed, soon) = (broadcast::Sender::new(EVENTS), CancellationToken::new());
         let config = Arc::new(config);
         let (reloader, rights, reloads) = Reloader::new(options, Arc::clone(&config), hung_up);
-        let soon = CancellationToken::new();
         let shared = Shared {
             status: shown,
             pulse: Pulse::new(config.settings.replaced_gap()),
@@ -312,6 +310,13 @@ impl Ground {
         live(host, events, Outside { unix, door, shared, data, soon, reloader }, &counts).await;
         Ok(())
     }
+}
+
+/// The data, as the API sees it, and what is asked of it.
+fn data(reader: Reader, visible: watch::Receiver<Revision>, write_timeout: Duration) -> (Data, mpsc::Receiver<Asked>) {
+    let (asks, to_ask) = mpsc::channel(ASKS);
+    let source = Arc::new(move || reader.snapshot().map(Snapshot::Disk).map_err(|e| e.to_string()));
+    (Data { asks, source, visible, write_timeout }, to_ask)
 }
 
 /// What users reach, and what others may take away.

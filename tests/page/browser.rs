@@ -97,10 +97,15 @@ impl Browser {
         }
     }
 
-    /// Opens an address.
+    /// Opens an address, and waits until all of the page is there.
     pub fn open(&mut self, address: &str) {
+        self.told.retain(|message| message["method"] != "Page.loadEventFired");
         let went = self.ask("Page.navigate", json!({"url": address}));
         assert!(went["errorText"].is_null(), "{address}: {went}");
+        while !self.told.iter().any(|message| message["method"] == "Page.loadEventFired") {
+            let message = self.from.recv_timeout(LONG).unwrap_or_else(|_| panic!("{address} is not there"));
+            self.told.push(message);
+        }
     }
 
     /// How large the window is, and whether the user likes it dark.

@@ -70,7 +70,11 @@ fn member(n: usize) -> Member {
         priority: 100,
         via: (n == 5).then(|| machine(4)),
         place: (alive && n > 0).then_some(n),
-        because: if n == 1 { "named successor".to_owned() } else { format!("round trip {}.{} ms", n / 10, n % 10) },
+        because: match n {
+            0 => "leads".to_owned(),
+            1 => "named successor".to_owned(),
+            _ => format!("round trip {}.{} ms", n / 10, n % 10),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /metrics`: how this agent stands and what it counted, as Prometheus reads it (text format 0.0.4).
 //!
-//! The text is written by hand: it is five kinds of line. The crates for it write another format, which `promtool check
-//! metrics` does not take, or keep every number behind a lock of their own.
+//! The text is written by hand: it is five kinds of line, and the crate for it (`prometheus-client`) writes OpenMetrics, whose
+//! counters `promtool check metrics` refuses.
 
 use super::{Api, data, members};
 use crate::agent::clock;
