@@ -113,8 +113,9 @@ impl Kept {
 #[derive(Debug)]
 pub struct Metrics {
     events: [Counter; Kind::ALL.len()],
-    changes: [Counter; Cause::ALL.len()],
-    /// The highest epoch that a change of leader was counted for.
+    /// By the cause; the last one is of those that this agent was not told.
+    changes: [Counter; Cause::ALL.len() + 1],
+    /// The highest epoch that this agent led or followed in.
     epoch: AtomicU64,
     /// From the first sign that the old leader was gone to the new one.
     pub(super) failover: Histogram,
@@ -156,12 +157,15 @@ impl Metrics {
     /// Users are told this.
     pub(super) fn event(&self, event: &Event) {
         self.events[event.kind as usize].add(1);
-        let (Kind::Leading | Kind::Following, Some(cause)) = (event.kind, event.cause) else { return };
+        if !matches!(event.kind, Kind::Leading | Kind::Following) {
+            return;
+        }
         let before = self.epoch.fetch_max(event.epoch, Ordering::Relaxed);
         // A reign that this agent comes back to is none that began, nor is one that it finds when it starts.
         if event.epoch <= before || before == 0 && event.kind == Kind::Following {
             return;
         }
+        let Some(cause) = event.cause else { return self.changes[Cause::ALL.len()].add(1) };
         self.changes[cause as usize].add(1);
         let signs = event.fields.iter().find(|(name, _)| *name == "since_first_sign_us");
         if let Some((_, Value::Number(us))) = signs
@@ -177,8 +181,9 @@ impl Metrics {
     }
 
     /// How often a reign began for each cause.
-    pub(super) fn changes(&self) -> impl Iterator<Item = (Cause, u64)> {
-        Cause::ALL.iter().map(|cause| (*cause, self.changes[*cause as usize].get()))
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let causes = Cause::ALL.iter().map(|cause| cause.as_str()).chain(["unknown"]);
+        causes.zip(self.changes.iter().map(Counter::get))
     }
 
     /// The node is given this.
@@ -263,16 +268,19 @@ mod tests {
             metrics.event(&told(kind, epoch, Some(cause)));
             metrics.changes().map(|(_, n)| n).sum::<u64>()
         };
-        assert_eq!(changed(Kind::Following, 7, Cause::Died), 0, "it led before this agent came");
+        metrics.event(&told(Kind::Following, 7, None));
+        assert_eq!(metrics.changes().map(|(_, n)| n).sum::<u64>(), 0, "it led before this agent came");
         assert_eq!(changed(Kind::Following, 7, Cause::Died), 0, "the same reign");
         assert_eq!(changed(Kind::Leading, 8, Cause::Silent), 1);
         assert_eq!(changed(Kind::Following, 9, Cause::Handover), 2);
         assert_eq!(changed(Kind::LeaderLost, 9, Cause::Died), 2, "there is no new one yet");
         let causes: Vec<_> = metrics.changes().filter(|(_, n)| *n > 0).map(|(cause, _)| cause).collect();
-        assert_eq!(causes, [Cause::Silent, Cause::Handover]);
+        assert_eq!(causes, ["silent", "handover"]);
         assert_eq!(metrics.failover.cumulative().last(), Some(1), "a handover is no failover");
         let following = metrics.events().find(|(kind, _)| *kind == Kind::Following);
         assert_eq!(following, Some((Kind::Following, 3)));
+        metrics.event(&told(Kind::Following, 10, None));
+        assert_eq!(metrics.changes().last(), Some(("unknown", 1)), "why it began was not said");
         let first = Metrics::default();
         first.event(&told(Kind::Leading, 1, Some(Cause::First)));
         assert_eq!(first.changes().map(|(_, n)| n).sum::<u64>(), 1, "a first reign is a change");

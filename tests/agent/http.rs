@@ -227,12 +227,96 @@ fn every_named_metric_exists(metrics: &str) {
 }
 
 #[test]
-fn the_alerts_are_rules_and_the_dashboard_is_one() {
+fn the_dashboard_is_one_and_asks_what_prometheus_understands() {
     let dashboard: serde_json::Value = serde_json::from_str(&document("grafana-dashboard.json")).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
     let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().expect("an id")).collect();
     assert_eq!(ids.len(), panels.len(), "each has an id of its own");
-    assert!(panels.iter().all(|panel| panel["title"].is_string() && panel["gridPos"]["w"].is_number()));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus-alerts.yml");
+    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
+    let annotations = dashboard["annotations"]["list"].as_array().expect("annotations").iter();
+    let asked = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets")).chain(annotations);
+    for (n, asks) in asked.enumerate() {
+        let question = asks["expr"].as_str().expect("a question");
+        let question =
+            question.replace("$job", "tanist").replace("$__rate_interval", "1m").replace("$__interval", "1m");
+        rules.push_str(&format!("      - record: asked:{n}\n        expr: '{question}'\n"));
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("rules.yml");
+    fs::write(&path, rules).expect("written");
     promtool(&["check", "rules", path.to_str().expect("text")], "");
+}
+
+/// Two machines, of which so many lead, and whether each knows a successor.
+const SERIES: &str = r#"
+      - { series: 'tanist_info{job="t",instance="a",cluster="office",name="pc-1"}', values: '1x60' }
+      - { series: 'tanist_info{job="t",instance="b",cluster="office",name="pc-2"}', values: '1x60' }
+      - { series: 'tanist_role{job="t",instance="a",role="leading"}', values: '1x60' }
+      - { series: 'tanist_members{job="t",instance="a",state="alive"}', values: '2x60' }
+      - { series: 'tanist_leader_known{job="t",instance="b"}', values: 'KNOWNx60' }
+      - { series: 'tanist_successor_known{job="t",instance="a"}', values: 'NEXTx60' }
+      - { series: 'tanist_role{job="t",instance="b",role="leading"}', values: 'OTHERx60' }
+      - { series: 'tanist_trouble{job="t",instance="b",trouble="disk"}', values: 'DISKx60' }
+      - { series: 'tanist_suspicions_total{job="t",instance="b"}', values: '0+SUSPECTSx60' }
+      - { series: 'tanist_lag{job="t",instance="b"}', values: 'LAGx60' }
+      - { series: 'tanist_leader_changes_total{job="t",instance="b",cause="died"}', values: '0+CHANGESx60' }
+"#;
+
+/// Every alert that these values raise, by name.
+fn raised(values: &[(&str, &str)]) -> Option<BTreeSet<String>> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus-alerts.yml");
+    let calm = [
+        ("KNOWN", "1"),
+        ("NEXT", "1"),
+        ("OTHER", "0"),
+        ("DISK", "0"),
+        ("SUSPECTS", "0"),
+        ("LAG", "0"),
+        ("CHANGES", "0"),
+    ];
+    let series = calm.iter().fold(SERIES.to_owned(), |series, (word, calm)| {
+        let value = values.iter().find(|(name, _)| name == word).map_or(*calm, |(_, value)| value);
+        series.replace(word, value)
+    });
+    let names: Vec<String> = document("prometheus-alerts.yml")
+        .lines()
+        .filter_map(|line| Some(line.split_once("- alert: ")?.1.to_owned()))
+        .collect();
+    let silent = |name: &String| format!("      - {{ eval_time: 50m, alertname: {name}, exp_alerts: [] }}\n");
+    let expected: String = names.iter().map(silent).collect();
+    let test = format!(
+        "rule_files: ['{}']\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:{series}    alert_rule_test:\n{expected}",
+        rules.display()
+    );
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("test.yml");
+    fs::write(&path, test).expect("written");
+    let Ok(out) = Command::new("promtool").args(["test", "rules"]).arg(&path).output() else {
+        assert!(std::env::var_os("TANIST_TESTS_MUST_RUN").is_none(), "there is no promtool here");
+        eprintln!("skipped: there is no promtool here");
+        return None;
+    };
+    // It names each alert that was not expected.
+    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+    let raised: BTreeSet<String> =
+        names.into_iter().filter(|name| said.contains(&format!("alertname: {name},"))).collect();
+    assert_eq!(out.status.success(), raised.is_empty(), "{said}");
+    Some(raised)
+}
+
+#[test]
+fn each_alert_is_raised_by_what_it_is_for() {
+    for (values, expected) in [
+        (vec![], vec![]),
+        (vec![("KNOWN", "0")], vec!["TanistNoLeader"]),
+        (vec![("OTHER", "1")], vec!["TanistSeveralLeaders"]),
+        (vec![("NEXT", "0")], vec!["TanistNoSuccessor"]),
+        (vec![("DISK", "1")], vec!["TanistDiskFails"]),
+        (vec![("SUSPECTS", "2")], vec!["TanistHeartbeatsLost"]),
+        (vec![("LAG", "2000")], vec!["TanistCopyBehind"]),
+        (vec![("CHANGES", "1")], vec!["TanistLeaderChangesOften"]),
+    ] {
+        let Some(raised) = raised(&values) else { return };
+        assert_eq!(raised, expected.into_iter().map(str::to_owned).collect(), "{values:?}");
+    }
 }

@@ -137,6 +137,11 @@ async fn the_page_follows_a_failover_and_comes_back_with_its_agent() {
     browser.until("document.querySelector('#events').textContent.includes('is gone')");
     browser.until("document.querySelectorAll('#members g.next').length === 1");
     pictures(&mut browser, "after-a-failover");
+    let metrics = browser.value("fetch('/metrics').then((answer) => answer.text())");
+    for cause in ["handover", "died"] {
+        let sample = format!("tanist_leader_changes_total{{cause=\"{cause}\"}} 1\n");
+        assert!(metrics.as_str().is_some_and(|text| text.contains(&sample)), "{sample} in {metrics}");
+    }
     kept_to_itself(&browser, &origin, false);
 
     drop(agents.remove(&served));
@@ -173,6 +178,8 @@ async fn a_crowd_is_readable_and_a_name_is_never_markup() {
     let lan = Lan::new();
     let (_agent, address) = start(&lan, 1).await;
     let page = page(address);
+    browser.open(&format!("http://{address}/"));
+    browser.until(&format!("{LEADER} === 'There is no leader now' || {LEADER} === 'pc-1 leads'"));
     for members in [12, 40, 72, 73, 200] {
         let origin = format!("http://{}", Crowd::new(page.clone(), members).serve());
         browser.looks(1280, 900, false);
