@@ -17,7 +17,7 @@ install_files() {
     mkdir -p "${to%/*}"
     # Never half a file, and the old program goes on running meanwhile.
     cp "$file" "$to.new"
-    case $file in *.service) sed -i 's|/usr/bin/tanist|/usr/local/bin/tanist|' "$to.new" ;; esac
+    case $file in *.service) sed -i 's|/usr/\(bin\|libexec\)/tanist|/usr/local/\1/tanist|' "$to.new" ;; esac
     mv -f "$to.new" "$to"
   done
   # These two look nowhere else.
@@ -28,7 +28,7 @@ install_files() {
 remove_files() {
   find usr -type f | while read -r file; do rm -f "/usr/local/${file#usr/}"; done
   rm -f /etc/ufw/applications.d/tanist /etc/firewalld/services/tanist.xml
-  rmdir /usr/local/share/tanist /usr/local/share/doc/tanist 2>/dev/null || true
+  rmdir /usr/local/share/tanist /usr/local/share/doc/tanist /usr/local/libexec/tanist 2>/dev/null || true
   rmdir -p --ignore-fail-on-non-empty /etc/ufw/applications.d /etc/firewalld/services 2>/dev/null || true
   rm -rf /run/tanist
 }
@@ -48,8 +48,8 @@ case ${1-install} in
     ;;
   remove | purge)
     if [ -e /usr/local/bin/tanist ]; then
-      systemctl disable --quiet tanist.service
-      if running; then systemctl stop tanist.service tanist.socket; fi
+      systemctl disable --quiet tanist.service tanist-target.service
+      if running; then systemctl stop tanist-target.service tanist.service tanist.socket; fi
     fi
     remove_files
     if running; then systemctl daemon-reload; fi
