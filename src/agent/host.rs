@@ -72,6 +72,8 @@ pub(super) struct State {
     inputs: Vec<Input>, // bound: BATCH, and one step's outputs
     /// What a step gave back; the list is used again.
     outputs: Vec<Output>, // bound: STEP, one step's outputs
+    /// The agent was told to stop, and waits so long for programs that follow the role.
+    ends: Option<Time>,
     /// Users that wait for what the leader was asked, at most [`ASKED`].
     asked: BTreeMap<u64, oneshot::Sender<Result<(), String>>>,
     requests: u64,
@@ -100,6 +102,7 @@ impl Host {
                 let Some(happened) = self.inbox.ready() else { break };
                 self.take(happened);
             }
+            self.close_after_programs();
             if self.closing.is_due(clock::time(), !self.state.asks.is_empty()) {
                 self.state.inputs.push(Input::Stop);
             }
@@ -109,11 +112,20 @@ impl Host {
         self
     }
 
+    /// Programs that follow the role end before anything else does: until then they and everybody are served.
+    fn close_after_programs(&mut self) {
+        let now = clock::time();
+        if self.state.ends.is_some_and(|by| now >= by || self.runners.need().is_zero()) {
+            self.state.ends = None;
+            self.closing.begin(now);
+        }
+    }
+
     fn deadline(&self) -> Option<Time> {
         // What could not even begin is told in the next round: a node that tries again at once must not keep the loop from
         // everything else.
         let at_once = (!self.state.inputs.is_empty()).then_some(Time::default());
-        let closing = self.closing.due(!self.state.asks.is_empty());
+        let closing = self.closing.due(!self.state.asks.is_empty()).or(self.state.ends);
         self.node.deadline().map(|d| d.0).into_iter().chain(self.service.due()).chain(closing).chain(at_once).min()
     }
 
@@ -147,7 +159,9 @@ impl Host {
             Happened::Asked(asked) => self.asked(asked),
             Happened::Stop => {
                 self.service.stopping();
-                self.closing.begin(clock::time());
+                self.runners.end();
+                self.state.ends = Some(clock::time() + self.runners.need());
+                self.state.changed = true;
             }
         }
     }

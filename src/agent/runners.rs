@@ -36,6 +36,8 @@ struct Runner {
 pub(super) struct Runners {
     all: BTreeMap<u64, Runner>, // bound: RUNNERS
     last: u64,
+    /// The agent is to stop.
+    ends: bool,
     /// What the node knows of them.
     told: Option<Duration>,
     needs: Needs,
@@ -43,7 +45,7 @@ pub(super) struct Runners {
 
 impl Runners {
     pub(super) fn new(needs: Needs) -> Self {
-        Self { all: BTreeMap::new(), last: 0, told: None, needs }
+        Self { all: BTreeMap::new(), last: 0, ends: false, told: None, needs }
     }
 
     /// Takes one more; gives its number, or why there is no room.
@@ -61,11 +63,22 @@ impl Runners {
         self.all.remove(&runner);
     }
 
+    /// The agent is to stop: all are told so, and none starts any more.
+    pub(super) fn end(&mut self) {
+        self.ends = true;
+    }
+
+    /// How long those that run need at most to end; zero when none runs.
+    pub(super) fn need(&self) -> Duration {
+        self.all.values().filter(|runner| runner.started).map(|runner| runner.grace).max().unwrap_or_default()
+    }
+
     /// Tells each what it is to do as things stand; gives what the node is to know, when that has changed.
     pub(super) fn follow(&mut self, status: &Status) -> Option<Input> {
         let leads = status.role == RoleName::Leading;
         let epoch = status.shown.map_or(0, |claim| claim.epoch);
         let why = match &status.leader {
+            _ if self.ends => Some("the agent of this machine stops".to_owned()),
             _ if status.gives_up => Some("this machine gives the role away".to_owned()),
             _ if leads => None,
             Some(leader) => Some(format!("{} leads", leader.name)),
@@ -137,6 +150,21 @@ mod tests {
             "it was not given away"
         );
         assert_eq!(later.try_recv(), Ok(Turn::Start(4)));
+    }
+
+    #[test]
+    fn an_agent_that_ends_stops_all_and_starts_none() {
+        let mut runners = Runners::new(Needs::default());
+        let (first, mut told) = attached(&mut runners, 5);
+        let leads = stands(RoleName::Leading, 4, Some(1));
+        runners.follow(&leads);
+        assert_eq!((told.try_recv(), runners.need()), (Ok(Turn::Start(4)), Duration::from_secs(5)));
+        runners.end();
+        let (_second, mut later) = attached(&mut runners, 7);
+        runners.follow(&leads);
+        assert!(matches!(told.try_recv(), Ok(Turn::Stop(_))) && later.try_recv().is_err());
+        runners.detach(first);
+        assert_eq!((runners.follow(&leads), runners.need()), (Some(Input::Programs(None)), Duration::ZERO));
     }
 
     #[test]

@@ -191,12 +191,17 @@ fn an_agent_that_stops_waits_for_the_command() {
         let lan = Lan::new();
         let (mut agent, dir) = leader(&lan).await;
         let log = dir.join("log");
-        let command = says(&log, "a", "sleep 0.5");
+        // It writes its last word through the agent.
+        let stops = format!("sleep 0.5; {} add last word", env!("CARGO_BIN_EXE_tanist"));
+        let command = says(&log, "a", &stops);
         let _runner = Running(run(&agent, &[], &["sh", "-c", &command]).spawn().expect("it runs"));
         until("it runs", || lines(&log).len() == 1).await;
         signal(&agent.child, Signal::SIGTERM);
         until("the agent has ended", || agent.child.try_wait().expect("its state").is_some()).await;
         assert_eq!(lines(&log), ["a started 1", "a stopped"], "before the agent");
+        let agent = lan.start(1).await;
+        let last = agent.client().records("last", None).await.expect("it answers").records;
+        assert_eq!(last.len(), 1, "its last word is there");
     });
 }
 
