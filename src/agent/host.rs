@@ -323,6 +323,7 @@ impl protocol::Host for Host {
     }
 
     fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        self.metrics.writes_begin(self.node.sender().node.id, &writes);
         self.state.inputs.extend(self.disk.persist(ticket, writes));
     }
 

@@ -3,8 +3,9 @@
 
 use super::journal::Counts;
 use crate::event::{Cause, Event, Kind, Value};
+use crate::ident::NodeId;
 use crate::message::{Cast, Frame};
-use crate::protocol::Input;
+use crate::protocol::{Input, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -113,9 +114,8 @@ impl Kept {
 #[derive(Debug)]
 pub struct Metrics {
     events: [Counter; Kind::ALL.len()],
-    /// By the cause; the last one is of those that this agent was not told.
-    changes: [Counter; Cause::ALL.len() + 1],
-    /// The highest epoch that this agent led or followed in.
+    changes: [Counter; Cause::ALL.len()],
+    /// The highest epoch of a reign that this agent has seen.
     epoch: AtomicU64,
     /// From the first sign that the old leader was gone to the new one.
     pub(super) failover: Histogram,
@@ -157,21 +157,24 @@ impl Metrics {
     /// Users are told this.
     pub(super) fn event(&self, event: &Event) {
         self.events[event.kind as usize].add(1);
-        if !matches!(event.kind, Kind::Leading | Kind::Following) {
-            return;
-        }
-        let before = self.epoch.fetch_max(event.epoch, Ordering::Relaxed);
-        // A reign that this agent comes back to is none that began, nor is one that it finds when it starts.
-        if event.epoch <= before || before == 0 && event.kind == Kind::Following {
-            return;
-        }
-        let Some(cause) = event.cause else { return self.changes[Cause::ALL.len()].add(1) };
-        self.changes[cause as usize].add(1);
+        let (Kind::Leading | Kind::Following, Some(cause)) = (event.kind, event.cause) else { return };
         let signs = event.fields.iter().find(|(name, _)| *name == "since_first_sign_us");
         if let Some((_, Value::Number(us))) = signs
             && !matches!(cause, Cause::Handover | Cause::Goodbye | Cause::Reunion)
         {
             self.failover.took(Duration::from_micros(*us));
+        }
+    }
+
+    /// This is written to the disk of an agent: a reign that begins is a change of leader. One that was counted is written
+    /// again when it ends, and one of another that an agent finds at its start began before.
+    pub(super) fn writes_begin(&self, own: NodeId, writes: &[Write]) {
+        for write in writes {
+            let Write::Reign(reign) = write else { continue };
+            let before = self.epoch.fetch_max(reign.claim.epoch, Ordering::Relaxed);
+            if reign.claim.epoch > before && (before > 0 || reign.claim.node.id == own) {
+                self.changes[reign.cause as usize].add(1);
+            }
         }
     }
 
@@ -181,9 +184,8 @@ impl Metrics {
     }
 
     /// How often a reign began for each cause.
-    pub(super) fn changes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let causes = Cause::ALL.iter().map(|cause| cause.as_str()).chain(["unknown"]);
-        causes.zip(self.changes.iter().map(Counter::get))
+    pub(super) fn changes(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.iter().map(|cause| (*cause, self.changes[*cause as usize].get()))
     }
 
     /// The node is given this.
@@ -241,7 +243,10 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Claim;
     use crate::event::Level;
+    use crate::ident::{BootId, Incarnation};
+    use crate::protocol::Reign;
     use crate::time::Wall;
 
     #[test]
@@ -256,34 +261,53 @@ mod tests {
         assert_eq!(histogram.sum(), Duration::from_micros(30_000_201));
     }
 
-    fn told(kind: Kind, epoch: u64, cause: Option<Cause>) -> Event {
-        let fields = vec![("since_first_sign_us", Value::Number(700))];
-        Event { kind, level: Level::Info, at: Wall(1), epoch, cause, text: String::new(), fields }
+    fn begins(node: u128, epoch: u64, cause: Cause, ended: Option<Wall>) -> Vec<Write> {
+        let node = Incarnation { id: NodeId(uuid::Uuid::from_u128(node)), boot: BootId(1) };
+        let claim = Claim { epoch, at: Wall(1), node };
+        vec![Write::Reign(Reign { claim, name: String::new(), began: Wall(1), ended, cause, text: String::new() })]
     }
 
     #[test]
     fn each_change_of_leader_counts_once_and_the_leader_that_was_found_is_none() {
+        let own = NodeId(uuid::Uuid::from_u128(1));
         let metrics = Metrics::default();
-        let changed = |kind, epoch, cause| {
-            metrics.event(&told(kind, epoch, Some(cause)));
+        let changed = |node, epoch, cause, ended| {
+            metrics.writes_begin(own, &begins(node, epoch, cause, ended));
             metrics.changes().map(|(_, n)| n).sum::<u64>()
         };
-        metrics.event(&told(Kind::Following, 7, None));
-        assert_eq!(metrics.changes().map(|(_, n)| n).sum::<u64>(), 0, "it led before this agent came");
-        assert_eq!(changed(Kind::Following, 7, Cause::Died), 0, "the same reign");
-        assert_eq!(changed(Kind::Leading, 8, Cause::Silent), 1);
-        assert_eq!(changed(Kind::Following, 9, Cause::Handover), 2);
-        assert_eq!(changed(Kind::LeaderLost, 9, Cause::Died), 2, "there is no new one yet");
+        assert_eq!(changed(2, 7, Cause::Died, None), 0, "it led before this agent came");
+        assert_eq!(changed(2, 7, Cause::Died, Some(Wall(2))), 0, "it ends");
+        assert_eq!(changed(1, 8, Cause::Silent, None), 1);
+        assert_eq!(changed(3, 9, Cause::Handover, None), 2);
+        assert_eq!(changed(3, 9, Cause::Handover, None), 2, "the disk could not take it the first time");
         let causes: Vec<_> = metrics.changes().filter(|(_, n)| *n > 0).map(|(cause, _)| cause).collect();
-        assert_eq!(causes, ["silent", "handover"]);
-        assert_eq!(metrics.failover.cumulative().last(), Some(1), "a handover is no failover");
-        let following = metrics.events().find(|(kind, _)| *kind == Kind::Following);
-        assert_eq!(following, Some((Kind::Following, 3)));
-        metrics.event(&told(Kind::Following, 10, None));
-        assert_eq!(metrics.changes().last(), Some(("unknown", 1)), "why it began was not said");
+        assert_eq!(causes, [Cause::Silent, Cause::Handover]);
         let first = Metrics::default();
-        first.event(&told(Kind::Leading, 1, Some(Cause::First)));
-        assert_eq!(first.changes().map(|(_, n)| n).sum::<u64>(), 1, "a first reign is a change");
+        first.writes_begin(own, &begins(1, 1, Cause::First, None));
+        assert_eq!(first.changes().next(), Some((Cause::First, 1)), "the own first reign is a change");
+    }
+
+    #[test]
+    fn a_failover_has_a_time_and_an_orderly_change_has_none() {
+        let metrics = Metrics::default();
+        let tell = |kind, cause| {
+            let fields = vec![("since_first_sign_us", Value::Number(700))];
+            metrics.event(&Event {
+                kind,
+                level: Level::Info,
+                at: Wall(1),
+                epoch: 1,
+                cause,
+                text: String::new(),
+                fields,
+            });
+            metrics.failover.cumulative().last()
+        };
+        assert_eq!(tell(Kind::Leading, Some(Cause::Handover)), Some(0));
+        assert_eq!(tell(Kind::Following, Some(Cause::Died)), Some(1));
+        assert_eq!(tell(Kind::LeaderLost, Some(Cause::Died)), Some(1), "there is no new one yet");
+        assert_eq!(tell(Kind::Leading, Some(Cause::Silent)), Some(2));
+        assert_eq!(metrics.events().find(|(kind, _)| *kind == Kind::Leading), Some((Kind::Leading, 2)));
     }
 
     #[test]

@@ -131,6 +131,14 @@ impl Crowd {
         }
     }
 
+    /// Nobody leads any more, and nobody does yet.
+    pub fn without_a_leader(mut self) -> Crowd {
+        self.status["leader"] = Value::Null;
+        self.members["members"][0]["state"] = json!("silent");
+        self.members["members"][0]["role"] = json!("following");
+        self
+    }
+
     /// Serves it for as long as the test runs.
     pub fn serve(self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

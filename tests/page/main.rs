@@ -180,8 +180,10 @@ async fn a_crowd_is_readable_and_a_name_is_never_markup() {
     let page = page(address);
     browser.open(&format!("http://{address}/"));
     browser.until(&format!("{LEADER} === 'There is no leader now' || {LEADER} === 'pc-1 leads'"));
+    let mut origins = vec![format!("http://{address}/")];
     for members in [12, 40, 72, 73, 200] {
         let origin = format!("http://{}", Crowd::new(page.clone(), members).serve());
+        origins.push(format!("{origin}/"));
         browser.looks(1280, 900, false);
         browser.open(&format!("{origin}/"));
         browser.until(&format!("document.querySelectorAll('#rows tr').length === {members}"));
@@ -200,7 +202,13 @@ async fn a_crowd_is_readable_and_a_name_is_never_markup() {
     let find = "(() => { const find = document.querySelector('#find'); find.value = 'HALL-1'; \
                 find.dispatchEvent(new Event('input')); return document.querySelectorAll('#rows tr').length; })()";
     assert_eq!(browser.value(find), 25, "hall-102 to hall-198");
-    let seen = browser.asked();
-    assert!(seen.iter().all(|address| address.starts_with("http://127.0.0.1:") || address.starts_with("data:")));
+    let origin = format!("http://{}/", Crowd::new(page, 12).without_a_leader().serve());
+    browser.open(&origin);
+    browser.until(&format!("{LEADER} === 'There is no leader now' && document.body.classList.contains('none')"));
+    assert_eq!(browser.value("document.querySelectorAll('#members .lead').length"), 0);
+    pictures(&mut browser, "no-leader");
+    origins.push(origin);
+    let own = |address: &&String| address.starts_with("data:") || origins.iter().any(|own| address.starts_with(own));
+    assert_eq!(browser.asked().iter().find(|address| !own(address)), None, "a request left its origin");
     assert_eq!(browser.complaints(false), Vec::<String>::new());
 }

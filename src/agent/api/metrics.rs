@@ -142,7 +142,8 @@ fn holding(text: &mut Text, state: &data::State, Snapshot { status, members, .. 
 fn counted(text: &mut Text, api: &Api) {
     let metrics = &api.shared.metrics;
     let help = "Changes of leader that this agent saw, by what ended the reign before.";
-    text.each(("tanist_leader_changes_total", "counter", help), "cause", metrics.changes());
+    let changes = metrics.changes().map(|(cause, n)| (cause.as_str(), n));
+    text.each(("tanist_leader_changes_total", "counter", help), "cause", changes);
     let help = "From the first sign that a leader was gone to the next one; without orderly handovers.";
     text.family("tanist_failover_seconds", "histogram", help);
     text.histogram("tanist_failover_seconds", &[], &metrics.failover);
