@@ -17,7 +17,7 @@ install_files() {
     mkdir -p "${to%/*}"
     # Never half a file, and the old program goes on running meanwhile.
     cp "$file" "$to.new"
-    case $file in *.service) sed -i 's|/usr/\(bin\|libexec\)/tanist|/usr/local/\1/tanist|' "$to.new" ;; esac
+    case $file in *.service) sed -i 's,/usr/\(bin\|libexec\)/tanist,/usr/local/\1/tanist,g' "$to.new" ;; esac
     mv -f "$to.new" "$to"
   done
   # These two look nowhere else.

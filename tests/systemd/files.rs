@@ -16,7 +16,7 @@ fn the_example_is_a_valid_configuration_and_has_every_key() {
     let text = std::fs::read_to_string(&example).expect("it is there");
     let keys: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with(' ')).collect();
-    let keys: Vec<&str> = keys.into_iter().filter(|line| line.contains(" = ")).collect();
+    let keys: Vec<&str> = keys.into_iter().filter(|line| line.contains(" = ") || line.starts_with('[')).collect();
     let dir = tempfile::tempdir().expect("a directory");
     let in_effect = dir.path().join("tanist.toml");
     // One address and lists of interfaces have no effect together.
@@ -35,7 +35,9 @@ fn the_example_is_a_valid_configuration_and_has_every_key() {
     let help = String::from_utf8_lossy(&help);
     let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--")?.split([' ', '=', '<']).next());
     let flags: BTreeSet<String> = flags.filter(|flag| *flag != "config").map(|flag| flag.replace('-', "_")).collect();
-    let named: BTreeSet<String> = keys.iter().filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect();
+    // The table of hooks comes last, and is no flag.
+    let own = keys.iter().take_while(|line| !line.starts_with('['));
+    let named: BTreeSet<String> = own.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect();
     assert_eq!(named, flags);
     let defaults = [("cluster", "\"office\""), ("port", "8264"), ("heartbeat", "\"250ms\""), ("priority", "100")];
     for (key, value) in defaults {
