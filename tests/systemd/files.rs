@@ -33,7 +33,7 @@ fn the_example_is_a_valid_configuration_and_has_every_key() {
     }
     let help = tanist().args(["agent", "--help"]).output().expect("it runs").stdout;
     let help = String::from_utf8_lossy(&help);
-    let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--")?.split([' ', '=', '<']).next());
+    let flags = help.lines().filter_map(|line| line.trim().strip_prefix("--")?.split([' ', '=', '<', '[']).next());
     let flags: BTreeSet<String> = flags.filter(|flag| *flag != "config").map(|flag| flag.replace('-', "_")).collect();
     // The table of hooks comes last, and is no flag.
     let own = keys.iter().take_while(|line| !line.starts_with('['));
