@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use tanist::client::Condition;
 use tokio::task::JoinSet;
 
-/// The length of a record, in bytes.
-const VALUE: usize = 1000;
+/// The length of a record, in bytes, as everywhere here; and where it is compared with what is sent, so that what goes along
+/// with each record counts for little.
+const VALUE: usize = 100;
+const LONG_VALUE: usize = 1000;
 
 /// Users of each side that write together while the sides are apart.
 const TOGETHER: usize = 64;
@@ -32,13 +34,13 @@ const TOPIC: &str = "apart";
 const KEYS: &str = "both/";
 
 /// Between two looks at whether all is there.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Whose figures they are, and the figures.
 pub(super) const REUNION: &str = "reunion";
 pub(super) const ONE: &str = "all machines have all, after the cable is back";
 pub(super) const LED: &str = "one leads, after the cable is back";
-pub(super) const CONTENT: &str = "what a machine is sent, in times of what it lacks, at most";
+pub(super) const CONTENT: &str = "what a machine is sent, in times of what it lacks (records of 1,000 bytes)";
 pub(super) const FOLLOWERS: &str = "what 50 followers of the leader that yields add";
 pub(super) const LOADED: &str = "all have all while 16 users write and 4 read";
 pub(super) const HEARD: &str = "between two heartbeats of the leader that stays";
@@ -69,18 +71,22 @@ pub(super) fn play(scene: &Scene) -> Result<(), String> {
         let times = if scene::quick() { 1 } else { 3 };
         let mut alone = Vec::new();
         for _ in 0..times {
-            let took = sides.quietly().await?;
+            let took = sides.quietly(VALUE).await?;
             figure(REUNION, ONE, took);
             alone.push(took);
             sides.under_load().await?;
         }
+        sides.quietly(LONG_VALUE).await?;
         sides.conflicts().await?;
         let more: Vec<usize> = (5..=4 + MANY_FOLLOW).collect();
         sides.lan.start(&more);
         sides.yield_.extend(more);
+        // They have all that was written before, so that what follows is the reunion alone.
+        let topic = format!("{TOPIC}-{}", sides.round);
+        sides.all_have(&topic).await?;
         alone.sort_by(f64::total_cmp);
         for _ in 0..times {
-            let took = sides.quietly().await?;
+            let took = sides.quietly(VALUE).await?;
             figure(REUNION, FOLLOWERS, (took - alone[alone.len() / 2]).max(0.0));
         }
         Ok(())
@@ -131,7 +137,7 @@ impl Sides {
     }
 
     /// Users of both sides write records of the next round.
-    async fn write_apart(&mut self) -> Result<String, String> {
+    async fn write_apart(&mut self, length: usize) -> Result<String, String> {
         self.round += 1;
         let topic = format!("{TOPIC}-{}", self.round);
         let (each, mut writers) = (apart() / TOGETHER, JoinSet::new());
@@ -141,7 +147,7 @@ impl Sides {
                 let (client, topic) = (self.lan.client(side[n % 2]), topic.clone());
                 writers.spawn(async move {
                     for _ in 0..most(n) {
-                        client.add(&topic, vec![b'v'; VALUE]).await.map_err(|e| e.to_string())?;
+                        client.add(&topic, vec![b'v'; length]).await.map_err(|e| e.to_string())?;
                     }
                     Ok::<_, String>(())
                 });
@@ -171,16 +177,16 @@ impl Sides {
     }
 
     /// Nobody writes while the sides meet. Seconds until all have all.
-    async fn quietly(&mut self) -> Result<f64, String> {
+    async fn quietly(&mut self, length: usize) -> Result<f64, String> {
         self.part().await?;
-        let topic = self.write_apart().await?;
+        let topic = self.write_apart(length).await?;
         let all = self.all();
         let before = all.iter().map(|machine| sent_to(*machine)).collect::<Result<Vec<_>, _>>()?;
         let at = Instant::now();
         self.cut(false).await;
         let took = (self.all_have(&topic).await? - at).as_secs_f64();
-        let lacked = (apart() * VALUE) as f64;
-        for (machine, before) in all.iter().zip(before) {
+        let lacked = (apart() * length) as f64;
+        for (machine, before) in all.iter().zip(before).filter(|_| length == LONG_VALUE) {
             figure(REUNION, CONTENT, (sent_to(*machine)? - before) / lacked);
         }
         self.lan.settled(&all, LONG).await;
@@ -194,7 +200,7 @@ impl Sides {
     /// Users write and read on all machines while the sides meet.
     async fn under_load(&mut self) -> Result<(), String> {
         let leader = self.part().await?;
-        let topic = self.write_apart().await?;
+        let topic = self.write_apart(VALUE).await?;
         let stop = Arc::new(AtomicBool::new(false));
         let ear = hear(leader, Arc::clone(&stop)).map_err(|e| e.to_string())?;
         let doors: Vec<Door> = self.all().into_iter().map(|machine| door(&self.lan, machine)).collect();
