@@ -109,8 +109,10 @@ async fn answer(node: Node, shows: watch::Sender<Arc<Status>>, mut asked: mpsc::
             }
             Command::Refresh { reply } => drop(reply.send(Ok(()))),
             Command::Forget { who, reply } => drop(reply.send(if who.len() > 4 { Err(who) } else { Ok(()) })),
-            Command::Attach { grace, reply, .. } => drop(reply.send(Ok(grace.as_secs()))),
-            Command::Detach { .. } | Command::Set { .. } => {}
+            Command::Attach { grace, reply, .. } => {
+                drop(reply.send(if grace.is_zero() { Err("no room".to_owned()) } else { Ok(()) }))
+            }
+            Command::Detached | Command::Set { .. } => {}
             Command::Handover { to, reply } => drop(reply.send(Err(to.unwrap_or_default()))),
         }
     }

@@ -305,6 +305,7 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         host_name,
         cluster,
         state_dir,
+        leader_file: paths::leader_file(&socket),
         socket,
         port: file.number("port", o.port, DEFAULT_PORT, 1..=u64::from(u16::MAX))?.value,
         rules,
@@ -315,7 +316,6 @@ fn merge(o: Options, file: &File) -> Result<Config, ConfigError> {
         log: log.unwrap_or_default(),
         write_group,
         hooks: hooks::read(file)?,
-        leader_file: paths::leader_file(),
         demo_cut: o.demo_cut,
         warnings,
     })

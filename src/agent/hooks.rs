@@ -129,7 +129,7 @@ impl Runner {
             tree.stop(Some(&mut child), grace, std::future::pending()).await;
         }
         self.tree = tree;
-        for line in said.await.unwrap_or_default() {
+        for line in super::clock::within(GRACE, said).await.and_then(Result::ok).unwrap_or_default() {
             self.journal.line(Level::Info, format!("hook {}: {line}", event.kind.as_str()), Vec::new());
         }
         if let Ended::Badly(why) = ended {

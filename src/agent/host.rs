@@ -115,8 +115,10 @@ impl Host {
     /// Programs that follow the role end before anything else does: until then they and everybody are served.
     fn close_after_programs(&mut self) {
         let now = clock::time();
-        if self.state.ends.is_some_and(|by| now >= by || self.runners.need().is_zero()) {
+        if self.state.ends.is_some_and(|by| now >= by || self.runners.need().is_none()) {
             self.state.ends = None;
+            // The node waits for nobody a second time.
+            self.state.inputs.extend(self.runners.give_up());
             self.closing.begin(now);
         }
     }
@@ -160,7 +162,7 @@ impl Host {
             Happened::Stop => {
                 self.service.stopping();
                 self.runners.end();
-                self.state.ends = Some(clock::time() + self.runners.need());
+                self.state.ends = Some(clock::time() + self.runners.need().unwrap_or_default());
                 self.state.changed = true;
             }
         }
@@ -200,14 +202,11 @@ impl Host {
                 protocol::Host::tell(self, trouble);
             }
             Command::Attach { grace, turns, reply } => {
-                // One that went away meanwhile has detached itself.
+                // One that went away meanwhile takes no turns.
                 let _ = reply.send(self.runners.attach(grace, turns));
                 self.state.changed = true;
             }
-            Command::Detach { runner } => {
-                self.runners.detach(runner);
-                self.state.changed = true;
-            }
+            Command::Detached => self.state.changed = true,
             Command::Set { settings, name } => {
                 self.host_name = name.is_none();
                 // A host name is looked at with the next step.

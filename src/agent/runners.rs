@@ -1,10 +1,8 @@
 //! Programs that follow the role (protocol §8): each has a runner that is told to start it when this agent leads, and to stop
 //! it before the role is given away on purpose, or when it is lost. A runner closes its stream when its program has ended.
 
-use super::shared::TURNS;
 use crate::protocol::{Input, RoleName, Status};
 use crate::view::Turn;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,8 +32,8 @@ struct Runner {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Runners {
-    all: BTreeMap<u64, Runner>, // bound: RUNNERS
-    last: u64,
+    /// One whose turns nobody takes any more has ended, or its runner has.
+    all: Vec<Runner>, // bound: RUNNERS
     /// The agent is to stop.
     ends: bool,
     /// What the node knows of them.
@@ -45,22 +43,17 @@ pub(super) struct Runners {
 
 impl Runners {
     pub(super) fn new(needs: Needs) -> Self {
-        Self { all: BTreeMap::new(), last: 0, ends: false, told: None, needs }
+        Self { all: Vec::new(), ends: false, told: None, needs }
     }
 
-    /// Takes one more; gives its number, or why there is no room.
-    pub(super) fn attach(&mut self, grace: Duration, turns: mpsc::Sender<Turn>) -> Result<u64, String> {
+    /// Takes one more, or says why there is no room.
+    pub(super) fn attach(&mut self, grace: Duration, turns: mpsc::Sender<Turn>) -> Result<(), String> {
+        self.all.retain(|runner| !runner.turns.is_closed());
         if self.all.len() >= RUNNERS {
             return Err(format!("{RUNNERS} programs follow the role of this machine already: end one of them"));
         }
-        self.last += 1;
-        self.all.insert(self.last, Runner { grace, turns, started: false, stopped: false });
-        Ok(self.last)
-    }
-
-    /// Its program has ended, or nobody runs it any more.
-    pub(super) fn detach(&mut self, runner: u64) {
-        self.all.remove(&runner);
+        self.all.push(Runner { grace, turns, started: false, stopped: false });
+        Ok(())
     }
 
     /// The agent is to stop: all are told so, and none starts any more.
@@ -68,9 +61,16 @@ impl Runners {
         self.ends = true;
     }
 
-    /// How long those that run need at most to end; zero when none runs.
-    pub(super) fn need(&self) -> Duration {
-        self.all.values().filter(|runner| runner.started).map(|runner| runner.grace).max().unwrap_or_default()
+    /// How long those that run need at most to end; none when none runs.
+    pub(super) fn need(&self) -> Option<Duration> {
+        let runs = self.all.iter().filter(|runner| runner.started && !runner.turns.is_closed());
+        runs.map(|runner| runner.grace).max()
+    }
+
+    /// Those that still run have had their time: nobody waits for them any more. Gives what the node is to know.
+    pub(super) fn give_up(&mut self) -> Option<Input> {
+        self.all.clear();
+        self.news()
     }
 
     /// Tells each what it is to do as things stand; gives what the node is to know, when that has changed.
@@ -84,7 +84,8 @@ impl Runners {
             Some(leader) => Some(format!("{} leads", leader.name)),
             None => Some("this machine does not lead any more".to_owned()),
         };
-        for runner in self.all.values_mut() {
+        self.all.retain(|runner| !runner.turns.is_closed());
+        for runner in &mut self.all {
             let turn = match &why {
                 // A leader that stood still and may have been replaced stops nothing, and starts nothing.
                 None if !runner.started && status.sure => Turn::Start(epoch),
@@ -92,12 +93,16 @@ impl Runners {
                 _ => continue,
             };
             let starts = matches!(turn, Turn::Start(_));
-            debug_assert!(runner.turns.max_capacity() == TURNS, "there is room for all that one is ever told");
             if runner.turns.try_send(turn).is_ok() {
                 if starts { runner.started = true } else { runner.stopped = true }
             }
         }
-        let need = self.all.values().filter(|runner| runner.started).map(|runner| runner.grace).max();
+        self.news()
+    }
+
+    /// What the node is to know, when that has changed.
+    fn news(&mut self) -> Option<Input> {
+        let need = self.need();
         if need == self.told {
             return None;
         }
@@ -112,20 +117,22 @@ impl Runners {
 mod tests {
     use super::super::api::tests::standing;
     use super::*;
+    use crate::agent::shared::TURNS;
 
     fn stands(role: RoleName, epoch: u64, leader: Option<u128>) -> Status {
         (*standing(role, epoch, leader)).clone()
     }
 
-    fn attached(runners: &mut Runners, grace: u64) -> (u64, mpsc::Receiver<Turn>) {
+    fn attached(runners: &mut Runners, grace: u64) -> mpsc::Receiver<Turn> {
         let (turns, told) = mpsc::channel(TURNS);
-        (runners.attach(Duration::from_secs(grace), turns).expect("there is room"), told)
+        runners.attach(Duration::from_secs(grace), turns).expect("there is room");
+        told
     }
 
     #[test]
     fn a_runner_is_told_once_to_start_and_once_to_stop() {
         let mut runners = Runners::new(Needs::default());
-        let (first, mut told) = attached(&mut runners, 5);
+        let mut told = attached(&mut runners, 5);
         assert_eq!(runners.follow(&stands(RoleName::Following, 3, Some(2))), None);
         assert!(told.try_recv().is_err(), "it does not lead");
         let leads = stands(RoleName::Leading, 4, Some(1));
@@ -138,10 +145,10 @@ mod tests {
         let gives_up = Status { gives_up: true, ..leads.clone() };
         assert_eq!(runners.follow(&gives_up), None, "it runs until it says otherwise");
         assert!(matches!(told.try_recv(), Ok(Turn::Stop(_))));
-        let (_second, mut later) = attached(&mut runners, 7);
+        let mut later = attached(&mut runners, 7);
         assert_eq!(runners.follow(&gives_up), None);
         assert!(later.try_recv().is_err(), "nothing starts while the role is given away");
-        runners.detach(first);
+        drop(told);
         assert_eq!(runners.follow(&gives_up), Some(Input::Programs(None)));
         assert_eq!(runners.needs.get(), Duration::ZERO);
         assert_eq!(
@@ -155,22 +162,32 @@ mod tests {
     #[test]
     fn an_agent_that_ends_stops_all_and_starts_none() {
         let mut runners = Runners::new(Needs::default());
-        let (first, mut told) = attached(&mut runners, 5);
+        let mut told = attached(&mut runners, 5);
         let leads = stands(RoleName::Leading, 4, Some(1));
         runners.follow(&leads);
-        assert_eq!((told.try_recv(), runners.need()), (Ok(Turn::Start(4)), Duration::from_secs(5)));
+        assert_eq!((told.try_recv(), runners.need()), (Ok(Turn::Start(4)), Some(Duration::from_secs(5))));
         runners.end();
-        let (_second, mut later) = attached(&mut runners, 7);
+        let mut later = attached(&mut runners, 7);
         runners.follow(&leads);
         assert!(matches!(told.try_recv(), Ok(Turn::Stop(_))) && later.try_recv().is_err());
-        runners.detach(first);
-        assert_eq!((runners.follow(&leads), runners.need()), (Some(Input::Programs(None)), Duration::ZERO));
+        drop(told);
+        assert_eq!((runners.follow(&leads), runners.need()), (Some(Input::Programs(None)), None));
+    }
+
+    #[test]
+    fn those_that_do_not_end_are_given_up() {
+        let mut runners = Runners::new(Needs::default());
+        let _told = attached(&mut runners, 5);
+        runners.follow(&stands(RoleName::Leading, 4, Some(1)));
+        runners.end();
+        assert_eq!((runners.give_up(), runners.need()), (Some(Input::Programs(None)), None));
+        assert_eq!(runners.give_up(), None, "once");
     }
 
     #[test]
     fn a_role_that_is_lost_stops_all_that_run() {
         let mut runners = Runners::new(Needs::default());
-        let mut told: Vec<_> = (1..=3).map(|grace| attached(&mut runners, grace).1).collect();
+        let mut told: Vec<_> = (1..=3).map(|grace| attached(&mut runners, grace)).collect();
         let longest = runners.follow(&stands(RoleName::Leading, 4, Some(1)));
         assert_eq!(longest, Some(Input::Programs(Some(Duration::from_secs(3)))));
         runners.follow(&stands(RoleName::Following, 5, Some(2)));
@@ -184,10 +201,11 @@ mod tests {
     #[test]
     fn there_is_room_for_so_many() {
         let mut runners = Runners::new(Needs::default());
-        let all: Vec<_> = (0..RUNNERS).map(|_| attached(&mut runners, 1)).collect();
+        let mut all: Vec<_> = (0..RUNNERS).map(|_| attached(&mut runners, 1)).collect();
         let (turns, _told) = mpsc::channel(TURNS);
         assert!(runners.attach(Duration::ZERO, turns.clone()).is_err());
-        runners.detach(all[3].0);
+        // One that hung up before it was answered leaves nothing behind either.
+        drop(all.pop());
         assert!(runners.attach(Duration::ZERO, turns).is_ok());
     }
 }

@@ -90,14 +90,11 @@ pub enum Command {
         grace: Duration,
         /// Where it is told.
         turns: mpsc::Sender<Turn>, // bound: TURNS
-        /// Told its number, or why it cannot be taken.
-        reply: oneshot::Sender<Result<u64, String>>,
+        /// Told that it was taken, or why it cannot be.
+        reply: oneshot::Sender<Result<(), String>>,
     },
-    /// That program has ended, or its runner has.
-    Detach {
-        /// Its number.
-        runner: u64,
-    },
+    /// A program that was attached has ended, or its runner has: nobody takes its turns any more.
+    Detached,
     /// These settings count from now on.
     Set {
         /// What the core needs.

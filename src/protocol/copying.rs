@@ -67,7 +67,7 @@ impl Node {
     pub(super) fn copy_compared(&mut self, job: JobId, compared: Compared) {
         let Role::Leading(l) = &mut self.role else { return };
         let Some(conn) = l.copies.compared(job) else { return };
-        if !matches!(compared, Compared::Lacks(_)) {
+        if !matches!(compared, Compared::Lacks { .. }) {
             self.has_offered(conn);
             self.base.send(conn, Frame::Covered);
         }
@@ -90,10 +90,12 @@ impl Node {
                 self.member_is_whole(conn, false);
                 self.copy_goes_on(conn);
             }
-            Compared::Lacks(seen) => {
-                if l.copies.lacks(conn) {
+            Compared::Lacks { seen, has_all } => {
+                let ordered = l.data.as_ref().map_or(0, |primary| primary.position());
+                if l.copies.lacks(conn, has_all.then_some(ordered)) {
                     self.base.send(conn, Frame::Wanted(Wanted { body: seen }));
                 }
+                self.handing_drained();
             }
             Compared::Behind => l.copies.is_behind(conn),
             Compared::Early => {

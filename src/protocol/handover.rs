@@ -213,7 +213,9 @@ impl Node {
             Drain::Programs | Drain::Asked => false,
         };
         let ordered = l.data.as_ref().map_or(0, |primary| primary.position());
-        let all = |to: Incarnation| ordered == 0 || l.durable_at(to).is_some_and(|stored| stored >= ordered);
+        // What a failing disk lost here may be there already: then the heir has more, which this leader cannot take.
+        let conn = |to: Incarnation| l.sessions.get(&to.id).filter(|s| s.node == to).map(|s| s.conn);
+        let all = |to| ordered == 0 || conn(to).and_then(|conn| l.copies.has(conn)).is_some_and(|n| n >= ordered);
         if l.handover.as_ref().is_none_or(|h| !all(h.to)) {
             return;
         }

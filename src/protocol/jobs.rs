@@ -184,7 +184,12 @@ pub enum Compared {
     /// It needs a copy, which was begun ([`Job::Scan`]).
     Copied,
     /// It has what is missing here, and is to offer it to a store that has seen this.
-    Lacks(Bytes),
+    Lacks {
+        /// What was seen here.
+        seen: Bytes,
+        /// It has all that is here besides.
+        has_all: bool,
+    },
     /// All that it has is here, and not all of it is acknowledged: compare again when it is.
     Early,
     /// All that it has is here, and it needs a copy: compare again when one may be begun.

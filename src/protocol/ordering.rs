@@ -4,7 +4,7 @@ use super::replication::{Answered, Backup, Origin, Progress, Requests};
 use super::role::{Leading, Role};
 use super::timers::Timer;
 use super::{Job, Judged, Node, Outcome, Output, Report, Stretch, limits};
-use crate::event::Kind;
+use crate::event::{Cause, Kind};
 use crate::ident::{Incarnation, JobId};
 use crate::message::{Committed, Ended, Frame};
 use crate::time::Time;
@@ -53,7 +53,8 @@ impl Leading {
 
     /// What is asked from now on is for the one that takes over.
     fn holds_back(&self) -> bool {
-        self.handover.as_ref().is_some_and(|h| !h.waits_for_programs())
+        // A disk that fails would only fail again while programs end.
+        self.handover.as_ref().is_some_and(|h| !h.waits_for_programs() || h.cause == Cause::Store)
     }
 
     /// As far as it knows nobody took its place while it stood still.

@@ -38,6 +38,8 @@ pub struct Worker {
     above: u64,
     /// This machine orders.
     leads: bool,
+    /// Why something failed since it was told to. What it would make now does not continue what the followers may have.
+    failed: Option<String>,
     /// What is to be ordered and waits for room, with the job that each came with. Bound: [`limits::JOBS`].
     asked: VecDeque<(JobId, Work)>,
     /// Jobs whose changes are lost with a sync that fails. Bound: [`limits::JOBS`].
@@ -106,6 +108,7 @@ impl Worker {
             reign: ReignId::NONE,
             above: 0,
             leads: false,
+            failed: None,
             asked: VecDeque::new(),
             writing: Vec::new(),
             last: JobId(0),
@@ -148,12 +151,11 @@ impl Worker {
             }
             Job::Order(bodies) => {
                 let read = |body: &Bytes| read_request(body).unwrap_or_else(|_| unread());
-                self.asked.push_back((id, Work::Requests(bodies.iter().map(read).collect())));
-                return self.order(reports);
+                let requests = bodies.iter().map(read).collect();
+                return self.asked_to_order(id, Work::Requests(requests), reports);
             }
             Job::Join { piece, first } => {
-                self.asked.push_back((id, Work::Piece(piece, first)));
-                return self.order(reports);
+                return self.asked_to_order(id, Work::Piece(piece, first), reports);
             }
             Job::Commit { through } => {
                 self.acknowledged = self.acknowledged.max(through);
@@ -253,6 +255,7 @@ impl Worker {
             self.acknowledged = self.store.committed().number;
         }
         (self.reign, self.above) = (reign, self.above.max(above));
+        self.failed = None;
     }
 
     fn follow(&mut self, job: JobId) {
@@ -282,6 +285,14 @@ impl Worker {
         }
         self.acknowledged = self.acknowledged.max(committed);
         Ok(())
+    }
+
+    fn asked_to_order(&mut self, job: JobId, work: Work, reports: &mut Vec<Input>) {
+        if let Some(why) = &self.failed {
+            return self.ends(job, Ends::Fails(why.clone()), reports);
+        }
+        self.asked.push_back((job, work));
+        self.order(reports);
     }
 
     /// Orders what waits for it. When as much is pending as may be, the rest waits for the next commit.
@@ -330,6 +341,7 @@ impl Worker {
         match ends {
             Ends::Unfit(why) => reports.push(Input::Report { job, report: Report::Unfit { why } }),
             Ends::Fails(why) => {
+                self.failed = Some(why.clone());
                 self.asked.clear();
                 self.tail.clear();
                 self.scans.clear();

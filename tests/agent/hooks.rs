@@ -126,16 +126,22 @@ fn a_hook_that_goes_wrong_is_one_line_and_harms_nobody() {
     assert_eq!(status, 0, "{said}");
 }
 
-/// The leader's file stands in the runtime directory, and is empty when the agent has ended.
+/// The leader's file stands beside the socket in the runtime directory, and is empty when the agent has ended. An agent that
+/// listens elsewhere, as those of a demo do, leaves it alone.
 #[test]
 fn a_file_names_the_leader() {
-    let site = Site::new();
+    let mut site = Site::new();
     let run = site.path("run");
     fs::create_dir(&run).expect("made");
     fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).expect("allowed");
+    let file = run.join("leader");
+    let mut elsewhere = Agent::spawn(site.command().env("RUNTIME_DIRECTORY", &run));
+    elsewhere.line("event=leading");
+    elsewhere.signal(Signal::SIGTERM);
+    assert!(elsewhere.end().0.success() && !file.exists());
+    site.socket = run.join("tanist.sock");
     let mut agent = Agent::spawn(site.command().env("RUNTIME_DIRECTORY", &run));
     agent.line("event=leading");
-    let file = run.join("leader");
     until("the leader is named", || {
         lines(&file).first().is_some_and(|line| line.ends_with(&format!(" {}:{}", site.ip, site.port)))
     });

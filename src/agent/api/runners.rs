@@ -50,17 +50,17 @@ async fn attach(api: &Api, body: Body) -> Result<Response, Box<Response>> {
     let no_answer = || Box::new(problem::no_answer());
     api.shared.commands.try_send(Command::Attach { grace, turns, reply }).map_err(|_| no_answer())?;
     // The loop answers, or its end does.
-    let runner = match attached.await {
-        Ok(Ok(runner)) => runner,
+    match attached.await {
+        Ok(Ok(())) => {}
         Ok(Err(why)) => return Err(Box::new(problem::later(StatusCode::TOO_MANY_REQUESTS, why))),
         Err(_) => return Err(no_answer()),
-    };
+    }
     let (lines, body) = mpsc::channel(READY);
     let commands = api.shared.commands.clone();
     tokio::spawn(async move {
         let _place = place;
         pass_on(told, lines).await;
-        let _ = commands.send(Command::Detach { runner }).await;
+        let _ = commands.send(Command::Detached).await;
     });
     tracing::debug!("{name} follows the role, and may need {} ms to end", grace.as_millis());
     Ok(lines::answer(body))

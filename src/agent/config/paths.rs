@@ -3,7 +3,7 @@
 use super::{ConfigError, Place};
 use crate::message::NAME_MAX;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The machine's own name, as a label.
 pub(in crate::agent) fn host_name() -> String {
@@ -51,7 +51,10 @@ pub(super) fn socket() -> Result<PathBuf, ConfigError> {
         .ok_or_else(|| Place::Default.refuse("socket", "XDG_RUNTIME_DIR is not set: say where with --socket"))
 }
 
-/// Where the leader's name and address are kept: only where a directory is this agent's own.
-pub(super) fn leader_file() -> Option<PathBuf> {
-    given("RUNTIME_DIRECTORY").or_else(|| root().then(|| "/run/tanist".into())).map(|dir| dir.join("leader"))
+/// Where the leader's name and address are kept: beside the socket, where that is in the machine's own directory. Agents of
+/// a demo, and others that were told to listen elsewhere, write no such file.
+pub(super) fn leader_file(socket: &Path) -> Option<PathBuf> {
+    let dir = socket.parent()?;
+    let own = given("RUNTIME_DIRECTORY").is_some_and(|own| own == dir) || dir == Path::new("/run/tanist");
+    own.then(|| dir.join("leader"))
 }

@@ -67,6 +67,8 @@ struct Flow {
 struct Copy {
     stated: Stated,
     state: State,
+    /// It has everything up to here, and more that is missing here.
+    exceeds: Option<u64>,
 }
 
 /// All of them, by session. Bound: [`crate::protocol::limits::SESSIONS`].
@@ -92,7 +94,7 @@ pub(in crate::protocol) enum Next {
 impl Copies {
     /// A member says what it has. Whatever was under way with it counts no more.
     pub(in crate::protocol) fn states(&mut self, conn: ConnId, stated: Stated) {
-        self.of.insert(conn, Copy { stated, state: State::Stated });
+        self.of.insert(conn, Copy { stated, state: State::Stated, exceeds: None });
     }
 
     /// A member is gone, or has to begin anew. Says whether something was begun for it on the disk.
@@ -168,11 +170,12 @@ impl Copies {
         }
     }
 
-    /// It has something that is missing here. Says whether it may offer that now.
-    pub(in crate::protocol) fn lacks(&mut self, conn: ConnId) -> bool {
+    /// It has something that is missing here, and perhaps everything up to a number besides. Says whether it may offer now.
+    pub(in crate::protocol) fn lacks(&mut self, conn: ConnId, exceeds: Option<u64>) -> bool {
         let taken = self.of.values().any(|c| matches!(c.state, State::Offers(_)));
         if let Some(copy) = self.of.get_mut(&conn) {
             copy.state = if taken { State::Queued } else { State::Offers(0) };
+            copy.exceeds = exceeds;
         }
         !taken
     }
@@ -292,6 +295,11 @@ impl Copies {
             State::Follows(flow) => Some(flow.stored),
             _ => None,
         }
+    }
+
+    /// Up to where this one has everything, whether its changes flow or it has more than this leader.
+    pub(in crate::protocol) fn has(&self, conn: ConnId) -> Option<u64> {
+        self.durable(conn).or_else(|| self.of.get(&conn)?.exceeds)
     }
 
     /// Whether this one's changes flow, it misses none, and it says so in time.
@@ -424,7 +432,8 @@ mod tests {
             copies.compares(conn, JobId(conn.0));
         }
         assert!(copies.to_compare().is_none());
-        assert!(copies.lacks(ONE) && !copies.lacks(TWO));
+        assert!(copies.lacks(ONE, Some(7)) && !copies.lacks(TWO, None));
+        assert_eq!((copies.has(ONE), copies.has(TWO), copies.durable(ONE)), (Some(7), None, None));
         assert_eq!(
             (copies.offered(ONE, 0), copies.offered(ONE, 1), copies.offered(ONE, 1)),
             (Some(true), Some(false), None)
@@ -436,7 +445,7 @@ mod tests {
         assert_eq!(copies.to_compare().map(|next| next.0), Some(TWO));
         copies.committed();
         assert_eq!(copies.to_compare().map(|next| next.0), Some(ONE), "what it has is acknowledged now");
-        assert!(copies.lacks(ONE) && !copies.lacks(TWO));
+        assert!(copies.lacks(ONE, Some(7)) && !copies.lacks(TWO, None));
         copies.forget(ONE);
         assert!(copies.offers_wait(), "the one that offered is gone");
     }

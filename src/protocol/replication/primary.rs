@@ -122,8 +122,10 @@ impl Primary {
         }
     }
 
-    /// A job failed: nothing of it is durable, and nothing will come of it. Gives those who waited.
+    /// A job failed: nothing of it is durable, and nothing will come of it. The ledger orders again when it is asked to
+    /// begin. Gives those who waited.
     pub(in crate::protocol) fn failed(&mut self, job: JobId) -> Vec<Origin> {
+        self.reign = None;
         let Some(at) = self.jobs.iter().position(|o| o.job == job) else { return Vec::new() };
         let Some(ordering) = self.jobs.remove(at) else { return Vec::new() };
         let mut lost: Vec<Origin> = ordering.origins.into();

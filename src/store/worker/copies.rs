@@ -38,7 +38,7 @@ impl Worker {
         }
         let Some(ours) = self.store.context() else { return Err(Ends::Fails("the data is not there".to_owned())) };
         if !theirs.below(ours) {
-            return Ok(Report::Compared(Compared::Lacks(write_context(ours))));
+            return Ok(Report::Compared(Compared::Lacks { seen: write_context(ours), has_all: ours.below(&theirs) }));
         }
         if let Some(stretches) = self.continues(position)?.filter(|_| !all) {
             return Ok(Report::Compared(Compared::Continues(stretches)));

@@ -118,7 +118,7 @@ impl Machine {
                 }
                 "copied"
             }
-            Compared::Lacks(seen) => {
+            Compared::Lacks { seen, .. } => {
                 self.does(Job::Offer { to: SESSION, seen });
                 let mut last = 0;
                 for (n, piece) in self.pieces().into_iter().enumerate() {

@@ -267,6 +267,26 @@ story! {
 }
 
 story! {
+    /// The leader's disk fails while nobody can take over. What it tried meanwhile came to its followers and was lost on its own
+    /// disk: they have more than it, which it cannot take in, and that must not keep the role where nothing can be written.
+    a_leader_that_cannot_write_hands_over_to_one_that_has_more 10 |seed| {
+        let mut lan = office(seed, 3);
+        let leader = lan.leader();
+        for m in lan.followers() {
+            lan.freeze(m, ms(600));
+        }
+        lan.machines[leader].disk.set_trouble(Trouble::Full);
+        everybody_writes(&mut lan, s(13));
+        assert_ne!(lan.leader(), leader);
+        lan.machines[leader].disk.set_trouble(Trouble::None);
+        lan.run(s(8));
+        everybody_writes(&mut lan, s(1));
+        all_is_there(&mut lan);
+        lan.expect_every_step_counted();
+    }
+}
+
+story! {
     /// A laptop sleeps for an hour, and its clock is wrong by years when it wakes: neither matters to the data.
     a_laptop_sleeps_and_wakes_with_a_wrong_clock 20 |seed| {
         let mut lan = office(seed, 4);

@@ -1,6 +1,7 @@
 //! Section 8: programs that follow the role end before it is given away on purpose.
 
-use super::data::{all_is_there, everybody_writes, office};
+use super::data::{all_is_there, everybody_writes, office, outcome};
+use crate::disk::Trouble;
 use crate::lan::Lan;
 use crate::script::{ms, s};
 use tanist::event::Kind;
@@ -61,6 +62,29 @@ story! {
         lan.programs(leader, None);
         everybody_writes(&mut lan, s(1));
         assert_ne!(lan.leader(), leader);
+        all_is_there(&mut lan);
+    }
+}
+
+story! {
+    /// The leader's disk takes nothing more while programs run there: they end first, nothing is tried again and again meanwhile,
+    /// and all that was asked is done by the next leader.
+    a_disk_that_fails_is_not_tried_while_programs_end 10 |seed| {
+        let mut lan = office(seed, 4);
+        let leader = lan.leader();
+        lan.programs(leader, Some(s(5)));
+        lan.machines[leader].disk.set_trouble(Trouble::Full);
+        lan.listen();
+        everybody_writes(&mut lan, s(2));
+        assert!(gives_up(&lan, leader), "they are told to end");
+        lan.expect_leader(leader);
+        assert_eq!(outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);
+        lan.programs(leader, None);
+        everybody_writes(&mut lan, s(1));
+        assert_ne!(lan.leader(), leader);
+        assert_eq!(outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);
+        lan.machines[leader].disk.set_trouble(Trouble::None);
+        lan.run(s(3));
         all_is_there(&mut lan);
     }
 }
