@@ -17,4 +17,5 @@ mod machine;
 mod office;
 mod stories;
 mod tree;
+mod units;
 mod users;

@@ -2,7 +2,7 @@
 
 use super::ground::sh;
 use super::machine::Machine;
-use super::users::{Days, all, meanwhile};
+use super::users::{Days, TOPIC, all, meanwhile};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ impl Office {
             let (begun, mut missing) = (Instant::now(), self.kept.clone());
             while !missing.is_empty() {
                 assert!(begun.elapsed() < DEADLINE, "{} lacks {missing:?}", machine.name);
-                let there = all(machine);
+                let there = all(machine, TOPIC);
                 missing.retain(|value| !there.contains(value));
             }
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The topic of their records.
-const TOPIC: &str = "days";
+pub(crate) const TOPIC: &str = "days";
 
 /// How long a user waits for an answer, and between two records.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -85,9 +85,9 @@ pub(crate) fn meanwhile(machines: &mut [Machine], happens: impl FnOnce(&mut [Mac
     })
 }
 
-/// All records that a machine has.
-pub(crate) fn all(machine: &Machine) -> BTreeSet<String> {
-    let records = machine.run(&format!("tanist records {TOPIC} --json"));
+/// All records of a topic that a machine has.
+pub(crate) fn all(machine: &Machine, topic: &str) -> BTreeSet<String> {
+    let records = machine.run(&format!("tanist records {topic} --json"));
     let pages = serde_json::Deserializer::from_str(&records).into_iter::<serde_json::Value>();
     let values = pages.flat_map(|page| page.expect("JSON")["records"].as_array().cloned().expect("a list"));
     values.map(|record| record["value"].as_str().expect("text").to_owned()).collect()
