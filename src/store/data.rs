@@ -265,6 +265,16 @@ impl DataStore {
         self.ledger.as_ref().map_or(0, Ledger::highest).max(self.given)
     }
 
+    /// Whether a damaged copy was set aside and nothing has taken its place. Readers see nothing meanwhile.
+    pub fn is_lost(&self) -> bool {
+        self.tables.are_lost()
+    }
+
+    /// What is here counts, although a damaged copy was set aside: nobody has a better one.
+    pub fn trust(&mut self) {
+        self.tables.set_lost(false);
+    }
+
     /// Whether requests must wait ([`Ledger::holds`]).
     pub fn holds(&self) -> bool {
         self.ledger.as_ref().is_none_or(Ledger::holds)
@@ -328,6 +338,7 @@ impl DataStore {
         self.make_tables()?;
         let marks = Marks { needed: 0, void: self.log().highest() };
         let adopted = self.run(Some(marks), act)?;
+        self.tables.set_lost(false);
         self.log = Some(Log::after(marks.void, self.segment));
         self.marks = marks;
         self.parts = false;

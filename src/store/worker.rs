@@ -253,6 +253,7 @@ impl Worker {
             self.above = 0;
             // What another leader has said counts as far as it has come here.
             self.acknowledged = self.store.committed().number;
+            self.store.trust();
         }
         (self.reign, self.above) = (reign, self.above.max(above));
         self.failed = None;
@@ -274,7 +275,8 @@ impl Worker {
         if let Some(job) = self.stating.take()
             && let Some(seen) = self.store.context().map(write_context)
         {
-            let report = Report::Holds { position: self.store.position(), all: self.needs_all, seen };
+            let report =
+                Report::Holds { position: self.store.position(), all: self.needs_all || self.store.is_lost(), seen };
             reports.push(Input::Report { job, report });
         }
     }
@@ -291,6 +293,7 @@ impl Worker {
         if let Some(why) = &self.failed {
             return self.ends(job, Ends::Fails(why.clone()), reports);
         }
+        self.store.trust();
         self.asked.push_back((job, work));
         self.order(reports);
     }

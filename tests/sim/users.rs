@@ -195,7 +195,7 @@ impl Lan {
 
     /// What a reader of this machine gets, who is told when a disk that is in trouble cannot be read.
     fn user_reads(&mut self, m: M) -> Option<Snapshot> {
-        let snapshot = self.machines[m].process.as_ref().expect("it runs").data.store().snapshot();
+        let snapshot = self.machines[m].process.as_ref().expect("it runs").data.store().reader().snapshot();
         if snapshot.is_err() {
             self.users.ended("unread");
         }

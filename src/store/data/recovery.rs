@@ -116,6 +116,7 @@ impl DataStore {
     /// Sets the copy aside, and begins without one.
     pub(super) fn begin_anew(&mut self, what: String) -> Result<SetAside, StoreError> {
         self.forget_all();
+        self.tables.set_lost(true);
         let path = self.files.set_aside().map_err(StoreError::io)?;
         self.load()?;
         Ok(SetAside { what, path })

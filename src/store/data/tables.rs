@@ -12,6 +12,7 @@ use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction,
 };
 use std::cell::{Cell, OnceCell};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The name of the file.
@@ -80,7 +81,11 @@ pub(super) struct Tables {
 
 /// What the owner has in common with the readers.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<Held>);
+pub(super) struct Shared {
+    held: Mutex<Held>,
+    /// The copy was set aside, and nothing has taken its place.
+    lost: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -93,12 +98,17 @@ struct Held {
 
 impl Shared {
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is committed. Readers never see less than they have seen.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let held = self.held();
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(StoreError::Io(std::io::Error::other(
+                "it was damaged, and is fetched anew from another machine",
+            )));
+        }
         if held.behind { Err(closed()) } else { Shared::take(held) }
     }
 
@@ -130,6 +140,16 @@ impl Tables {
     /// The log has been read again: readers see the tables.
     pub(super) fn show(&self) {
         self.shared.held().behind = false;
+    }
+
+    /// Whether the copy was set aside and nothing has taken its place: until then readers see nothing.
+    pub(super) fn are_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// See [`Tables::are_lost`].
+    pub(super) fn set_lost(&self, lost: bool) {
+        self.shared.lost.store(lost, Ordering::Relaxed);
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -157,6 +157,25 @@ fn a_member_goes_on_where_it_was_or_is_given_what_it_lacks() {
 }
 
 #[test]
+fn a_copy_that_was_set_aside_shows_nothing_until_another_has_taken_its_place() {
+    let (mut leader, mut member) = (Machine::new(), Machine::new());
+    leader.leads(1, 1);
+    leader.puts(&[(1, "a"), (2, "b")]);
+    member.catches_up(&mut leader);
+    let shows = |machine: &Machine| machine.worker.store().reader().snapshot().is_ok();
+    let (number, digest) = (2, 7);
+    assert!(matches!(member.does(Job::Check { number, digest, replace: true })[..], [Report::Differs]));
+    assert!(!shows(&member));
+    assert_eq!(member.catches_up(&mut leader), "copied", "a part of it is not shown either");
+    assert!(shows(&member));
+    assert_eq!(member.state(), leader.state());
+    member.worker.store.set_aside("it is damaged").expect("set aside");
+    assert!(!shows(&member));
+    member.leads(2, 2);
+    assert!(shows(&member), "nobody has a better one");
+}
+
+#[test]
 fn a_member_that_has_what_the_leader_lacks_offers_it_first() {
     let (mut old, mut leader) = (Machine::new(), Machine::new());
     old.leads(1, 1);
@@ -200,7 +219,7 @@ fn a_copy_that_differs_is_set_aside_and_fetched_anew() {
     assert_eq!(other.holds().0.number, number, "it stays");
     assert_eq!(other.does(Job::Check { number, digest, replace: true }), [Report::Differs]);
     assert_eq!(other.holds().0, Revision::ZERO, "it is gone");
-    assert_eq!(other.catches_up(&mut leader), "continues");
+    assert_eq!(other.catches_up(&mut leader), "copied");
     assert_eq!(other.state(), (number, digest));
 }
 
@@ -237,4 +256,20 @@ fn a_comparison_shows_nothing_that_is_not_acknowledged() {
     follower.does(Job::Append { batch: batch.clone(), committed: acknowledged });
     assert!(follower.does(Job::Check { number: acknowledged, digest, replace: true }).is_empty(), "they are alike");
     assert_eq!((follower.commits(), follower.worker.store().position().number), (acknowledged, *last));
+}
+
+#[test]
+fn after_a_failure_nothing_is_ordered_until_it_is_told_to_begin_again() {
+    let mut leader = Machine::new();
+    leader.leads(1, 1);
+    leader.puts(&[(1, "a")]);
+    leader.worker.ends(JobId(9), Ends::Fails("no space".to_owned()), &mut Vec::new());
+    // They were given before the failure was known.
+    for job in [Job::Order(vec![Bytes::new()]), Job::Join { piece: Bytes::new(), first: true }] {
+        let mut reports = Vec::new();
+        leader.worker.take(JobId(10), job, &mut reports);
+        assert_eq!(reports, [Input::Failed { job: JobId(10), why: "no space".to_owned() }]);
+    }
+    leader.leads(1, 1);
+    assert_eq!(leader.puts(&[(2, "b")]).len(), 1);
 }

@@ -273,7 +273,7 @@ story! {
         let mut lan = office(seed, 3);
         let leader = lan.leader();
         for m in lan.followers() {
-            lan.freeze(m, ms(600));
+            lan.freeze(m, ms(1500));
         }
         lan.machines[leader].disk.set_trouble(Trouble::Full);
         everybody_writes(&mut lan, s(13));

@@ -80,6 +80,7 @@ story! {
         lan.expect_leader(leader);
         assert_eq!(outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);
         lan.programs(leader, None);
+        lan.run_until(ms(100), "another leads", |lan| lan.leaders().len() == 1 && lan.leader() != leader);
         everybody_writes(&mut lan, s(1));
         assert_ne!(lan.leader(), leader);
         assert_eq!(outcome(&lan, "no space"), 0, "{:?}", lan.users.outcomes);

@@ -41,10 +41,8 @@ impl Lan {
         let through = self.users.through;
         assert!(position.number <= through, "pc-{m} shows {position:?}, and only {through} is acknowledged");
         let mut watcher = std::mem::take(&mut self.users.watchers[which]);
-        // Damage that was found since has set the copy aside: a new one is fetched, and nothing is shown meanwhile.
-        let set_aside = self.machines[m].damaged && watcher.here.as_ref().is_some_and(|(.., had)| !had.below(&seen));
         match &watcher.here {
-            Some((at, then, had)) if (*at, *then) == (m, life) && !set_aside => {
+            Some((at, then, had)) if (*at, *then) == (m, life) => {
                 assert!(had.below(&seen), "pc-{m} shows less than it did: {seen:?} after {had:?}");
             }
             _ => match context_at(&snapshot, watcher.cursor).expect("the disk works") {

@@ -198,6 +198,8 @@ fn a_copy_can_be_set_aside_and_numbers_are_not_given_again() {
     let aside = store.set_aside("it differs from the leader's").expect("set aside");
     assert_eq!((aside.what.as_str(), aside.path.is_some()), ("it differs from the leader's", true));
     assert_eq!((store.position(), store.committed(), store.durable()), Default::default());
+    assert!(reader.snapshot().is_err(), "nothing has taken its place");
+    store.trust();
     assert!(reader.snapshot().expect("there is one").facts().expect("read").position == Revision::ZERO);
     assert!(
         old.get(Table::Entries, b"k", |_| ()).is_err() || old.facts().is_ok(),

@@ -92,6 +92,9 @@ fn a_copy_takes_the_place_of_the_store() {
         store = DataStore::open(&path).expect("opens").store;
         assert_eq!(keys(&store), 7);
         store.set_aside("it is not needed").expect("set aside");
+        assert!(store.is_lost() && store.reader().snapshot().is_err(), "nothing has taken its place");
+        store.trust();
+        assert!(!store.is_lost() && store.reader().snapshot().is_ok());
     }
 }
 
