@@ -25,8 +25,8 @@ pub(super) struct Data {
     pub(super) catches_up: bool,
     /// When this machine's copy last differed from the leader's.
     pub(super) differed: Option<Time>,
-    /// Users were told that it cannot be written.
-    told_failing: bool,
+    /// When it last could not be written, since users were told so.
+    told_failing: Option<Time>,
 }
 
 impl Data {
@@ -39,7 +39,7 @@ impl Data {
             number: last,
             catches_up: false,
             differed: None,
-            told_failing: false,
+            told_failing: None,
         }
     }
 }
@@ -201,7 +201,9 @@ impl Node {
 
     /// Jobs of the data's thread are done, and something was written by that, or nothing.
     pub(super) fn data_durable(&mut self, through: JobId, written: bool) {
-        if written && std::mem::take(&mut self.data.told_failing) {
+        let calm = |at: Time| self.base.now.since(at) >= limits::DISK_CALM;
+        if written && self.data.told_failing.is_some_and(calm) {
+            self.data.told_failing = None;
             self.base.info(Kind::StoreTrouble, "the data can be written again".to_owned(), vec![]);
         }
         match &mut self.role {
@@ -215,7 +217,7 @@ impl Node {
 
     /// A job failed. Nothing of it is durable: its users may send it again.
     pub(super) fn data_failed(&mut self, job: JobId, writes: bool, why: &str) {
-        if !std::mem::replace(&mut self.data.told_failing, true) {
+        if self.data.told_failing.replace(self.base.now).is_none() {
             let text = format!("the data cannot be written: {why}; until it can, this machine takes no writes");
             self.base.warn(Kind::StoreTrouble, text, vec![("why", why.into())]);
         }

@@ -2,8 +2,9 @@
 
 use super::hosted::*;
 use super::*;
+use crate::data::Revision;
 use crate::event::Kind;
-use crate::message::{Checked, Standing};
+use crate::message::{Checked, Holds, Standing};
 use crate::wire::samples;
 
 fn body(n: u8) -> Bytes {
@@ -100,7 +101,16 @@ fn what_cannot_be_written_is_refused_and_can_be_asked_again() {
     leader.judges(job, 7, 1);
     leader.step(Input::Done { through: job });
     assert!(matches!(leader.answers.last(), Some((2, Outcome::Judged { .. }))), "{:?}", leader.answers);
-    assert_eq!(leader.told.iter().filter(|k| **k == Kind::StoreTrouble).count(), 2, "it works again");
+    let told = |leader: &Hosted| leader.told.iter().filter(|k| **k == Kind::StoreTrouble).count();
+    assert_eq!(told(&leader), 1, "a disk that is full takes what is small");
+    let commit = leader.jobs.last().expect("it commits").0;
+    leader.step(Input::Done { through: commit });
+    leader.run(limits::DISK_CALM);
+    leader.users_ask(&[3]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 8, 1);
+    leader.step(Input::Done { through: job });
+    assert_eq!(told(&leader), 2, "it works again");
 }
 
 /// A leader that stood still finds that another leads: it orders nothing and acknowledges nothing before they have met, for
@@ -181,6 +191,28 @@ fn a_leader_that_hands_over_orders_nothing_more() {
     assert_eq!(leader.ordering().1, [body(2)], "it goes on in its new reign");
     let reigns = leader.reigns_of_the_ledger();
     assert!(reigns.len() == 2 && reigns[0] < reigns[1], "{reigns:?}");
+}
+
+/// What a failing disk lost may be at a follower already: it has more, which its leader cannot take in, and so everything.
+#[test]
+fn a_leader_whose_disk_fails_hands_over_to_one_that_has_more() {
+    let mut leader = Hosted::leading();
+    let three = leader.asks_to_join(3);
+    leader.pings(three, 1, 0);
+    leader.users_ask(&[1]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 4, 1);
+    leader.step(Input::Done { through: job });
+    let position = Revision { number: 9, ..Revision::ZERO };
+    leader.frame(three, Frame::Holds(Holds { position, all: false, body: body(9) }));
+    let (compare, _) =
+        leader.jobs.iter().rfind(|(_, job)| matches!(job, Job::Compare { .. })).expect("it compares").clone();
+    let compared = Compared::Lacks { seen: body(4), has_all: true };
+    leader.step(Input::Report { job: compare, report: Report::Compared(compared) });
+    leader.users_ask(&[2]);
+    let (job, _) = leader.ordering();
+    leader.step(Input::Failed { job, why: "no space left".to_owned() });
+    assert!(leader.sent.iter().any(|(_, frame)| matches!(frame, Frame::Abdicate(_))), "{:?}", leader.sent);
 }
 
 /// What a start finds on its disk may have been acknowledged: it is, with the first copies of the next reign.
