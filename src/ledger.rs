@@ -205,6 +205,11 @@ impl Ledger {
         self.joining.is_some() || self.complete().is_some() || self.pending.is_full()
     }
 
+    /// Whether a piece of an offer must wait: as requests must, and sooner ([`limits::UNFOLD`]).
+    pub fn holds_offers(&self) -> bool {
+        self.holds() || self.pending.bytes() > self.limits.unfold
+    }
+
     fn complete(&self) -> Option<&Whole> {
         self.whole.as_ref().filter(|whole| whole.end.is_some())
     }

@@ -82,7 +82,24 @@ impl Thread {
             for (id, job) in std::iter::once(job).chain(rest) {
                 self.worker.take(id, job, &mut reports);
                 self.report(&mut reports);
+                if self.worker.owes_much() {
+                    break;
+                }
             }
+            self.finish();
+            first = queue.try_recv().ok();
+            if self.worker.shows_now(first.is_some()) {
+                self.show();
+            }
+            first = first.or_else(|| self.next(queue));
+        }
+        self.worker.settle();
+    }
+
+    /// Makes durable what was taken, and a joined whole to its end.
+    fn finish(&mut self) {
+        let mut reports = Vec::new();
+        loop {
             let (begun, syncs) = (clock::time(), self.worker.owes_disk());
             self.worker.finish(&mut reports);
             let failed = reports.iter().filter(|report| matches!(report, Input::Failed { .. })).count();
@@ -93,13 +110,11 @@ impl Thread {
             }
             self.report(&mut reports);
             self.shown();
-            first = queue.try_recv().ok();
-            if self.worker.shows_now(first.is_some()) {
-                self.show();
+            if !self.worker.goes_on(&mut reports) {
+                return;
             }
-            first = first.or_else(|| self.next(queue));
+            self.report(&mut reports);
         }
-        self.worker.settle();
     }
 
     /// Readers see what is acknowledged.
@@ -108,6 +123,10 @@ impl Thread {
         self.worker.show(&mut reports);
         self.report(&mut reports);
         self.shown();
+        if self.worker.goes_on(&mut reports) {
+            self.report(&mut reports);
+            self.finish();
+        }
     }
 
     fn shown(&mut self) {

@@ -29,7 +29,8 @@ pub const REQUESTS: u64 = 1_000_000;
 /// Reigns that a context remembers, and the joins that are remembered beside them.
 pub const REIGNS: usize = 65_536;
 /// Bytes of a joined whole up to which it is held in memory until it is committed. A longer one lies aside, and the
-/// leader orders nothing meanwhile.
+/// leader orders nothing meanwhile. When more is pending, no more records of an offer are taken in: what is pending takes
+/// several times its length in memory. When so much is not durable, nothing is taken in before it is.
 pub const UNFOLD: usize = 4 << 20;
 
 /// What is kept aside of reunions, before further ones wait.
@@ -44,7 +45,7 @@ pub struct Limits {
     pub requests: u64,
     /// Reigns of a context, at least 2.
     pub reigns: usize,
-    /// Bytes of a joined whole that is held in memory. This one may differ between members.
+    /// Bytes of what comes that are held in memory. This one may differ between members.
     pub unfold: usize,
 }
 

@@ -95,6 +95,11 @@ impl Pending {
         self.batches.is_empty()
     }
 
+    /// The length of all batches.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a leader must not order more.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= PENDING

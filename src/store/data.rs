@@ -250,6 +250,11 @@ impl DataStore {
         !self.unlogged.is_empty()
     }
 
+    /// Whether that is so much that nothing more should be before it is durable.
+    pub fn owes_much(&self) -> bool {
+        self.unlogged.iter().map(Bytes::len).sum::<usize>() > self.limits.unfold
+    }
+
     /// What readers see.
     pub fn committed(&self) -> Revision {
         self.committed
@@ -286,6 +291,11 @@ impl DataStore {
     /// While the disk fails.
     pub fn facts(&self) -> Result<Facts, StoreError> {
         self.snapshot()?.facts()
+    }
+
+    /// Whether a piece of an offer must wait ([`Ledger::holds_offers`]).
+    pub fn holds_offers(&self) -> bool {
+        self.ledger.as_ref().is_none_or(Ledger::holds_offers)
     }
 
     /// What is pending after a position ([`Ledger::pending_after`]).

@@ -72,6 +72,8 @@ enum Work {
     Piece(Bytes, bool),
     /// An offer that is complete.
     Offer,
+    /// An offer of which a part is joined.
+    Whole,
 }
 
 /// How a job ended that cannot go on.
@@ -128,8 +130,10 @@ impl Worker {
         &self.store
     }
 
-    /// Takes a job. What is reported at once is appended: changes that are ordered can leave while the disk works.
+    /// Takes a job. What is reported at once is appended: changes that are ordered can leave while the disk works. When the
+    /// disk is [owed much](Worker::owes_much), it comes first.
     pub fn take(&mut self, id: JobId, job: Job, reports: &mut Vec<Input>) {
+        assert!(!self.joins(), "a whole is made to its end before anything else");
         self.last = id;
         self.wrote |= job.writes();
         if !matches!(job, Job::Order(_) | Job::Append { .. } | Job::Join { .. } | Job::Commit { .. } | Job::Barrier) {
@@ -184,9 +188,10 @@ impl Worker {
         }
     }
 
-    /// Makes durable what was taken, and says so. The caller then asks whether it [shows](Worker::shows_now).
+    /// Makes durable what was taken, and says so. The caller then [goes on](Worker::goes_on), and asks whether it
+    /// [shows](Worker::shows_now).
     pub fn finish(&mut self, reports: &mut Vec<Input>) {
-        self.rounds += 1;
+        self.rounds += if self.owes_much() { ROUNDS } else { 1 };
         match self.store.sync() {
             Ok(_) => self.state(reports),
             Err(error) => {
@@ -201,9 +206,28 @@ impl Worker {
         reports.push(Input::Done { through });
     }
 
+    /// Goes on with a joined whole of which a part was made and reported. When that is so, the caller reports and
+    /// [finishes](Worker::finish) this part too before it takes anything.
+    pub fn goes_on(&mut self, reports: &mut Vec<Input>) -> bool {
+        let joins = self.joins();
+        if joins {
+            self.order(reports);
+        }
+        joins
+    }
+
+    fn joins(&self) -> bool {
+        matches!(self.asked.front(), Some((_, Work::Whole)))
+    }
+
     /// Whether something waits for [`Worker::finish`] to make it durable.
     pub fn owes_disk(&self) -> bool {
         self.store.owes_disk()
+    }
+
+    /// Whether so much waits for it that nothing more is to be taken before: memory holds it until then.
+    pub fn owes_much(&self) -> bool {
+        self.store.owes_much()
     }
 
     /// Whether readers do not see all that is acknowledged and durable here.
@@ -226,11 +250,14 @@ impl Worker {
     /// Shows to readers what is acknowledged. Then there is room for requests that waited for it.
     pub fn show(&mut self, reports: &mut Vec<Input>) {
         self.rounds = 0;
-        // When the disk fails here, the log still has it, and the next job tries again.
-        if self.commit().unwrap_or(false) && self.is_full() {
-            self.order(reports);
-            self.finish(reports);
+        match (self.commit(), self.asked.front()) {
+            (Ok(true), Some(_)) => self.order(reports),
+            // What was taken in of an offer is gone with that.
+            (Err(error), Some((job, _))) => self.ends(*job, Ends::Fails(error.to_string()), reports),
+            // When the disk fails here, the log still has it, and the next job tries again.
+            _ => return,
         }
+        self.finish(reports);
     }
 
     /// Shows what is acknowledged. Whether that is more than before.

@@ -15,6 +15,13 @@ use tanist::store::data::{DataStore, SetAside};
 /// Bytes of the log between two checkpoints: small, so that there are many.
 const SEGMENT: u64 = 16 << 10;
 
+/// Bytes of what comes that are held in memory: so few that offers wait, and that wholes are made and lie aside in parts.
+const UNFOLD: usize = 4 << 20;
+
+fn limits() -> Limits {
+    Limits { unfold: UNFOLD, ..Limits::default() }
+}
+
 /// What a process has of the data.
 pub(crate) struct Data {
     worker: Worker,
@@ -73,7 +80,7 @@ impl Data {
 /// # Errors
 /// What is damaged.
 pub(crate) fn open(disk: &Disk) -> Result<DataStore, SetAside> {
-    let opened = DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
+    let opened = DataStore::with_files(Box::new(disk.folder()), limits(), SEGMENT).expect("the disk works");
     opened.set_aside.map_or(Ok(opened.store), Err)
 }
 
@@ -83,8 +90,7 @@ impl Lan {
         let disk = self.machines[m].disk.clone();
         let trouble = disk.trouble();
         disk.set_trouble(Trouble::None);
-        let opened =
-            DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
+        let opened = DataStore::with_files(Box::new(disk.folder()), limits(), SEGMENT).expect("the disk works");
         if let Some(why) = opened.set_aside {
             assert!(self.machines[m].damaged, "the data of pc-{m} did not survive a crash: {why:?}");
             self.say(m, || format!("== set aside: {why:?}"));
@@ -143,16 +149,24 @@ impl Lan {
     fn data_begins(&mut self, m: M, life: u64) {
         let machine = &mut self.machines[m];
         let data = &mut machine.process.as_mut().expect("it runs").data;
-        let idle = data.waiting.is_empty();
-        let shows = data.shows || idle && data.worker.owes_readers() && data.shows_at <= self.now;
-        if data.under_way.is_some() || idle && !shows {
+        if data.under_way.is_some() {
             return;
         }
         let (mut at_once, mut later) = (Vec::new(), Vec::new());
-        if std::mem::take(&mut data.shows) || idle {
+        let goes_on = data.worker.goes_on(&mut at_once);
+        let idle = data.waiting.is_empty();
+        let shows = !goes_on && (data.shows || idle && data.worker.owes_readers() && data.shows_at <= self.now);
+        if !goes_on && idle && !shows {
+            return;
+        }
+        if shows {
+            data.shows = false;
             data.worker.show(&mut later);
         } else {
-            for (id, job) in std::mem::take(&mut data.waiting) {
+            while !goes_on
+                && !data.worker.owes_much()
+                && let Some((id, job)) = data.waiting.pop_front()
+            {
                 data.worker.take(id, job, &mut at_once);
             }
             data.worker.finish(&mut later);

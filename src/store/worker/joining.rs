@@ -5,19 +5,16 @@ use crate::ident::JobId;
 use crate::ledger::limits::PIECE;
 use crate::protocol::{Input, Report};
 
-/// Bytes of a joined whole that are made before they are written.
-const UNWRITTEN: usize = 4 << 20;
-
 impl Worker {
     /// Takes in a piece of an offer, and joins the offer when it is complete. What is left to do comes back when there is
     /// no room for it.
     pub(super) fn join(&mut self, job: JobId, work: Work, reports: &mut Vec<Input>) -> Result<Option<Work>, Ends> {
-        if self.store.holds() {
-            return Ok(Some(work));
-        }
-        let above = self.above.max(self.store.highest());
         let reign = self.reign;
         if let Work::Piece(piece, first) = work {
+            if self.store.holds_offers() {
+                return Ok(Some(Work::Piece(piece, first)));
+            }
+            let above = self.above.max(self.store.highest());
             if first {
                 self.store.with_ledger(|ledger, tables| ledger.begin_offer(tables))?;
             }
@@ -32,23 +29,24 @@ impl Worker {
                 reports.push(Input::Report { job, report: Report::Taken { complete: false } });
                 return Ok(None);
             }
-            if self.store.holds() {
-                return Ok(Some(Work::Offer));
-            }
+            return self.join(job, Work::Offer, reports);
         }
-        let above = self.above.max(self.store.highest());
-        self.store.with_ledger(|ledger, tables| ledger.begin_join(tables, reign, above))?;
-        let mut unwritten = 0;
+        if let Work::Offer = work {
+            if self.store.holds() {
+                return Ok(Some(work));
+            }
+            let above = self.above.max(self.store.highest());
+            self.store.with_ledger(|ledger, tables| ledger.begin_join(tables, reign, above))?;
+        }
         while let Some(joined) = self.store.with_ledger(|ledger, tables| ledger.join_next(tables, PIECE))? {
-            unwritten += joined.batch.bytes.len();
+            let complete = joined.batch.complete;
             self.store.remember([joined.batch.bytes.clone()]);
             let batch = Some(self.made(joined.batch));
             self.brought.keys += joined.keys;
             self.brought.names(joined.conflicts, joined.refused);
             reports.push(Input::Report { job, report: Report::Ordered { batch, answers: Vec::new() } });
-            if unwritten > UNWRITTEN {
-                self.store.sync()?;
-                unwritten = 0;
+            if !complete && self.store.owes_much() {
+                return Ok(Some(Work::Whole));
             }
         }
         reports.push(Input::Report { job, report: Report::Joined(std::mem::take(&mut self.brought)) });

@@ -31,6 +31,9 @@ impl Machine {
         let mut reports = Vec::new();
         self.worker.take(JobId(self.jobs), job, &mut reports);
         self.worker.finish(&mut reports);
+        while self.worker.goes_on(&mut reports) {
+            self.worker.finish(&mut reports);
+        }
         self.worker.show(&mut reports);
         let report = |input| match input {
             Input::Report { report, .. } => Some(report),
@@ -47,13 +50,16 @@ impl Machine {
 
     /// Puts some keys, and commits that. Gives the batches.
     fn puts(&mut self, keys: &[(u128, &str)]) -> Vec<Stretch> {
-        let request = |(id, key): &(u128, &str)| {
-            let value = format!("{id}").into();
-            let ask = Ask::Put { key: (*key).to_owned(), value, condition: Condition::None };
+        self.writes(keys.iter().map(|(id, key)| (*id, put(key, format!("{id}").into()))))
+    }
+
+    /// Orders what these ask, and commits that. Gives the batches.
+    fn writes(&mut self, asks: impl Iterator<Item = (u128, Ask)>) -> Vec<Stretch> {
+        let request = |(id, ask): (u128, Ask)| {
             let node = NodeId(uuid::Uuid::nil());
-            write_request(&Request { id: crate::data::RequestId(*id), at: Wall(5), node, ask })
+            write_request(&Request { id: crate::data::RequestId(id), at: Wall(5), node, ask })
         };
-        let reports = self.does(Job::Order(keys.iter().map(request).collect()));
+        let reports = self.does(Job::Order(asks.map(request).collect()));
         let batch = |report| if let Report::Ordered { batch, .. } = report { batch } else { None };
         let batches: Vec<Stretch> = reports.into_iter().filter_map(batch).collect();
         self.does(Job::Commit { through: batches.last().expect("a change").last });
@@ -103,6 +109,13 @@ impl Machine {
         }
     }
 
+    /// All pieces of what a leader lacks of what is here.
+    fn offers(&mut self, leader: &mut Machine) -> Vec<Bytes> {
+        let Compared::Lacks { seen, .. } = leader.compare(self) else { panic!("it lacks something") };
+        self.does(Job::Offer { to: SESSION, seen });
+        self.pieces()
+    }
+
     /// Catches up with a leader, in whatever way that says.
     fn catches_up(&mut self, leader: &mut Machine) -> &'static str {
         match leader.compare(self) {
@@ -137,6 +150,23 @@ impl Machine {
         }
     }
 }
+
+fn put(key: &str, value: Bytes) -> Ask {
+    Ask::Put { key: key.to_owned(), value, condition: Condition::None }
+}
+
+/// The lengths of the batches among these, together.
+fn length(reports: &[Report]) -> usize {
+    let batch = |report: &Report| if let Report::Ordered { batch, .. } = report { batch.clone() } else { None };
+    reports.iter().filter_map(batch).map(|stretch| stretch.batch.len()).sum()
+}
+
+/// Bytes of a large value.
+const LARGE: usize = 512 << 10;
+/// How many there are of them.
+const MANY: u64 = 24;
+/// What may be in memory at once: so much, and what was begun before it was that much.
+const AT_ONCE: usize = crate::ledger::limits::UNFOLD + 2 * LARGE;
 
 #[test]
 fn a_member_goes_on_where_it_was_or_is_given_what_it_lacks() {
@@ -199,6 +229,69 @@ fn a_member_that_has_what_the_leader_lacks_offers_it_first() {
     assert_eq!(keys(&old), ["a", "b", "only here", "only there"]);
     leader.puts(&[(5, "a")]);
     assert_eq!(old.catches_up(&mut leader), "continues");
+    assert_eq!(old.state(), leader.state());
+}
+
+#[test]
+fn a_long_whole_is_made_and_told_of_in_rounds() {
+    let (mut old, mut leader) = (Machine::new(), Machine::new());
+    old.leads(1, 1);
+    old.writes((1..=MANY).map(|n| (n.into(), put(&format!("key-{n}"), vec![7; LARGE].into()))));
+    leader.leads(2, 2);
+    let mut pieces = old.offers(&mut leader);
+    let last = pieces.pop().expect("there are some");
+    for (n, piece) in pieces.into_iter().enumerate() {
+        leader.does(Job::Join { piece, first: n == 0 });
+    }
+    leader.jobs += 1;
+    let (job, mut rounds, mut joined) = (JobId(leader.jobs), 0, None);
+    let mut said = Vec::new();
+    leader.worker.take(job, Job::Join { piece: last, first: false }, &mut said);
+    loop {
+        rounds += 1;
+        let reports: Vec<_> = said
+            .drain(..)
+            .filter_map(|r| if let Input::Report { report, .. } = r { Some(report) } else { None })
+            .collect();
+        assert!(length(&reports) <= AT_ONCE, "{} bytes in round {rounds}", length(&reports));
+        joined = reports
+            .into_iter()
+            .find_map(|r| if let Report::Joined(brought) = r { Some(brought) } else { None })
+            .or(joined);
+        leader.worker.finish(&mut said);
+        let done = said.drain(..).any(|r| matches!(r, Input::Done { through } if through == job));
+        assert_eq!(done, joined.is_some(), "it is done when all of it is durable, in round {rounds}");
+        if !leader.worker.goes_on(&mut said) {
+            break;
+        }
+    }
+    assert_eq!(joined.map(|brought| brought.keys), Some(MANY));
+    assert!(rounds >= 3, "{rounds} rounds");
+    leader.does(Job::Commit { through: leader.worker.store().position().number });
+    assert_eq!(old.catches_up(&mut leader), "copied");
+    assert_eq!(old.state(), leader.state());
+}
+
+#[test]
+fn records_of_an_offer_wait_until_those_before_are_acknowledged() {
+    let (mut old, mut leader) = (Machine::new(), Machine::new());
+    old.leads(1, 1);
+    old.writes((1..=MANY).map(|n| (n.into(), Ask::Add { topic: "t".to_owned(), value: vec![7; LARGE].into() })));
+    leader.leads(2, 2);
+    let mut said = Vec::new();
+    for (n, piece) in old.offers(&mut leader).into_iter().enumerate() {
+        said.extend(leader.does(Job::Join { piece, first: n == 0 }));
+    }
+    let mut waits = 0;
+    while !said.iter().any(|report| matches!(report, Report::Joined(brought) if brought.records == MANY)) {
+        assert!(length(&said) <= AT_ONCE, "{} bytes that nobody acknowledged", length(&said));
+        assert!(!said.is_empty(), "it goes on when there is room");
+        waits += 1;
+        said = leader.does(Job::Commit { through: leader.worker.store().position().number });
+    }
+    assert!(waits >= 2, "it waited {waits} times");
+    leader.does(Job::Commit { through: leader.worker.store().position().number });
+    assert_eq!(old.catches_up(&mut leader), "copied");
     assert_eq!(old.state(), leader.state());
 }
 
