@@ -15,13 +15,6 @@ use tanist::store::data::{DataStore, SetAside};
 /// Bytes of the log between two checkpoints: small, so that there are many.
 const SEGMENT: u64 = 16 << 10;
 
-/// Bytes of what comes that are held in memory: so few that offers wait, and that wholes are made and lie aside in parts.
-const UNFOLD: usize = 4 << 20;
-
-fn limits() -> Limits {
-    Limits { unfold: UNFOLD, ..Limits::default() }
-}
-
 /// What a process has of the data.
 pub(crate) struct Data {
     worker: Worker,
@@ -80,7 +73,7 @@ impl Data {
 /// # Errors
 /// What is damaged.
 pub(crate) fn open(disk: &Disk) -> Result<DataStore, SetAside> {
-    let opened = DataStore::with_files(Box::new(disk.folder()), limits(), SEGMENT).expect("the disk works");
+    let opened = DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
     opened.set_aside.map_or(Ok(opened.store), Err)
 }
 
@@ -90,7 +83,8 @@ impl Lan {
         let disk = self.machines[m].disk.clone();
         let trouble = disk.trouble();
         disk.set_trouble(Trouble::None);
-        let opened = DataStore::with_files(Box::new(disk.folder()), limits(), SEGMENT).expect("the disk works");
+        let opened =
+            DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
         if let Some(why) = opened.set_aside {
             assert!(self.machines[m].damaged, "the data of pc-{m} did not survive a crash: {why:?}");
             self.say(m, || format!("== set aside: {why:?}"));
