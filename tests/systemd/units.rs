@@ -9,7 +9,7 @@ use super::users::all;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What the web server keeps its records in.
@@ -81,6 +81,7 @@ fn visit(machine: usize, word: &str) -> bool {
 /// without one.
 fn visited(office: &mut Office, name: &str, happens: impl FnOnce(&mut Office)) -> (Vec<String>, Duration) {
     let over = AtomicBool::new(false);
+    let taken = AtomicUsize::new(0);
     let machines = office.machines.len();
     let (words, worst) = std::thread::scope(|scope| {
         let visitor = scope.spawn(|| {
@@ -91,6 +92,7 @@ fn visited(office: &mut Office, name: &str, happens: impl FnOnce(&mut Office)) -
                 let word = format!("{name} {} {}", words.len(), last.elapsed().as_micros());
                 if visit(at, &word) {
                     words.push(word);
+                    taken.fetch_add(1, Ordering::Relaxed);
                     worst = worst.max(last.elapsed());
                     last = Instant::now();
                 } else {
@@ -100,9 +102,13 @@ fn visited(office: &mut Office, name: &str, happens: impl FnOnce(&mut Office)) -
             }
             (words, worst.max(last.elapsed()))
         });
-        std::thread::sleep(Duration::from_millis(300));
+        let more = |office: &Office| {
+            let so_far = taken.load(Ordering::Relaxed);
+            office.machines[0].until(DEADLINE, "words are taken", || taken.load(Ordering::Relaxed) > so_far + 20);
+        };
+        more(office);
         happens(office);
-        std::thread::sleep(Duration::from_millis(300));
+        more(office);
         over.store(true, Ordering::Relaxed);
         visitor.join().expect("no panic")
     });
