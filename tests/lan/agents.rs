@@ -58,6 +58,8 @@ pub(crate) struct Agent {
     /// Counts its starts.
     pub(crate) run: u64,
     pub(crate) name: String,
+    /// Its name is not given to it: it takes that of the host.
+    pub(crate) named_by_host: bool,
     pub(crate) dir: PathBuf,
     pub(crate) pid: Option<Pid>,
     /// Variables that it is started with.
@@ -73,7 +75,8 @@ impl Agent {
         let name = name.to_owned();
         let (environment, tasks) = (Vec::new(), Vec::new());
         let (life, ended, pid) = (Life::Off, None, None);
-        Self { client, life, ended, asked_to_end: false, run: 0, name, dir, pid, environment, tasks }
+        let (asked_to_end, named_by_host, run) = (false, false, 0);
+        Self { client, life, ended, asked_to_end, run, name, named_by_host, dir, pid, environment, tasks }
     }
 
     /// Starts it on its machine, with what it remembers.
@@ -82,7 +85,10 @@ impl Agent {
         let mut command = within(Some(&self.name), env!("CARGO_BIN_EXE_tanist"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.args(["agent", "--config", "/dev/null", "--name", &self.name]);
+        command.args(["agent", "--config", "/dev/null"]);
+        if !self.named_by_host {
+            command.args(["--name", &self.name]);
+        }
         command.arg("--state-dir").arg(self.dir.join("state")).arg("--socket").arg(self.dir.join("sock"));
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the agent can be started");

@@ -1,13 +1,15 @@
 //! Cards and switches that carry a part of what they are given, behind a live carrier.
 
-use crate::commands::nft;
+use crate::commands::{nft, within};
 use crate::ground::story;
 use crate::lan::{Lan, SETTLE, SLACK};
 use crate::net::{name, port};
 use nix::sys::signal::Signal;
+use nix::unistd::sethostname;
 use std::time::{Duration, Instant};
 use tanist::message::MemberState;
 use tanist::protocol::RoleName;
+use tanist::view::Member;
 
 /// The cards of all machines take frames of 9000 bytes, and the switch takes 1500: each machine that comes finds the
 /// leader, however long the list is that it is sent.
@@ -148,4 +150,95 @@ fn a_firewall_that_lets_nothing_in() {
         assert_eq!(other.role, RoleName::Leading);
         assert_eq!(lan.settled(&rest, SLACK).await, before);
     });
+}
+
+/// Three faults of one machine at a time: it starts again as `localhost`, its first card is dead behind a live carrier, and
+/// the port of the second passes nothing at first. It deposes nobody, follows by the card that works, and is known by the
+/// name that the host has by then.
+#[test]
+fn a_dead_card_a_port_that_is_deaf_at_first_and_a_name_that_comes_late() {
+    story("cards::a_dead_card_a_port_that_is_deaf_at_first_and_a_name_that_comes_late", async |lan| {
+        office_with_two_cards(lan).await;
+        let (late, all) = (1, lan.all());
+        let rest = lan.but(&[late]);
+        lan.start(&rest);
+        lan.settled(&rest, SETTLE + SLACK).await;
+        lan.start(&[late]);
+        let before = lan.settled(&all, SETTLE + SLACK).await;
+        // Until each has written down who is there.
+        lan.quiet(Duration::from_secs(3)).await;
+        lan.signal(late, Signal::SIGKILL);
+        lan.ended(&[late], SLACK).await;
+        for card in ["eth0", "wlan0"] {
+            lan.net.dead(&port(late, card), true).await;
+        }
+        sethostname("localhost").expect("this host is the test's own");
+        lan.machines[late - 1].agent.named_by_host = true;
+        let at = lan.start(&[late]);
+        lan.logs(late, "network-alone", 1, at, SETTLE + SLACK).await;
+        lan.quiet(Duration::from_secs(2)).await;
+        sethostname(name(late)).expect("this host is the test's own");
+        lan.quiet(Duration::from_secs(2)).await;
+        lan.net.dead(&port(late, "wlan0"), false).await;
+        assert_eq!(lan.settled(&all, SETTLE + SLACK).await, before, "it deposes nobody, and the epoch stays");
+        lan.until(Duration::from_secs(10) + SLACK, "all know it by its name, and have a session", async |lan| {
+            for machine in lan.all() {
+                let members = lan.client(machine).members().await.ok()?.members;
+                let is_well = |member: &Member| member.name != "localhost" && member.state == MemberState::Alive;
+                (members.len() == 3 && members.iter().all(is_well)).then_some(())?;
+            }
+            Some(())
+        })
+        .await;
+        lan.quiet(Duration::from_secs(3)).await;
+        assert_eq!(lan.settled(&all, SLACK).await, before);
+    });
+}
+
+/// So many links of containers has a host, with their other ends more than twice what an agent uses at a time.
+const CONTAINERS: usize = 80;
+
+/// A host of containers has its card after 80 links that lead to them: it uses the card alone, as leader too. (Here a
+/// `macvlan` is the card, for the cables of these machines are of the kind that leads to containers.)
+#[test]
+fn a_card_that_comes_after_eighty_containers() {
+    story("cards::a_card_that_comes_after_eighty_containers", async |lan| {
+        lan.office(2).await;
+        let host = lan.machine().await;
+        let links = |k| format!("link add veth{k} type veth peer name in{k}\nlink set veth{k} up\nlink set in{k} up\n");
+        lan.ip(host, (1..=CONTAINERS).map(links).collect::<String>().trim_end()).await;
+        lan.net.cable(host, "eth0", "office").await;
+        lan.ip(host, "link add card link eth0 type macvlan mode bridge\nlink set card up").await;
+        lan.ip(host, &format!("addr add 10.77.0.{host}/24 brd + dev card")).await;
+        lan.start(&[host]);
+        lan.settled(&[host], SETTLE + SLACK).await;
+        let all = lan.all();
+        lan.start(&lan.but(&[host]));
+        let reign = lan.settled(&all, SETTLE + SLACK).await;
+        assert_eq!(reign.leader, host, "it was there first");
+        lan.quiet(Duration::from_secs(1)).await;
+        let before = packets(host).await;
+        lan.quiet(Duration::from_secs(5)).await;
+        let after = packets(host).await;
+        assert!(after.0 >= before.0 + 20, "heartbeats leave by the card: {before:?}, {after:?}");
+        // The kernel greets on new links, some 3 packets on each in this time; heartbeats would be 20.
+        assert!(after.1 <= before.1 + 10 * CONTAINERS as u64, "none go into containers: {before:?}, {after:?}");
+    });
+}
+
+/// How many packets have left by a machine's card, and by all its links to containers.
+async fn packets(machine: usize) -> (u64, u64) {
+    let output = within(Some(&name(machine)), "cat").arg("/proc/net/dev").output().await.expect("`cat` runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut sum = (0, 0);
+    for line in text.lines() {
+        let Some((link, numbers)) = line.split_once(':') else { continue };
+        let sent: u64 = numbers.split_whitespace().nth(9).and_then(|n| n.parse().ok()).expect("a count of packets");
+        match link.trim() {
+            "card" => sum.0 += sent,
+            link if link.starts_with("veth") => sum.1 += sent,
+            _ => {}
+        }
+    }
+    sum
 }

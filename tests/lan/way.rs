@@ -4,8 +4,8 @@ use std::io::Read;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// New namespaces: network, mounts, processes. The first process is the test; with it everything ends.
-const PRIVATE: [&str; 5] = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
+/// New namespaces: network, mounts, host name, processes. The first process is the test; with it everything ends.
+const PRIVATE: [&str; 6] = ["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"];
 const AS_USER: [&str; 2] = ["--user", "--map-root-user"];
 
 /// All that the harness needs, tried once.
