@@ -87,6 +87,11 @@ impl<T, V> KeyEntry<T, V> {
         self.siblings.iter().all(|sibling| sibling.value.is_none())
     }
 
+    /// Whether there is something to choose: more than one sibling, and not deletions alone.
+    pub fn has_conflict(&self) -> bool {
+        self.siblings.len() > 1 && !self.is_tombstone()
+    }
+
     /// The value, when the key has one: its birth is the key's version.
     pub fn present(&self) -> Option<&Sibling<V>> {
         self.siblings.first().filter(|first| first.value.is_some())

@@ -24,7 +24,7 @@ pub(super) type KeyHere<'a> = KeyEntry<&'a str, Slice<'a>>;
 pub(super) struct Shape {
     /// It has no value.
     tombstone: bool,
-    /// It has more than one sibling.
+    /// There is something to choose.
     conflict: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Present {
 
 impl<V> From<&KeyEntry<&str, V>> for Shape {
     fn from(entry: &KeyEntry<&str, V>) -> Shape {
-        Shape { tombstone: entry.is_tombstone(), conflict: entry.siblings.len() > 1 }
+        Shape { tombstone: entry.is_tombstone(), conflict: entry.has_conflict() }
     }
 }
 

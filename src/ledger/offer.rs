@@ -349,7 +349,7 @@ impl<V: Storage<Error = S::Error>, S: Storage> Side<'_, V, S> {
             |pick: &Pick| matches!(pick, Pick::Theirs(at) if !my_tips.iter().any(|tip| tip.is(&their_tips[*at])));
         let came = picks.iter().any(came);
         part.keys += u64::from(came);
-        if came && picks.len() > 1 {
+        if came && picks.len() > 1 && picks.iter().any(|pick| picked(pick, &mine, &theirs).value.is_some()) {
             part.conflicts.push(key.to_owned());
         }
         part.bytes += key.len() + 32;
@@ -383,15 +383,16 @@ fn of_offer(carried: Carried) -> Option<Sibling> {
     }
 }
 
+fn picked<'a>(pick: &Pick, mine: &'a [Sibling], theirs: &'a [Sibling]) -> &'a Sibling {
+    match pick {
+        Pick::Mine(at) => &mine[*at],
+        Pick::Theirs(at) => &theirs[*at],
+    }
+}
+
 /// Whether a joined key would be beyond a limit. What one side has by itself is within.
 fn is_beyond(picks: &[Pick], mine: &[Sibling], theirs: &[Sibling]) -> bool {
-    let size = |pick: &Pick| {
-        let sibling = match pick {
-            Pick::Mine(at) => &mine[*at],
-            Pick::Theirs(at) => &theirs[*at],
-        };
-        sibling.value.as_ref().map_or(0, Bytes::len)
-    };
+    let size = |pick: &Pick| picked(pick, mine, theirs).value.as_ref().map_or(0, Bytes::len);
     let from = |mine: bool| picks.iter().any(|pick| matches!(pick, Pick::Mine(_)) == mine);
     picks.len() > SIBLINGS || picks.iter().map(size).sum::<usize>() > ENTRY && from(true) && from(false)
 }

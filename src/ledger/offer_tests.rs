@@ -1,8 +1,8 @@
 use super::super::Facts;
-use super::super::for_tests::{A, B, Member, add, at, put, request};
+use super::super::for_tests::{A, B, Member, add, at, delete, put, put_if, request};
 use super::super::limits::{Limits, VALUE};
 use super::*;
-use crate::data::ReignId;
+use crate::data::{Ask, Condition, ReignId};
 
 fn member() -> Member {
     Member::new(Limits::default())
@@ -61,6 +61,33 @@ fn what_would_be_too_much_for_a_key_is_refused_by_name() {
         let refused = joined.iter().any(|part| !part.refused.is_empty());
         assert_eq!(refused, number == 9, "{number} MiB of {ENTRY} bytes");
     }
+}
+
+/// Two deletions leave nothing to choose. A value beside a deletion does, and so do two equal values.
+#[test]
+fn a_key_that_both_sides_deleted_is_in_no_conflict() {
+    let conflicts = |member: &Member| Facts::read(&member.store).expect("memory does not fail").conflicts;
+    let met = |on_this_side: Ask, on_that_side: Ask| {
+        let mut leader = member();
+        let (reign, mut other) = stranger(1, "x");
+        leader.meet(A, &mut other);
+        leader.commit();
+        leader.ask(A, 1, on_this_side);
+        other.ask(reign, 2, on_that_side);
+        let joined = leader.meet(A, &mut other);
+        leader.commit();
+        let told: Vec<String> = joined.into_iter().flat_map(|part| part.conflicts).collect();
+        assert_eq!(told.len() as u64, conflicts(&leader), "it is told of what is there");
+        leader
+    };
+    let mut leader = met(delete("k"), delete("k"));
+    assert_eq!((births(&leader, "k").len(), conflicts(&leader)), (2, 0));
+    leader.ask(A, 3, put_if("k", "new", Condition::Absent));
+    leader.commit();
+    assert_eq!((births(&leader, "k").len(), conflicts(&leader)), (1, 0), "a new value replaces both deletions");
+    assert_eq!(conflicts(&met(delete("k"), put("k", "y"))), 1);
+    assert_eq!(conflicts(&met(put("k", "y"), delete("k"))), 1);
+    assert_eq!(conflicts(&met(put("k", "y"), put("k", "y"))), 1);
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl World {
     fn judge_counts(&mut self, store: &Memory, facts: Facts, keys: &BTreeMap<String, (Revision, KeyEntry)>) {
         use tanist::ledger::Table;
         let tombstones = keys.values().filter(|(_, entry)| entry.is_tombstone()).count();
-        let conflicts = keys.values().filter(|(_, entry)| entry.siblings.len() > 1).count();
+        let conflicts = keys.values().filter(|(_, entry)| entry.has_conflict()).count();
         let counts = [
             (facts.keys, keys.len() - tombstones),
             (facts.tombstones, tombstones),

@@ -91,7 +91,7 @@ impl World {
             torn += 1;
             ControlFlow::Continue(())
         });
-        let all = keys(store).values().filter(|(_, entry)| entry.siblings.len() > 1).count();
+        let all = keys(store).values().filter(|(_, entry)| entry.has_conflict()).count();
         self.must(shown.is_ok() && torn == all, "the list of conflicts is wrong", || format!("{torn} {all}"));
         let held = crate::ghost::records(store);
         let (mut found, mut counted) = (0, 0);

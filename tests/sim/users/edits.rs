@@ -92,7 +92,7 @@ impl Lan {
         let snapshot = self.user_reads(m)?;
         let entry = lists::key(&snapshot, key).expect("the disk works")?.1;
         self.users.edits.no_conflict_is_invented(m, &entry);
-        self.users.edits.conflicts += u64::from(entry.siblings.len() > 1);
+        self.users.edits.conflicts += u64::from(entry.has_conflict());
         Some(entry)
     }
 
