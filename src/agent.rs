@@ -27,6 +27,7 @@ mod patience;
 mod peers;
 mod reload;
 mod replica;
+mod rereading;
 pub mod rights;
 mod routes;
 mod runners;

@@ -1,6 +1,7 @@
 //! The data on a thread of its own: what it is given it does in order, and everything that waits goes with one sync.
 
 use super::clock;
+use super::journal::{Journal, Level};
 use super::metrics::{Kept, Metrics};
 use crate::data::Revision;
 use crate::ident::JobId;
@@ -42,12 +43,12 @@ pub(super) struct Started {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn start(store: DataStore, metrics: Arc<Metrics>) -> std::io::Result<Started> {
+pub(super) fn start(store: DataStore, metrics: Arc<Metrics>, journal: Journal) -> std::io::Result<Started> {
     let (jobs, queue) = sync_channel(QUEUE);
     let (reports, done) = mpsc::channel(REPORTS);
     let (show, visible) = watch::channel(store.committed());
     let reader = store.reader();
-    let mut thread = Thread { worker: Worker::new(store), reports, show, worn: false, metrics };
+    let mut thread = Thread { worker: Worker::new(store), reports, show, worn: false, metrics, journal };
     std::thread::Builder::new().name("data".into()).spawn(move || thread.work(&queue))?;
     Ok(Started { replica: Replica { jobs }, reports: done, reader, visible })
 }
@@ -71,7 +72,11 @@ struct Thread {
     /// Something was committed since the tables were made durable.
     worn: bool,
     metrics: Arc<Metrics>,
+    journal: Journal,
 }
+
+/// So many names stand in a line of the log.
+const NAMES: usize = 16;
 
 impl Thread {
     fn work(&mut self, queue: &Receiver<(JobId, Job)>) {
@@ -87,6 +92,7 @@ impl Thread {
                 }
             }
             self.finish();
+            self.tell_accepted();
             first = queue.try_recv().ok();
             if self.worker.shows_now(first.is_some()) {
                 self.show();
@@ -94,6 +100,18 @@ impl Thread {
             first = first.or_else(|| self.next(queue));
         }
         self.worker.settle();
+    }
+
+    /// Users look at what is not what was written.
+    fn tell_accepted(&mut self) {
+        let names = self.worker.accepted();
+        if !names.is_empty() {
+            let more = names.len().saturating_sub(NAMES);
+            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+            let names = names[..names.len().min(NAMES)].join(", ");
+            let text = format!("no other machine has a good copy: what is damaged stays as it is: {names}{more}");
+            self.journal.line(Level::Error, text, Vec::new());
+        }
     }
 
     /// Makes durable what was taken, and a joined whole to its end.

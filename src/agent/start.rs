@@ -22,7 +22,7 @@ use super::service::{self, Service};
 use super::shared::{COMMANDS, EVENTS, Facts, Pulse, Shared};
 use super::signals::Signals;
 use super::upkeep::Upkeep;
-use super::{api, disk, door, hooks, leader_file, links, replica, signals};
+use super::{api, disk, door, hooks, leader_file, links, replica, rereading, signals};
 use crate::data::Revision;
 use crate::event::{self, Event, Kind, Value};
 use crate::ident::BootId;
@@ -255,9 +255,9 @@ impl Ground {
         let (events, facts) = (self.events(&aside, &config), facts(&config));
         let node = Node::new(self.node(&config, peers.addresses()), clock::now());
         let metrics = Arc::new(Metrics::new(counts.clone()));
-        let started = replica::start(self.data, metrics.clone()).map_err(|e| threads(&e))?;
+        let started = replica::start(self.data, metrics.clone(), journal.clone()).map_err(|e| threads(&e))?;
         let replica::Started { replica, reports: replicated, reader, visible } = started;
-        let (data, to_ask) = data(reader, visible, config.write_timeout);
+        let (data, to_ask) = data(reader.clone(), visible, config.write_timeout);
         let (disk, history, done) = disk::start(self.store, metrics.clone()).map_err(|e| threads(&e))?;
         let dialer = Dialer { from: config.rules.bind, routes, cut };
         let (connections, reports) = Connections::new(listener, wire.clone(), dialer, counts.clone());
@@ -307,7 +307,7 @@ impl Ground {
             closing: Closing::new(door.is_passed().then(|| soon.clone())),
             state: State::default(),
         };
-        live(host, events, Outside { unix, door, shared, data, soon, reloader }, &counts).await;
+        live(host, events, Outside { unix, door, shared, data, reader, soon, reloader }, &counts).await;
         Ok(())
     }
 }
@@ -325,6 +325,7 @@ struct Outside {
     door: door::Door,
     shared: Shared,
     data: Data,
+    reader: Reader,
     /// No more is taken of users.
     soon: CancellationToken,
     reloader: Reloader,
@@ -334,7 +335,7 @@ struct Outside {
 async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Counts) {
     // Until here what is wrong is said once, by the agent itself.
     let _libraries = journal::listen(&host.journal);
-    let Outside { unix, door, shared, data, soon, reloader } = outside;
+    let Outside { unix, door, shared, data, reader, soon, reloader } = outside;
     let end = CancellationToken::new();
     let config = reloader.config();
     let happens = shared.events.subscribe();
@@ -350,6 +351,7 @@ async fn live(mut host: Host, events: Vec<Event>, outside: Outside, counts: &Cou
     let state = config.borrow().state_dir.clone();
     let upkeep = Upkeep::new(door, &state, anew, shared.commands.clone(), host.journal.clone());
     let upkeep = tokio::spawn(upkeep.run(end.clone()));
+    tokio::spawn(rereading::run(reader, host.journal.clone(), end.clone()));
     tokio::spawn(reloader.run(shared.commands.clone(), host.journal.clone(), end.clone()));
     let api = tokio::spawn(api::serve_on(listeners, shared, Some(data), api::Ends { soon, now: end.clone() }));
     host.publish();

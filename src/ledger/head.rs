@@ -1,6 +1,6 @@
 //! What is kept of a state in memory: its facts, its context, and what it forgot.
 
-use super::storage::{EVERYTHING, Read, Table, number_of, reign_of};
+use super::storage::{EVERYTHING, Read, Storage, Table, number_of, reign_of};
 use super::{Trouble, codec, digest, rows};
 use crate::data::{Context, Revision};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,15 @@ impl Facts {
     pub fn digest(&self) -> u128 {
         digest::of_facts(self)
     }
+}
+
+/// What a store holds is the truth from now on: its sum is made anew.
+///
+/// # Errors
+/// Those of the store, and when the row cannot be read.
+pub fn accept<S: Storage>(rows: &mut S) -> Result<(), Trouble<S::Error>> {
+    let facts = Facts { sum: digest::recount(rows).map_err(Trouble::Storage)?, ..Facts::read(rows)? };
+    rows.put(Table::Facts, b"", &codec::encode(&facts)).map_err(Trouble::Storage)
 }
 
 /// The part of a state that is kept in memory.

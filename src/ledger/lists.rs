@@ -42,6 +42,15 @@ pub struct KeyNow {
     pub present: Option<Revision>,
 }
 
+/// What a row is about, for users.
+pub fn name_of(table: Table, row: &[u8]) -> String {
+    match (table, decode::<Entry<&str, Slice<'_>>>(row)) {
+        (Table::Entries, Ok(Entry::Key(entry))) => format!("key {}", entry.key),
+        (Table::Entries, Ok(Entry::Record(record))) => format!("record {} of {}", record.id, record.topic),
+        _ => format!("a row of {}", table.name()),
+    }
+}
+
 /// The entry of a key, and its revision. A tombstone is an entry too.
 ///
 /// # Errors

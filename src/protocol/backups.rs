@@ -109,12 +109,13 @@ impl Node {
         }
     }
 
-    /// The copy on this machine differs from the leader's: it is never served on, but for a second time within an hour.
-    pub(super) fn copy_differs(&mut self) {
+    /// The copy on this machine differs from the leader's, or is damaged: it is never served on, but for a second time
+    /// within an hour.
+    pub(super) fn copy_differs(&mut self, why: &str) {
         let now = self.base.now;
         let again = self.data.differed.is_some_and(|at| now.since(at) < limits::DIFFERS);
         let what = if again { "again, and stays as it is" } else { "it is set aside, and a new one is fetched" };
-        let text = format!("the copy of the data on this machine differs from the leader's: {what}");
+        let text = format!("the copy of the data on this machine {why}: {what}");
         self.base.warn(Kind::CopyDiffers, text, vec![]);
         if !again {
             self.data.differed = Some(now);

@@ -4,7 +4,7 @@ use super::replication::{Next, Stated};
 use super::role::{Leading, Role};
 use super::timers::Timer;
 use super::ways::Purpose;
-use super::{Compared, Job, Node, Stretch};
+use super::{Compared, Job, Node, Stretch, limits};
 use crate::event::Kind;
 use crate::ident::{ConnId, JobId, NodeId};
 use crate::message::{Brought, Changes, Digest, Frame, Holds, Piece, Reunited, Wanted};
@@ -228,14 +228,16 @@ impl Node {
         }
     }
 
-    /// Once a second, when something was acknowledged since: followers compare their state with this one.
+    /// Once a second, when something was acknowledged since, and now and then all the same: followers compare their state
+    /// with this one.
     pub(super) fn ask_digest(&mut self) {
-        let committed = self.committed();
+        let (committed, now) = (self.committed(), self.base.now);
         let Role::Leading(l) = &mut self.role else { return };
-        if committed == l.compared || l.copies.followers().is_empty() || !self.lane.has_room() {
+        let same = committed == l.compared && now.since(l.compared_at) < limits::COMPARED;
+        if same || l.copies.followers().is_empty() || !self.lane.has_room() {
             return;
         }
-        l.compared = committed;
+        (l.compared, l.compared_at) = (committed, now);
         self.begin_job(Job::Digest);
     }
 

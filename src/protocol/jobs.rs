@@ -156,8 +156,11 @@ pub enum Report {
         /// Its digest.
         digest: u128,
     },
-    /// The copy here differs from the leader's.
-    Differs,
+    /// The copy here differs from the leader's, or something of it is not what was written.
+    Differs {
+        /// Which, in plain words: "the copy" is what it is about.
+        why: String,
+    },
     /// A piece was taken in.
     Taken {
         /// It was the last, and the copy was taken over.

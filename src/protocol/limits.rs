@@ -34,6 +34,8 @@ pub const FORWARDED: usize = 16_384;
 pub const DATA_BYTES: usize = 64 << 20;
 /// A follower that could not take in what came says after so long what it has.
 pub const DATA_AGAIN: Duration = Duration::from_millis(250);
+/// Followers compare their state with the leader's at least so often.
+pub const COMPARED: Duration = Duration::from_secs(60);
 /// A copy that differs from the leader's is fetched anew at most so often.
 pub const DIFFERS: Duration = Duration::from_secs(3600);
 /// Writes wait for a successor at least so long, and for one that says nothing.

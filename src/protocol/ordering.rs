@@ -172,7 +172,7 @@ impl Node {
             Report::Scanned { piece, last } => self.scanned(job, piece, last),
             Report::Unfit { why } => self.data_unfit(job, &why),
             Report::Digest { number, digest } => self.tell_digest(number, digest),
-            Report::Differs => self.copy_differs(),
+            Report::Differs { why } => self.copy_differs(&why),
             Report::Taken { complete } => self.piece_taken(job, complete),
             Report::Joined(brought) => self.offer_joined(job, brought),
         }

@@ -179,6 +179,7 @@ impl Node {
             ahead: Box::new((BTreeSet::new(), now)),
             copying: BTreeMap::new(),
             compared: 0,
+            compared_at: now,
             vacant: Some(now),
             failed: None,
             left_alone: None,

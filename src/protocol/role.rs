@@ -378,6 +378,8 @@ pub(super) struct Leading {
     pub(super) copying: BTreeMap<JobId, ConnId>,
     /// What was acknowledged when followers last compared their state.
     pub(super) compared: u64,
+    /// When that was.
+    pub(super) compared_at: Time,
     /// Since when there is no successor, while there is none.
     pub(super) vacant: Option<Time>,
     /// How the last handover failed, in words.

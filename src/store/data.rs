@@ -22,6 +22,7 @@ mod overflow;
 mod record;
 mod recovery;
 mod requests;
+mod seal;
 mod snapshot;
 mod tables;
 #[cfg(test)]
@@ -72,6 +73,10 @@ pub struct DataStore {
     ledger: Option<Ledger>,
     /// What was ordered or appended since the last sync, at most [`crate::ledger::limits::PENDING`] bytes twice.
     unlogged: Vec<Bytes>,
+    /// What is read next counts, whatever it is.
+    accepts: bool,
+    /// What counted so, and is not what was written.
+    accepted: Vec<String>,
     /// Parts of a joined whole lie aside: a file of the log that is begun now would lack the first ones.
     parts: bool,
     durable: Revision,
@@ -108,13 +113,15 @@ impl DataStore {
             log: None,
             ledger: None,
             unlogged: Vec::new(),
+            accepts: false,
+            accepted: Vec::new(),
             parts: false,
             durable: Revision::ZERO,
             committed: Revision::ZERO,
             noted: Revision::ZERO,
             given: 0,
         };
-        let set_aside = match store.load() {
+        let set_aside = match store.load_or_bear() {
             Ok(()) => None,
             Err(StoreError::Damaged(what)) => Some(store.begin_anew(what)?),
             Err(error) => return Err(error),
@@ -280,6 +287,29 @@ impl DataStore {
         self.tables.set_lost(false);
     }
 
+    /// What somebody has read that is not what was written, the first time.
+    pub fn doubt(&self) -> Option<String> {
+        self.tables.doubt().why().map(str::to_owned)
+    }
+
+    /// The owner reads on what can be doubted. Readers still get an error for what is not what was written.
+    pub fn bear_doubt(&mut self) {
+        self.tables.doubt().bear();
+    }
+
+    /// Nobody has a better copy: what is here is the truth from now on, for readers too. Says what is not what was written.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn accept(&mut self) -> Result<Vec<String>, DataError> {
+        self.sync()?;
+        self.bear_doubt();
+        self.drop_unsynced(Failed::Tables);
+        self.accepts = true;
+        self.ready()?;
+        Ok(std::mem::take(&mut self.accepted))
+    }
+
     /// Whether requests must wait ([`Ledger::holds`]).
     pub fn holds(&self) -> bool {
         self.ledger.as_ref().is_none_or(Ledger::holds)
@@ -387,6 +417,7 @@ impl DataStore {
     pub fn replace_with(&mut self, copy: DataStore) -> Result<(), DataError> {
         copy.close()?;
         self.forget_all();
+        self.tables.begin_anew();
         let replaced = self.files.replace();
         self.ready()?;
         replaced.map_err(DataError::Disk)

@@ -72,7 +72,7 @@ impl OpenError {
         match error {
             StoreError::Io(source) => OpenError::io(path, source),
             StoreError::Later(schema) => OpenError::Later { path: path.to_owned(), schema },
-            StoreError::Damaged(what) => OpenError::io(path, io::Error::other(what)),
+            StoreError::Damaged(what) | StoreError::Altered(what) => OpenError::io(path, io::Error::other(what)),
         }
     }
 }
@@ -87,6 +87,9 @@ pub enum StoreError {
     /// What was read is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// A row is not what was written. The others can be read, and nothing was set aside.
+    #[error("the store is damaged: {0}")]
+    Altered(String),
     /// A later version of tanist made it, in this format.
     #[error("the store has the format {0} of a later version of tanist")]
     Later(u64),

@@ -61,6 +61,8 @@ pub struct Worker {
     needs_all: bool,
     /// The job that asked what is here: said when it is durable.
     stating: Option<JobId>,
+    /// What counts although it is not what was written, and nobody was told.
+    accepted: Vec<String>,
 }
 
 /// What becomes changes.
@@ -122,6 +124,7 @@ impl Worker {
             brought: Brought::default(),
             needs_all: false,
             stating: None,
+            accepted: Vec::new(),
         }
     }
 
@@ -174,6 +177,8 @@ impl Worker {
             Job::Offer { to, seen } => self.offer(to, &seen).map(|()| None),
             Job::Scan { to } => self.scan(to).map(Some),
             Job::Adopt { piece, first } => self.adopt(&piece, first).map(Some),
+            // With a copy that can be doubted nobody is compared.
+            Job::Digest if self.store.doubt().is_some() => Ok(None),
             Job::Digest => self.digest().map(|(number, digest)| Some(Report::Digest { number, digest })),
             Job::Check { number, digest, replace } => self.check(number, digest, replace),
             Job::Drop { to } => {
@@ -269,13 +274,23 @@ impl Worker {
         Ok(self.store.committed() != before)
     }
 
+    /// What counts from now on although it is not what was written, for nobody has a better copy. Each is told once.
+    pub fn accepted(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.accepted)
+    }
+
     /// Nothing happens for a while: what is committed becomes durable in the tables. When that fails, the log has it.
     pub fn settle(&mut self) {
         let _ = self.store.checkpoint();
     }
 
     fn lead(&mut self, reign: ReignId, above: u64) {
-        if !std::mem::replace(&mut self.leads, true) {
+        if std::mem::replace(&mut self.leads, true) {
+            if self.store.doubt().is_some() {
+                // Nobody could take the role, so nobody has a better copy.
+                self.accepted.extend(self.store.accept().unwrap_or_default());
+            }
+        } else {
             self.scans.clear();
             self.above = 0;
             // What another leader has said counts as far as it has come here.
@@ -288,6 +303,10 @@ impl Worker {
 
     fn follow(&mut self, job: JobId) {
         self.leads = false;
+        // What nobody else may have is offered first.
+        if self.store.doubt().is_some() {
+            self.store.bear_doubt();
+        }
         self.scans.clear();
         // Nobody waits any more for what was not ordered.
         self.asked.clear();
@@ -319,6 +338,10 @@ impl Worker {
     fn asked_to_order(&mut self, job: JobId, work: Work, reports: &mut Vec<Input>) {
         if let Some(why) = &self.failed {
             return self.ends(job, Ends::Fails(why.clone()), reports);
+        }
+        if let Some(why) = self.store.doubt() {
+            // The role goes to a machine with a good copy, if there is one.
+            return self.ends(job, Ends::Fails(format!("the data is damaged: {why}")), reports);
         }
         self.store.trust();
         self.asked.push_back((job, work));

@@ -68,12 +68,17 @@ impl Data {
     }
 }
 
+/// Wholes of a few KiB are made in rounds, as those of some MiB are on real machines.
+fn few() -> Limits {
+    Limits { unfold: 4 << 10, ..Limits::default() }
+}
+
 /// The data of a disk that works.
 ///
 /// # Errors
 /// What is damaged.
 pub(crate) fn open(disk: &Disk) -> Result<DataStore, SetAside> {
-    let opened = DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
+    let opened = DataStore::with_files(Box::new(disk.folder()), few(), SEGMENT).expect("the disk works");
     opened.set_aside.map_or(Ok(opened.store), Err)
 }
 
@@ -83,8 +88,7 @@ impl Lan {
         let disk = self.machines[m].disk.clone();
         let trouble = disk.trouble();
         disk.set_trouble(Trouble::None);
-        let opened =
-            DataStore::with_files(Box::new(disk.folder()), Limits::default(), SEGMENT).expect("the disk works");
+        let opened = DataStore::with_files(Box::new(disk.folder()), few(), SEGMENT).expect("the disk works");
         if let Some(why) = opened.set_aside {
             assert!(self.machines[m].damaged, "the data of pc-{m} did not survive a crash: {why:?}");
             self.say(m, || format!("== set aside: {why:?}"));
@@ -101,6 +105,12 @@ impl Lan {
             asked: BTreeMap::new(),
             requests: 0,
         }
+    }
+
+    /// Everything on a machine's disk is read, as the agent does once a day. Whether it is what was written.
+    pub(crate) fn rereads(&self, m: M) -> bool {
+        let reader = self.machines[m].process.as_ref().expect("it runs").data.store().reader();
+        reader.snapshot().and_then(|snapshot| snapshot.check()).is_ok()
     }
 
     pub(crate) fn data_job(&mut self, m: M, id: JobId, job: Job) {

@@ -140,6 +140,14 @@ impl Lan {
         self.say(m, || format!("== {place} is damaged"));
     }
 
+    /// Wherever the tables of a machine that is off have this text, they have another.
+    pub(crate) fn alter(&mut self, m: M, text: &[u8]) {
+        let places = self.machines[m].disk.alter("data.redb", text);
+        assert!(places > 0, "pc-{m} has none of it");
+        self.machines[m].damaged = true;
+        self.say(m, || format!("== altered in {places} places"));
+    }
+
     /// The process stands still; its machine's kernel does not.
     pub(crate) fn freeze(&mut self, m: M, microseconds: u64) {
         if let Some(process) = &mut self.machines[m].process {

@@ -17,6 +17,7 @@ macro_rules! story {
 mod answers;
 mod beginnings;
 mod copies;
+mod damage;
 mod data;
 mod deaths;
 mod disks;

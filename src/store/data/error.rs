@@ -15,6 +15,9 @@ pub enum DataError {
     /// The copy was damaged, and was set aside: now there is none.
     #[error("the data was damaged: {}", .0.what)]
     SetAside(SetAside),
+    /// A row is not what was written. What was not durable is gone from memory, and the copy is where it was.
+    #[error("the data is damaged: {0}")]
+    Altered(String),
     /// A later version of tanist made it, in this format. Nothing was touched.
     #[error("the data has the format {0} of a later version of tanist")]
     Later(u64),

@@ -7,7 +7,7 @@ use super::tables::{Marks, Tables};
 use super::writing::Writing;
 use super::{DataError, DataStore, SetAside};
 use crate::data::Revision;
-use crate::ledger::{Appended, Ledger, Trouble, Unfit, Unread, read_batch};
+use crate::ledger::{Appended, Ledger, Trouble, Unfit, Unread, accept, read_batch};
 use bytes::Bytes;
 
 /// Bytes of the log that are read again before that of them is committed which is known to be, so that memory holds
@@ -71,7 +71,7 @@ impl DataStore {
         if self.ledger.is_some() {
             return Ok(());
         }
-        match self.load() {
+        match self.load_or_bear() {
             Ok(()) => Ok(()),
             Err(StoreError::Damaged(what)) => Err(self.begin_anew(what).map_or_else(sorted, DataError::SetAside)),
             Err(error) => {
@@ -86,6 +86,7 @@ impl DataStore {
         self.drop_unsynced(failed);
         match error {
             StoreError::Damaged(what) => self.begin_anew(what).map_or_else(sorted, DataError::SetAside),
+            StoreError::Altered(what) => DataError::Altered(what),
             StoreError::Later(format) => DataError::Later(format),
             StoreError::Io(error) => match self.ready() {
                 Err(worse @ DataError::SetAside(_)) => worse,
@@ -94,7 +95,7 @@ impl DataStore {
         }
     }
 
-    fn drop_unsynced(&mut self, failed: Failed) {
+    pub(super) fn drop_unsynced(&mut self, failed: Failed) {
         self.ledger = None;
         self.unlogged.clear();
         self.parts = false;
@@ -116,17 +117,40 @@ impl DataStore {
     /// Sets the copy aside, and begins without one.
     pub(super) fn begin_anew(&mut self, what: String) -> Result<SetAside, StoreError> {
         self.forget_all();
+        self.tables.begin_anew();
         self.tables.set_lost(true);
         let path = self.files.set_aside().map_err(StoreError::io)?;
         self.load()?;
         Ok(SetAside { what, path })
     }
 
+    /// The same as [`DataStore::load`]; a row that is not what was written is borne: others may hold what this copy lacks,
+    /// and this one has what nobody else may have.
+    pub(super) fn load_or_bear(&mut self) -> Result<(), StoreError> {
+        match self.load() {
+            Err(StoreError::Altered(_)) => {
+                self.drop_unsynced(Failed::Tables);
+                self.tables.doubt().bear();
+                self.load()
+            }
+            done => done,
+        }
+    }
+
     /// Comes to the state of the tables and the log.
-    pub(super) fn load(&mut self) -> Result<(), StoreError> {
+    fn load(&mut self) -> Result<(), StoreError> {
         if self.tables.is_closed() {
             self.marks = self.tables.open(&mut *self.files)?;
             self.requests = self.tables.snapshot()?.requests()?;
+        }
+        if self.accepts {
+            let accept = |tables: &mut Writing<'_>| {
+                let names = tables.accept().map_err(Trouble::Storage)?;
+                accept(tables).map(|()| names)
+            };
+            self.accepted = self.tables.transact(&mut self.requests, None, accept).map_err(of)?;
+            self.tables.begin_anew();
+            self.accepts = false;
         }
         let Marks { needed, void } = self.marks;
         let log = match self.log.take() {
@@ -282,6 +306,7 @@ pub(super) fn sorted(error: StoreError) -> DataError {
     match error {
         StoreError::Io(error) => DataError::Disk(error),
         StoreError::Later(format) => DataError::Later(format),
+        StoreError::Altered(what) => DataError::Altered(what),
         StoreError::Damaged(what) => DataError::SetAside(SetAside { what, path: None }),
     }
 }

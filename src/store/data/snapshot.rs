@@ -3,11 +3,12 @@
 use super::super::StoreError;
 use super::super::files::judge;
 use super::requests::{Requests, id_of, number_of};
+use super::seal::Seals;
 use super::tables::{Shared, definition};
-use crate::ledger::{Facts, Range, Read, Table, Trouble, Visit, recount};
+use crate::ledger::{EVERYTHING, Facts, Range, Read, Table, Trouble, Visit, recount};
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable};
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, OnceLock};
 
 /// The way to snapshots for those who do not own the store, in any thread.
@@ -22,13 +23,24 @@ impl Reader {
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.0.snapshot()
     }
+
+    /// What somebody has read in the present copy that is not what was written, the first time.
+    pub fn doubt(&self) -> Option<String> {
+        self.0.doubt().why().map(str::to_owned)
+    }
 }
 
 /// The tables at one moment. To copy it costs nothing; while it is held, the file keeps the pages that it needs, so it
 /// should not be held for long. When the store closes its file, because the disk failed or its copy is set aside, reading
 /// is an error.
 #[derive(Clone)]
-pub struct Snapshot(Arc<Inner>);
+pub struct Snapshot {
+    inner: Arc<Inner>,
+    pub(super) seals: Seals,
+}
+
+/// A key and a value.
+type Row = (Vec<u8>, Vec<u8>);
 
 type Opened = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -46,12 +58,17 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn empty() -> Snapshot {
-        Snapshot(Arc::new(Inner { read: None, tables: Default::default() }))
+    pub(super) fn empty(seals: Seals) -> Snapshot {
+        Snapshot { inner: Arc::new(Inner { read: None, tables: Default::default() }), seals }
     }
 
-    pub(super) fn of(read: ReadTransaction) -> Snapshot {
-        Snapshot(Arc::new(Inner { read: Some(read), tables: Default::default() }))
+    pub(super) fn of(read: ReadTransaction, seals: Seals) -> Snapshot {
+        Snapshot { inner: Arc::new(Inner { read: Some(read), tables: Default::default() }), seals }
+    }
+
+    /// The same, for another reader.
+    pub(super) fn with(&self, seals: Seals) -> Snapshot {
+        Snapshot { inner: self.inner.clone(), seals }
     }
 
     /// Position, digest and counts.
@@ -65,13 +82,34 @@ impl Snapshot {
         })
     }
 
-    /// Reads everything that the digest counts, and says whether it is what was written. A million rows take about a
-    /// second. It is for a thread of its own: damage that nobody comes across is not noticed otherwise.
+    /// Reads everything. A million rows take about a second. It is for a thread of its own: damage that nobody comes across
+    /// is not noticed otherwise.
     ///
     /// # Errors
-    /// When the disk fails, or something cannot be read.
-    pub fn is_intact(&self) -> Result<bool, StoreError> {
-        Ok(recount(self)? == self.facts()?.sum)
+    /// When the disk fails, or something is not what was written.
+    pub fn check(&self) -> Result<(), StoreError> {
+        for table in Table::ALL {
+            self.range(table, EVERYTHING, &mut |_, _| ControlFlow::Continue(()))?;
+        }
+        // A row that nothing leads to any more is missed by the sum alone.
+        if recount(self)? != self.facts()?.sum {
+            return Err(self.seals.doubt.raise("rows are missing".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The rows of a table that are not what was written.
+    pub(super) fn altered(&self, table: Table) -> Result<Vec<Row>, StoreError> {
+        let Some(rows) = self.table(table)? else { return Ok(Vec::new()) };
+        judge(|| {
+            let mut altered = Vec::new();
+            for row in rows.range::<&[u8]>(..)? {
+                let (key, row) = row?;
+                let value = Seals::altered(table, key.value(), row.value());
+                altered.extend(value.map(|value| (key.value().to_vec(), value.to_vec())));
+            }
+            Ok(altered)
+        })
     }
 
     /// Reads the ids of all rows of requests.
@@ -89,8 +127,8 @@ impl Snapshot {
     }
 
     fn table(&self, table: Table) -> Result<Option<&Opened>, StoreError> {
-        let Some(read) = &self.0.read else { return Ok(None) };
-        let slot = &self.0.tables[table as usize];
+        let Some(read) = &self.inner.read else { return Ok(None) };
+        let slot = &self.inner.tables[table as usize];
         if slot.get().is_none() {
             // Another thread may be faster: both have the same.
             let _ = slot.set(judge(|| Ok(read.open_table(definition(table))?))?);
@@ -103,27 +141,29 @@ impl Read for Snapshot {
     type Error = StoreError;
 
     fn get<R>(&self, table: Table, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
-        self.table(table)?.map_or(Ok(None), |rows| get(rows, key, visit))
+        self.table(table)?.map_or(Ok(None), |rows| get(rows, (&self.seals, table), key, visit))
     }
 
     fn range(&self, table: Table, range: Range<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
-        self.table(table)?.map_or(Ok(()), |rows| self::range(rows, range, visit))
+        self.table(table)?.map_or(Ok(()), |rows| self::range(rows, (&self.seals, table), range, visit))
     }
 }
 
 /// Shows a row. redb asserts much of what it reads, so a panic of its is damage; one of `visit` is not caught.
 pub(super) fn get<R>(
     rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    (seals, table): (&Seals, Table),
     key: &[u8],
     visit: impl FnOnce(&[u8]) -> R,
 ) -> Result<Option<R>, StoreError> {
-    let row = judge(|| Ok(rows.get(key)?))?;
-    row.as_ref().map(value).transpose().map(|value| value.map(visit))
+    let Some(row) = judge(|| Ok(rows.get(key)?))? else { return Ok(None) };
+    Ok(Some(visit(seals.open(table, key, value(&row)?)?)))
 }
 
 /// Shows rows in order.
 pub(super) fn range(
     rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    (seals, table): (&Seals, Table),
     range: Range<'_>,
     visit: Visit<'_>,
 ) -> Result<(), StoreError> {
@@ -132,7 +172,8 @@ pub(super) fn range(
     }
     let mut rows = judge(|| Ok(rows.range::<&[u8]>(range)?))?;
     while let Some((key, row)) = judge(|| Ok(rows.next().transpose()?))? {
-        if visit(value(&key)?, value(&row)?).is_break() {
+        let key = value(&key)?;
+        if visit(key, seals.open(table, key, value(&row)?)?).is_break() {
             break;
         }
     }

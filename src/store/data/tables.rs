@@ -5,6 +5,7 @@ use super::super::files::{judge, refuse_later};
 use super::files::Files;
 use super::overflow::Overflow;
 use super::requests::Requests;
+use super::seal::{Doubt, Seals};
 use super::snapshot::Snapshot;
 use super::writing::Writing;
 use crate::ledger::{Table, Trouble};
@@ -22,8 +23,9 @@ const UNFINISHED: &str = "data.redb.new";
 /// The memory that the database may use as a cache, in bytes.
 pub const CACHE: usize = 8 << 20;
 
-/// The format of the tables. It grows only when an older program could not read what a newer one wrote.
-const SCHEMA: u64 = 1;
+/// The format of the tables. It grows only when an older program could not read what a newer one wrote. Rows of format 1
+/// had no seals.
+const SCHEMA: u64 = 2;
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// A table as it is opened.
@@ -83,6 +85,8 @@ pub(super) struct Tables {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     held: Mutex<Held>,
+    /// What is known of damage in the present copy.
+    doubt: Mutex<Doubt>,
     /// The copy was set aside, and nothing has taken its place.
     lost: AtomicBool,
 }
@@ -101,6 +105,10 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn doubt(&self) -> Doubt {
+        self.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What is committed. Readers never see less than they have seen.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let held = self.held();
@@ -109,17 +117,18 @@ impl Shared {
                 "it was damaged, and is fetched anew from another machine",
             )));
         }
-        if held.behind { Err(closed()) } else { Shared::take(held) }
+        if held.behind { Err(closed()) } else { self.take(held, false) }
     }
 
-    fn take(mut held: MutexGuard<'_, Held>) -> Result<Snapshot, StoreError> {
+    fn take(&self, mut held: MutexGuard<'_, Held>, owner: bool) -> Result<Snapshot, StoreError> {
+        let seals = Seals { doubt: self.doubt(), owner };
         if let Some(snapshot) = &held.snapshot {
-            return Ok(snapshot.clone());
+            return Ok(snapshot.with(seals));
         }
         let snapshot = match &held.state {
             State::Closed => return Err(closed()),
-            State::Missing => Snapshot::empty(),
-            State::Open(open) => Snapshot::of(judge(|| Ok(open.database.begin_read()?))?),
+            State::Missing => Snapshot::empty(seals),
+            State::Open(open) => Snapshot::of(judge(|| Ok(open.database.begin_read()?))?, seals),
         };
         held.snapshot = Some(snapshot.clone());
         Ok(snapshot)
@@ -134,7 +143,17 @@ impl Tables {
 
     /// What is committed, for the owner, also while the log is read again.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Shared::take(self.shared.held())
+        self.shared.take(self.shared.held(), true)
+    }
+
+    /// What is known of damage in the present copy.
+    pub(super) fn doubt(&self) -> Doubt {
+        self.shared.doubt()
+    }
+
+    /// Another copy takes the place of this one: what was found in this one does not count.
+    pub(super) fn begin_anew(&self) {
+        *self.shared.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Doubt::default();
     }
 
     /// The log has been read again: readers see the tables.

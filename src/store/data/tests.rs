@@ -140,7 +140,7 @@ impl Model {
         assert_eq!(rows(&snapshot), rows(&self.at(committed)), "at {committed:?}");
         let facts = store.facts().expect("they can be read");
         assert_eq!((facts.position, Ok(facts.sum)), (committed, recount(&self.at(committed))));
-        assert!(snapshot.is_intact().expect("it can be read"));
+        snapshot.check().expect("it is what was written");
     }
 }
 

@@ -3,10 +3,11 @@
 use super::super::StoreError;
 use super::super::files::judge;
 use super::requests::{Requests, id_of, number_of};
+use super::seal::seal;
 use super::snapshot::{self, Snapshot};
 use super::tables::definition;
 use crate::data::{ReignId, RequestId, Revision};
-use crate::ledger::{Range, Read, Storage, Table, Visit};
+use crate::ledger::{Range, Read, Storage, Table, Visit, name_of};
 use redb::{Database, Durability, WriteTransaction};
 use std::cell::OnceCell;
 use std::fmt;
@@ -24,6 +25,8 @@ pub struct Writing<'a> {
     /// Those that were written to.
     tables: [Option<Opened<'a>>; Table::ALL.len()],
     requests: &'a mut Requests,
+    /// The row that is written.
+    row: Vec<u8>,
     /// The last thing that was done to the parts of a joined whole that lie aside: one was put there, or removed.
     pub(super) put_aside: Option<bool>,
 }
@@ -44,7 +47,8 @@ impl<'a> Writing<'a> {
         transaction: &'a OnceCell<WriteTransaction>,
         requests: &'a mut Requests,
     ) -> Writing<'a> {
-        Writing { before, database, transaction, tables: [const { None }; Table::ALL.len()], requests, put_aside: None }
+        let (tables, row) = ([const { None }; Table::ALL.len()], Vec::new());
+        Writing { before, database, transaction, tables, requests, row, put_aside: None }
     }
 
     fn table(&mut self, table: Table) -> Result<&mut Opened<'a>, StoreError> {
@@ -63,6 +67,18 @@ impl<'a> Writing<'a> {
             *slot = Some(judge(|| Ok(transaction.open_table(definition(table))?))?);
         }
         Ok(slot.as_mut().expect("it was opened"))
+    }
+
+    /// Rows that are not what was written are from now on. Says which.
+    pub(super) fn accept(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut names = Vec::new();
+        for table in Table::ALL {
+            for (key, value) in self.before.altered(table)? {
+                self.put(table, &key, &value)?;
+                names.push(name_of(table, &value));
+            }
+        }
+        Ok(names)
     }
 
     fn changed(&mut self, table: Table, key: &[u8], old: Option<RequestId>, new: Option<&[u8]>) {
@@ -87,14 +103,14 @@ impl Read for Writing<'_> {
 
     fn get<R>(&self, table: Table, key: &[u8], visit: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
         match &self.tables[table as usize] {
-            Some(rows) => snapshot::get(rows, key, visit),
+            Some(rows) => snapshot::get(rows, (&self.before.seals, table), key, visit),
             None => self.before.get(table, key, visit),
         }
     }
 
     fn range(&self, table: Table, range: Range<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
         match &self.tables[table as usize] {
-            Some(rows) => snapshot::range(rows, range, visit),
+            Some(rows) => snapshot::range(rows, (&self.before.seals, table), range, visit),
             None => self.before.range(table, range, visit),
         }
     }
@@ -102,8 +118,11 @@ impl Read for Writing<'_> {
 
 impl Storage for Writing<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let mut row = std::mem::take(&mut self.row);
+        seal(table, key, value, &mut row);
         let rows = self.table(table)?;
-        let old = judge(|| Ok(rows.insert(key, value)?.and_then(|old| id_of(old.value()))))?;
+        let old = judge(|| Ok(rows.insert(key, &row[..])?.and_then(|old| id_of(old.value()))))?;
+        self.row = row;
         self.changed(table, key, old, Some(value));
         Ok(())
     }

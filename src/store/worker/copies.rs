@@ -115,24 +115,31 @@ impl Worker {
         Ok((facts.position.number, facts.digest()))
     }
 
-    /// Compares the state with the leader's at the same point. Whether it differs; then it may be set aside.
+    /// Compares the state with the leader's at the same point. Whether it differs, or something of it is not what was
+    /// written; then it may be set aside, for the leader has all of it.
     pub(super) fn check(&mut self, number: u64, digest: u128, replace: bool) -> Result<Option<Report>, Ends> {
+        let why = match self.store.doubt() {
+            Some(why) => format!("is damaged: {why}"),
+            None if self.differs(number, digest)? => "differs from the leader's".to_owned(),
+            None => return Ok(None),
+        };
+        if replace {
+            self.store.set_aside(&format!("it {why}"))?;
+            self.tail.clear();
+            self.acknowledged = 0;
+        }
+        Ok(Some(Report::Differs { why }))
+    }
+
+    fn differs(&mut self, number: u64, digest: u128) -> Result<bool, Ends> {
         if self.acknowledged.min(self.store.position().number) != number {
             // It has gone on since. The next time that nothing happens they are at the same point.
-            return Ok(None);
+            return Ok(false);
         }
         self.store.sync()?;
         self.commit()?;
         let here = self.digest()?;
-        if here.0 != number || here.1 == digest {
-            return Ok(None);
-        }
-        if replace {
-            self.store.set_aside("it differs from the leader's")?;
-            self.tail.clear();
-            self.acknowledged = 0;
-        }
-        Ok(Some(Report::Differs))
+        Ok(here.0 == number && here.1 != digest)
     }
 
     /// Takes in a piece of the leader's copy, and with the last one all of it.

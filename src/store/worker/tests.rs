@@ -194,7 +194,7 @@ fn a_copy_that_was_set_aside_shows_nothing_until_another_has_taken_its_place() {
     member.catches_up(&mut leader);
     let shows = |machine: &Machine| machine.worker.store().reader().snapshot().is_ok();
     let (number, digest) = (2, 7);
-    assert!(matches!(member.does(Job::Check { number, digest, replace: true })[..], [Report::Differs]));
+    assert!(matches!(member.does(Job::Check { number, digest, replace: true })[..], [Report::Differs { .. }]));
     assert!(!shows(&member));
     assert_eq!(member.catches_up(&mut leader), "copied", "a part of it is not shown either");
     assert!(shows(&member));
@@ -308,9 +308,10 @@ fn a_copy_that_differs_is_set_aside_and_fetched_anew() {
     let (number, digest) = leader.state();
     assert!(leader.does(Job::Check { number, digest, replace: true }).is_empty());
     assert!(other.does(Job::Check { number: number + 1, digest, replace: true }).is_empty(), "it is not there");
-    assert_eq!(other.does(Job::Check { number, digest, replace: false }), [Report::Differs]);
+    let differs = [Report::Differs { why: "differs from the leader's".to_owned() }];
+    assert_eq!(other.does(Job::Check { number, digest, replace: false }), differs);
     assert_eq!(other.holds().0.number, number, "it stays");
-    assert_eq!(other.does(Job::Check { number, digest, replace: true }), [Report::Differs]);
+    assert_eq!(other.does(Job::Check { number, digest, replace: true }), differs);
     assert_eq!(other.holds().0, Revision::ZERO, "it is gone");
     assert_eq!(other.catches_up(&mut leader), "copied");
     assert_eq!(other.state(), (number, digest));

@@ -8,6 +8,7 @@ use crate::net::name;
 use nix::sys::signal::Signal;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tanist::client::{Condition, Reading};
 
 /// Within this a stopped agent has ended.
 const STOPPED: Duration = Duration::from_secs(5);
@@ -74,4 +75,54 @@ fn a_damaged_copy_is_set_aside_and_fetched_anew() {
         lan.settled(&all, SETTLE + SLACK).await;
         all_is_there(lan, &mut users).await;
     });
+}
+
+const TEXT: &[u8] = b"what was written, and nothing else";
+
+/// A value in a follower's file is not what was written: its readers are never shown it, the log says what is damaged, and
+/// the leader's copy takes its place while others write.
+#[test]
+fn a_value_that_was_altered_is_never_shown() {
+    story("data::damage::a_value_that_was_altered_is_never_shown", async |lan| {
+        lan.office(3).await;
+        let all = lan.all();
+        lan.start(&all);
+        let leader = lan.settled(&all, SETTLE + SLACK).await.leader;
+        lan.client(leader).put("notice", TEXT, Condition::None).await.expect("it is written");
+        let machine = lan.but(&[leader])[0];
+        let client = lan.client(machine);
+        let shown = async || client.get("notice", Reading::default()).await;
+        lan.until(SLACK, "it is there", async |_| shown().await.ok()?).await;
+        lan.signal(machine, Signal::SIGTERM);
+        lan.ended(&[machine], STOPPED).await;
+        alter(&lan.machines[machine - 1].agent.dir.join("state/data/data.redb"));
+        let at = Instant::now();
+        lan.start(&[machine]);
+        lan.settled(&all, SETTLE + SLACK).await;
+        let mut writes = 0;
+        loop {
+            // The client repeats what cannot be read now, for a while.
+            let answer = tokio::time::timeout(Duration::from_millis(300), shown()).await;
+            if let Ok(Ok(value)) = answer {
+                assert_eq!(value.expect("it is there").value, TEXT);
+                break;
+            }
+            assert!(at.elapsed() < REPLACED, "no copy has taken its place: {answer:?}");
+            writes += 1;
+            lan.client(leader).put("other", format!("{writes}"), Condition::None).await.expect("the leader serves");
+            lan.quiet(Duration::from_millis(200)).await;
+        }
+        assert!(writes > 0, "it could not be read at first");
+        lan.logs(machine, "copy-differs", 1, at, SLACK).await;
+        lan.figure("an altered value: the leader's copy is there", at.elapsed());
+    });
+}
+
+/// Wherever a file has the text, it has another.
+fn alter(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("it is there");
+    let places: Vec<usize> = (0..bytes.len() - TEXT.len()).filter(|at| bytes[*at..].starts_with(TEXT)).collect();
+    assert!(!places.is_empty(), "it is in the tables");
+    places.into_iter().for_each(|at| bytes[at] ^= 1);
+    std::fs::write(path, bytes).expect("it was read");
 }

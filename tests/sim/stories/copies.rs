@@ -312,20 +312,3 @@ story! {
         lan.expect_every_step_counted();
     }
 }
-
-story! {
-    /// One bit on the disk of a machine is not what was written: it is set aside what cannot be trusted, a copy comes from
-    /// the others, nobody is shown anything else, and the machine may lead afterwards.
-    a_damaged_disk_costs_nothing 60 |seed| {
-        let mut lan = office(seed, 3);
-        let m = if seed.is_multiple_of(3) { lan.leader() } else { lan.followers()[0] };
-        lan.damage(m);
-        everybody_writes(&mut lan, s(1));
-        lan.boot(m);
-        everybody_writes(&mut lan, s(5));
-        let leader = lan.leader();
-        lan.kill(leader);
-        everybody_writes(&mut lan, s(2));
-        all_is_there(&mut lan);
-    }
-}

@@ -7,7 +7,7 @@ use tanist::protocol::RoleName;
 use tanist::settings::Settings;
 
 /// A machine alone, that leads.
-fn alone(seed: u64) -> Lan {
+pub(super) fn alone(seed: u64) -> Lan {
     let mut lan = Lan::new(seed);
     let m = lan.add(Settings::default(), &[0]);
     lan.boot(m);
