@@ -40,6 +40,8 @@ pub struct Worker {
     leads: bool,
     /// Why something failed since it was told to. What it would make now does not continue what the followers may have.
     failed: Option<String>,
+    /// More was committed since what waits for room was tried.
+    room: bool,
     /// What is to be ordered and waits for room, with the job that each came with. Bound: [`limits::JOBS`].
     asked: VecDeque<(JobId, Work)>,
     /// Jobs whose changes are lost with a sync that fails. Bound: [`limits::JOBS`].
@@ -113,6 +115,7 @@ impl Worker {
             above: 0,
             leads: false,
             failed: None,
+            room: false,
             asked: VecDeque::new(),
             writing: Vec::new(),
             last: JobId(0),
@@ -256,7 +259,8 @@ impl Worker {
     pub fn show(&mut self, reports: &mut Vec<Input>) {
         self.rounds = 0;
         match (self.commit(), self.asked.front()) {
-            (Ok(true), Some(_)) => self.order(reports),
+            // Another job may have made the room, and this one nothing.
+            (Ok(()), Some(_)) if std::mem::take(&mut self.room) => self.order(reports),
             // What was taken in of an offer is gone with that.
             (Err(error), Some((job, _))) => self.ends(*job, Ends::Fails(error.to_string()), reports),
             // When the disk fails here, the log still has it, and the next job tries again.
@@ -265,13 +269,14 @@ impl Worker {
         self.finish(reports);
     }
 
-    /// Shows what is acknowledged. Whether that is more than before.
-    fn commit(&mut self) -> Result<bool, DataError> {
+    /// Shows what is acknowledged.
+    fn commit(&mut self) -> Result<(), DataError> {
         let before = self.store.committed();
         if self.acknowledged > before.number {
             self.store.commit(Revision { number: self.acknowledged, ..self.store.position() })?;
         }
-        Ok(self.store.committed() != before)
+        self.room |= self.store.committed() != before;
+        Ok(())
     }
 
     /// What counts from now on although it is not what was written, for nobody has a better copy. Each is told once.

@@ -367,3 +367,26 @@ fn after_a_failure_nothing_is_ordered_until_it_is_told_to_begin_again() {
     leader.leads(1, 1);
     assert_eq!(leader.puts(&[(2, "b")]).len(), 1);
 }
+
+/// Any job may have made the room for which an offer waits: it goes on with the next showing.
+#[test]
+fn what_waits_for_room_goes_on_whoever_made_it() {
+    let (mut old, mut leader) = (Machine::new(), Machine::new());
+    old.leads(1, 1);
+    old.writes((1..=MANY).map(|n| (n.into(), Ask::Add { topic: "t".to_owned(), value: vec![7; LARGE].into() })));
+    leader.leads(2, 2);
+    let mut said = Vec::new();
+    for (n, piece) in old.offers(&mut leader).into_iter().enumerate() {
+        said.extend(leader.does(Job::Join { piece, first: n == 0 }));
+    }
+    let mut waits = 0;
+    while !said.iter().any(|report| matches!(report, Report::Joined(_))) {
+        assert!(waits < 100, "it goes on when there is room");
+        waits += 1;
+        let through = leader.worker.store().position().number;
+        leader.jobs += 1;
+        leader.worker.take(JobId(leader.jobs), Job::Commit { through }, &mut Vec::new());
+        said = leader.does(Job::Digest);
+    }
+    assert!(waits >= 2, "it waited {waits} times");
+}
