@@ -234,8 +234,10 @@ impl Node {
 
     fn ordering_failed(&mut self, job: JobId, writes: bool, why: &str) {
         self.copy_failed(job);
-        let Role::Leading(Leading { data: Some(primary), .. }) = &mut self.role else { return };
+        let Role::Leading(Leading { data: Some(primary), copies, .. }) = &mut self.role else { return };
         let lost = primary.failed(job);
+        // What was brought by changes that are gone is offered again, and told then.
+        copies.untold.retain(|(number, _)| *number <= primary.position());
         if writes {
             self.hand_over_for_store();
         }

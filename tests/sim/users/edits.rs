@@ -6,7 +6,7 @@
 use crate::lan::Lan;
 use crate::network::M;
 use std::collections::{BTreeMap, BTreeSet};
-use tanist::data::{Ask, Condition, Keep, KeyEntry, RequestId, Revision};
+use tanist::data::{Ask, Condition, Keep, KeyEntry, RequestId, Revision, Sibling};
 use tanist::ledger::lists;
 
 /// The keys that they change.
@@ -69,7 +69,11 @@ impl Edits {
     fn no_conflict_is_invented(&self, m: M, entry: &KeyEntry) {
         for one in &entry.siblings {
             let seen = self.of(one.request);
-            let other = entry.siblings.iter().find(|other| other.birth != one.birth && seen.contains(&other.request));
+            // Whoever writes where nothing is names no deletion; a member whose disk fails passes that on before it has
+            // offered the one that its user read.
+            let named = |other: &&Sibling| other.value.is_some() || self.replaced.contains_key(&one.request);
+            let seen = |other: &&Sibling| other.birth != one.birth && seen.contains(&other.request);
+            let other = entry.siblings.iter().filter(named).find(seen);
             assert!(other.is_none(), "P5: on pc-{m} {} has {one:?} beside {other:?}, which it had seen", entry.key);
         }
     }

@@ -4,7 +4,7 @@ use crate::lan::Lan;
 use crate::network::M;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use tanist::data::{Ask, Before, Context, RequestId};
+use tanist::data::{Ask, Before, Context, RequestId, Revision};
 use tanist::ledger::{Facts, lists};
 
 /// The topic.
@@ -17,13 +17,13 @@ pub(super) struct Trims {
     added: BTreeSet<RequestId>,
     /// All that were asked for. bound: the length of a run
     sent: BTreeSet<RequestId>,
-    /// What each trim drops, as far as it was acknowledged before: once the trim is, it never comes back. bound: the length
-    /// of a run
-    drops: BTreeMap<RequestId, BTreeSet<RequestId>>,
+    /// What each trim drops, as far as it was acknowledged before: once the trim is, it never comes back. A request that was
+    /// sent to two groups may have another birth, of which nobody knew there. bound: the length of a run
+    drops: BTreeMap<RequestId, BTreeSet<(RequestId, Revision)>>,
     /// All that some trim may have dropped. bound: the length of a run
     may_be_gone: BTreeSet<RequestId>,
     /// What acknowledged trims dropped. bound: the length of a run
-    gone: BTreeSet<RequestId>,
+    gone: BTreeSet<(RequestId, Revision)>,
 }
 
 impl Trims {
@@ -66,10 +66,11 @@ impl Lan {
         let id = self.users.next_id();
         let Some(snapshot) = self.user_reads(m) else { return };
         let position = Facts::read(&snapshot).expect("the disk works").position;
-        let read = self.old_records(m);
+        let read = self.old_births(m);
         let trims = &mut self.users.trims;
-        trims.drops.insert(id, read.intersection(&trims.added).copied().collect());
-        trims.may_be_gone.extend(&read);
+        let added = |record: &&(RequestId, Revision)| trims.added.contains(&record.0);
+        trims.drops.insert(id, read.iter().filter(added).copied().collect());
+        trims.may_be_gone.extend(read.iter().map(|record| record.0));
         let before = Before::Cursor(position.tagged());
         let request = self.signs(m, id, Ask::Trim { topic: TOPIC.to_owned(), before });
         self.ask(m, &request);
@@ -77,9 +78,14 @@ impl Lan {
 
     /// The records of the topic that readers of this machine see.
     pub(crate) fn old_records(&self, m: M) -> BTreeSet<RequestId> {
+        self.old_births(m).into_iter().map(|record| record.0).collect()
+    }
+
+    /// The same, each with all its births.
+    fn old_births(&self, m: M) -> BTreeSet<(RequestId, Revision)> {
         let mut all = BTreeSet::new();
         let shown = lists::records(&self.shown_by(m), TOPIC, &Context::new(), None, &mut |_, record| {
-            all.insert(record.id);
+            all.extend(record.births.iter().map(|birth| (record.id, *birth)));
             ControlFlow::Continue(())
         });
         shown.expect("the disk works");
@@ -90,8 +96,9 @@ impl Lan {
     pub(super) fn expect_trimmed_stays_trimmed(&self) {
         let trims = &self.users.trims;
         for m in self.running() {
+            let births = self.old_births(m);
+            let back: Vec<_> = births.intersection(&trims.gone).collect();
             let here = self.old_records(m);
-            let back: Vec<_> = here.intersection(&trims.gone).collect();
             assert!(back.is_empty(), "pc-{m} has again {back:?}, which were trimmed");
             let owed = trims.added.difference(&trims.may_be_gone);
             let lost: Vec<_> = owed.filter(|id| !here.contains(id)).collect();
