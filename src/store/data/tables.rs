@@ -5,14 +5,16 @@ use super::super::files::{judge, refuse_later};
 use super::files::Files;
 use super::overflow::Overflow;
 use super::requests::Requests;
-use super::seal::{Doubt, Seals};
+use super::seal::{Doubt, Seals, seal};
 use super::snapshot::Snapshot;
 use super::writing::Writing;
 use crate::ledger::{Table, Trouble};
 use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction,
+    Builder, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableHandle, WriteTransaction,
 };
 use std::cell::{Cell, OnceCell};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,9 +25,12 @@ const UNFINISHED: &str = "data.redb.new";
 /// The memory that the database may use as a cache, in bytes.
 pub const CACHE: usize = 8 << 20;
 
-/// The format of the tables. It grows only when an older program could not read what a newer one wrote. Rows of format 1
-/// had no seals.
+/// The format of the tables. It grows only when an older program could not read what a newer one wrote.
 const SCHEMA: u64 = 2;
+/// The same without seals.
+const UNSEALED: u64 = 1;
+/// So many rows are given seals at a time.
+const SEALED: usize = 1024;
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// A table as it is opened.
@@ -203,6 +208,7 @@ impl Tables {
         let file = Overflow::new(file);
         let (database, marks) = judge(|| {
             let database = database(&file)?;
+            upgrade(&database)?;
             let marks = marks(&database.begin_read()?)?;
             Ok((database, marks))
         })?;
@@ -342,12 +348,45 @@ fn mark(write: &WriteTransaction, marks: Marks) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn marks(read: &ReadTransaction) -> Result<Marks, StoreError> {
+/// Gives the rows of an earlier format their seals, all of them or none.
+fn upgrade(database: &Database) -> Result<(), StoreError> {
+    let schema = meta(&database.begin_read()?)?.get("schema")?.map(|schema| schema.value());
+    if schema != Some(UNSEALED) {
+        return Ok(());
+    }
+    let write = lasting(database)?;
+    for table in Table::ALL {
+        let mut rows = write.open_table(definition(table))?;
+        let (mut sealed, mut last) = (Vec::new(), None::<Vec<u8>>);
+        loop {
+            let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let mut next = Vec::new();
+            for row in rows.range::<&[u8]>((from, Bound::Unbounded))?.take(SEALED) {
+                let (key, value) = row?;
+                next.push((key.value().to_vec(), value.value().to_vec()));
+            }
+            let Some((key, _)) = next.last() else { break };
+            last = Some(key.clone());
+            for (key, value) in &next {
+                seal(table, key, value, &mut sealed);
+                rows.insert(&key[..], &sealed[..])?;
+            }
+        }
+    }
+    write.open_table(META)?.insert("schema", SCHEMA)?;
+    Ok(write.commit()?)
+}
+
+fn meta(read: &ReadTransaction) -> Result<ReadOnlyTable<&'static str, u64>, StoreError> {
     let names: Vec<String> = read.list_tables()?.map(|table| table.name().to_owned()).collect();
     if !names.iter().any(|name| name == META.name()) {
         return Err(StoreError::Damaged("the tables are those of another program".to_owned()));
     }
-    let meta = read.open_table(META)?;
+    Ok(read.open_table(META)?)
+}
+
+fn marks(read: &ReadTransaction) -> Result<Marks, StoreError> {
+    let meta = meta(read)?;
     let number = |name| Ok::<_, StoreError>(meta.get(name)?.map(|number| number.value()));
     match number("schema")? {
         Some(SCHEMA) => {}

@@ -111,3 +111,43 @@ fn a_replacement_that_was_interrupted_leaves_one_of_the_two() {
     assert_eq!(keys(&store), 3);
     assert!(!path.with_extension("new").exists() && !path.with_extension("old").exists());
 }
+
+/// Tables of the format that had no seals are given them when they are opened.
+#[test]
+fn tables_without_seals_are_sealed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut store = DataStore::open(dir.path()).expect("it opens").store;
+    for n in 0..3000_u64 {
+        put(&mut store, ReignId(1), n.into(), &format!("k{n}"), b"value");
+    }
+    let at = store.sync().expect("durable");
+    store.commit(at).expect("committed");
+    let written = rows(&store.snapshot().expect("there is one"));
+    store.close().expect("durable");
+    unseal(&dir.path().join("data.redb"));
+    for _ in 0..2 {
+        let opened = DataStore::open(dir.path()).expect("it opens");
+        assert_eq!(opened.set_aside, None);
+        let reader = opened.store.reader().snapshot().expect("there is one");
+        assert_eq!(rows(&reader), written);
+        reader.check().expect("it is what was written");
+    }
+}
+
+fn unseal(path: &Path) {
+    use redb::{ReadableDatabase, ReadableTable, TableDefinition};
+    let database = redb::Database::open(path).expect("it opens");
+    let write = database.begin_write().expect("a transaction");
+    for table in Table::ALL {
+        let definition: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table.name());
+        let read = database.begin_read().expect("a transaction").open_table(definition).expect("it is there");
+        let mut to = write.open_table(definition).expect("it is there");
+        for row in read.iter().expect("it can be read") {
+            let (key, value) = row.expect("it can be read");
+            to.insert(key.value(), &value.value()[..value.value().len() - 4]).expect("written");
+        }
+    }
+    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+    write.open_table(meta).expect("it is there").insert("schema", 1).expect("written");
+    write.commit().expect("durable");
+}
