@@ -291,8 +291,8 @@ impl Worker {
 
     fn lead(&mut self, reign: ReignId, above: u64) {
         if std::mem::replace(&mut self.leads, true) {
-            if self.store.doubt().is_some() {
-                // Nobody could take the role, so nobody has a better copy.
+            if self.failed.is_some() && self.store.doubt().is_some() {
+                // Nobody took the role after that, so nobody has a better copy. A new reign alone says nothing of the kind.
                 self.accepted.extend(self.store.accept().unwrap_or_default());
             }
         } else {

@@ -272,8 +272,8 @@ fn a_long_whole_is_made_and_told_of_in_rounds() {
     assert_eq!(old.state(), leader.state());
 }
 
-#[test]
-fn records_of_an_offer_wait_until_those_before_are_acknowledged() {
+/// More records than may be pending are offered to a leader. Gives also what it said.
+fn records_are_offered() -> (Machine, Machine, Vec<Report>) {
     let (mut old, mut leader) = (Machine::new(), Machine::new());
     old.leads(1, 1);
     old.writes((1..=MANY).map(|n| (n.into(), Ask::Add { topic: "t".to_owned(), value: vec![7; LARGE].into() })));
@@ -282,6 +282,12 @@ fn records_of_an_offer_wait_until_those_before_are_acknowledged() {
     for (n, piece) in old.offers(&mut leader).into_iter().enumerate() {
         said.extend(leader.does(Job::Join { piece, first: n == 0 }));
     }
+    (old, leader, said)
+}
+
+#[test]
+fn records_of_an_offer_wait_until_those_before_are_acknowledged() {
+    let (mut old, mut leader, mut said) = records_are_offered();
     let mut waits = 0;
     while !said.iter().any(|report| matches!(report, Report::Joined(brought) if brought.records == MANY)) {
         assert!(length(&said) <= AT_ONCE, "{} bytes that nobody acknowledged", length(&said));
@@ -371,14 +377,7 @@ fn after_a_failure_nothing_is_ordered_until_it_is_told_to_begin_again() {
 /// Any job may have made the room for which an offer waits: it goes on with the next showing.
 #[test]
 fn what_waits_for_room_goes_on_whoever_made_it() {
-    let (mut old, mut leader) = (Machine::new(), Machine::new());
-    old.leads(1, 1);
-    old.writes((1..=MANY).map(|n| (n.into(), Ask::Add { topic: "t".to_owned(), value: vec![7; LARGE].into() })));
-    leader.leads(2, 2);
-    let mut said = Vec::new();
-    for (n, piece) in old.offers(&mut leader).into_iter().enumerate() {
-        said.extend(leader.does(Job::Join { piece, first: n == 0 }));
-    }
+    let (_old, mut leader, mut said) = records_are_offered();
     let mut waits = 0;
     while !said.iter().any(|report| matches!(report, Report::Joined(_))) {
         assert!(waits < 100, "it goes on when there is room");
