@@ -166,6 +166,49 @@ fn too_many_requests_are_told_to_come_back() {
     assert_eq!(agent.answers, [(limits::DATA_REQUESTS as u64, Outcome::Busy)]);
 }
 
+/// Users of a leader that is to have a successor wait for two copies, but not for ever: a follower may never be ready.
+#[test]
+fn a_leader_with_a_follower_waits_for_a_successor_before_it_acknowledges_alone() {
+    let mut leader = Hosted::leading();
+    leader.users_ask(&[1]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 4, 1);
+    leader.step(Input::Done { through: job });
+    assert_eq!(leader.commits(), [4], "nobody follows");
+    let three = leader.asks_to_join(3);
+    leader.pings(three, 1, 0);
+    leader.users_ask(&[2]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 5, 1);
+    leader.step(Input::Done { through: job });
+    let wait = Settings::default().silence().max(limits::SUCCESSOR_WAIT);
+    leader.run(wait / 2);
+    assert_eq!(leader.commits(), [4], "it never said what it has: no changes go there, and it is not named");
+    leader.pings(three, 2, 0);
+    leader.run(wait / 2);
+    assert_eq!(leader.commits(), [4, 5]);
+    assert!(matches!(leader.answers.last(), Some((2, Outcome::Judged { copies: 1, .. }))), "{:?}", leader.answers);
+}
+
+/// Readers on other machines see what is acknowledged soon, also when no later change tells these.
+#[test]
+fn followers_are_told_what_is_acknowledged_when_no_changes_come() {
+    let mut leader = Hosted::leading();
+    let three = leader.asks_to_join(3);
+    leader.pings(three, 1, 0);
+    leader.users_ask(&[1]);
+    let (job, _) = leader.ordering();
+    leader.judges(job, 4, 1);
+    leader.step(Input::Done { through: job });
+    leader.frame(three, Frame::Stored(crate::message::Stored { number: 4 }));
+    assert_eq!(leader.commits(), [4]);
+    let told =
+        |(conn, frame): &(ConnId, Frame)| *conn == three && matches!(frame, Frame::Committed(c) if c.number == 4);
+    assert!(!leader.sent.iter().any(told), "the next changes may tell it");
+    leader.run(limits::TOLD_WITHIN);
+    assert!(leader.sent.iter().any(told), "{:?}", leader.sent);
+}
+
 /// While the role is on its way nothing is ordered; what was is finished.
 #[test]
 fn a_leader_that_hands_over_orders_nothing_more() {
