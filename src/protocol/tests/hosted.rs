@@ -40,6 +40,8 @@ pub(super) struct Hosted {
     pub(super) jobs: Vec<(JobId, Job)>,
     /// A test plays the data's thread. Otherwise there is an empty ledger.
     pub(super) by_hand: bool,
+    /// It says how what members have goes with what is here, too.
+    pub(super) compares: bool,
     /// What users who asked for data were told.
     pub(super) answers: Vec<(u64, Outcome)>,
     /// What hangs.
@@ -115,6 +117,7 @@ impl Hosted {
             reports: Vec::new(),
             jobs: Vec::new(),
             by_hand: data > 0,
+            compares: false,
             answers: Vec::new(),
             hanging: Vec::new(),
             dialled: 0,
@@ -302,7 +305,12 @@ impl Host for Hosted {
     }
 
     fn job(&mut self, id: JobId, job: Job) {
-        let report = job.without_data().filter(|_| !self.by_hand || !matches!(job, Job::Lead { .. }));
+        let played = match job {
+            Job::Lead { .. } => self.by_hand,
+            Job::Compare { .. } => self.compares,
+            _ => false,
+        };
+        let report = job.without_data().filter(|_| !played);
         self.reports.extend(report.map(|report| Input::Report { job: id, report }));
         if !self.by_hand {
             self.reports.push(Input::Done { through: id });
