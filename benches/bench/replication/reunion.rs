@@ -81,6 +81,8 @@ pub(super) fn play(scene: &Scene) -> Result<(), String> {
         let more: Vec<usize> = (5..=4 + MANY_FOLLOW).collect();
         sides.lan.start(&more);
         sides.yield_.extend(more);
+        let all = sides.all();
+        sides.lan.settled(&all, LONG).await;
         // They have all that was written before, so that what follows is the reunion alone.
         let topic = format!("{TOPIC}-{}", sides.round);
         sides.all_have(&topic).await?;
