@@ -35,6 +35,14 @@ impl Hosted {
         self.step(Input::Report { job, report: Report::Ordered { batch, answers } });
     }
 
+    /// A user asks; the ledger makes a change of it under this number, which is durable here.
+    fn has_durable(&mut self, request: u8, number: u64) {
+        self.users_ask(&[request]);
+        let (job, _) = self.ordering();
+        self.judges(job, number, 1);
+        self.step(Input::Done { through: job });
+    }
+
     fn reigns_of_the_ledger(&self) -> Vec<Claim> {
         let led = |(_, job): &(JobId, Job)| if let Job::Lead { claim, .. } = job { Some(*claim) } else { None };
         self.jobs.iter().filter_map(led).collect()
@@ -106,10 +114,7 @@ fn what_cannot_be_written_is_refused_and_can_be_asked_again() {
     let commit = leader.jobs.last().expect("it commits").0;
     leader.step(Input::Done { through: commit });
     leader.run(limits::DISK_CALM);
-    leader.users_ask(&[3]);
-    let (job, _) = leader.ordering();
-    leader.judges(job, 8, 1);
-    leader.step(Input::Done { through: job });
+    leader.has_durable(3, 8);
     assert_eq!(told(&leader), 2, "it works again");
 }
 
@@ -174,10 +179,7 @@ fn a_leader_waits_for_the_next_successor_before_it_acknowledges_alone() {
     let three = leader.asks_to_join(3);
     leader.pings(three, 1, 0);
     let four = leader.asks_to_join(4);
-    leader.users_ask(&[1]);
-    let (job, _) = leader.ordering();
-    leader.judges(job, 5, 1);
-    leader.step(Input::Done { through: job });
+    leader.has_durable(1, 5);
     assert!(leader.commits().is_empty(), "the successor does not have it yet");
     leader.step(Input::Closed { conn: three, how: Closed::Reset });
     assert!(leader.commits().is_empty());
@@ -199,10 +201,7 @@ fn followers_are_told_what_is_acknowledged_when_no_changes_come() {
     let mut leader = Hosted::leading();
     let three = leader.asks_to_join(3);
     leader.pings(three, 1, 0);
-    leader.users_ask(&[1]);
-    let (job, _) = leader.ordering();
-    leader.judges(job, 4, 1);
-    leader.step(Input::Done { through: job });
+    leader.has_durable(1, 4);
     leader.frame(three, Frame::Stored(crate::message::Stored { number: 4 }));
     assert_eq!(leader.commits(), [4]);
     let told =
@@ -245,10 +244,7 @@ fn a_leader_whose_disk_fails_hands_over_to_one_that_has_more() {
     let mut leader = Hosted::leading();
     let three = leader.asks_to_join(3);
     leader.pings(three, 1, 0);
-    leader.users_ask(&[1]);
-    let (job, _) = leader.ordering();
-    leader.judges(job, 4, 1);
-    leader.step(Input::Done { through: job });
+    leader.has_durable(1, 4);
     leader.compares = true;
     let position = Revision { number: 9, ..Revision::ZERO };
     leader.frame(three, Frame::Holds(Holds { position, all: false, body: body(9) }));

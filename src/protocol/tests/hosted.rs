@@ -40,7 +40,7 @@ pub(super) struct Hosted {
     pub(super) jobs: Vec<(JobId, Job)>,
     /// A test plays the data's thread. Otherwise there is an empty ledger.
     pub(super) by_hand: bool,
-    /// It says how what members have goes with what is here, too.
+    /// A test says how what a member has goes with what is here. Otherwise the member has all, and its changes flow.
     pub(super) compares: bool,
     /// What users who asked for data were told.
     pub(super) answers: Vec<(u64, Outcome)>,
