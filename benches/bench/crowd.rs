@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_secs(20);
 /// When an agent is not there any more.
 pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
     scene::play(async {
-        let mut lan = Lan::new(scene.dir.clone(), "bench").await;
+        let mut lan = Lan::new(scene.dir.clone(), None).await;
         lan.office(size()).await;
         let all = lan.all();
         let at = Instant::now();

@@ -129,7 +129,7 @@ fn quick(fault: Fault) -> bool {
 pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
     scene::play(async {
         if let Some(peer) = Peer::named(&scene.name) {
-            return peers::play(peer, Lan::new(scene.dir.clone(), "bench").await).await;
+            return peers::play(peer, Lan::new(scene.dir.clone(), None).await).await;
         }
         let office = OFFICES.iter().find(|office| office.of == scene.name).ok_or("no such scene")?;
         for late in ears::lateness().await {
@@ -138,7 +138,7 @@ pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
         if office.memory {
             in_memory(&scene.dir);
         }
-        let lan = Lan::new(scene.dir.clone(), "bench").await;
+        let lan = Lan::new(scene.dir.clone(), None).await;
         let mut stage = Stage::new(lan, office.machines, office.off, office.interval).await;
         for row in office.rows {
             stage.row(office.of, row.what, row.fault, times(quick(row.fault))).await;

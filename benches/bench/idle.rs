@@ -49,7 +49,7 @@ fn name(size: usize) -> String {
 pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
     let size = SIZES.into_iter().find(|size| name(*size) == scene.name).ok_or("no such scene")?;
     scene::play(async {
-        let mut stage = Stage::new(Lan::new(scene.dir.clone(), "bench").await, size, 0, None).await;
+        let mut stage = Stage::new(Lan::new(scene.dir.clone(), None).await, size, 0, None).await;
         let (reign, _) = stage.ready().await;
         // Addresses are settled, lists are exchanged, neighbours are known.
         stage.lan.quiet(Duration::from_secs(5)).await;

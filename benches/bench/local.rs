@@ -70,7 +70,7 @@ fn ask_together(socket: &Path, during: Duration) -> io::Result<usize> {
 /// When the agent does not answer.
 pub(crate) fn inside(scene: &Scene) -> Result<(), String> {
     scene::play(async {
-        let mut stage = Stage::new(Lan::new(scene.dir.clone(), "bench").await, 3, 0, None).await;
+        let mut stage = Stage::new(Lan::new(scene.dir.clone(), None).await, 3, 0, None).await;
         stage.ready().await;
         let socket = stage.lan.machines[0].agent.dir.join("sock");
         let times = if scene::quick() { 1000 } else { 20_000 };

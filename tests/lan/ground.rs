@@ -3,8 +3,9 @@
 use super::lan::{FIGURE, Lan};
 use super::net::in_memory;
 use super::way::{end_with_parent, way};
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -76,13 +77,20 @@ fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// A new file for the log of a test.
+fn log_of(name: &str) -> File {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lan").join(format!("{}.log", name.replace("::", "-")));
+    std::fs::create_dir_all(path.parent().expect("it has a directory")).expect("a directory for logs");
+    File::create(path).expect("a file for the log")
+}
+
 fn inside(name: &str, dir: PathBuf, story: impl AsyncFnOnce(&mut Lan)) {
     end_with_parent();
     // All machines would share one disk, and wait for whatever else this computer writes: no machine of an office does.
     in_memory(&dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut lan = Lan::new(dir, name).await;
+        let mut lan = Lan::new(dir, Some(log_of(name))).await;
         story(&mut lan).await;
         lan.print_figures();
     });

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tanist::client::Client;
 use tanist::view::{Line, Status};
@@ -31,11 +31,6 @@ const TRANSCRIPT: usize = 1500;
 
 /// How often a condition is looked at when nothing happens.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Where the log of a test is.
-fn log_of(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("lan").join(format!("{}.log", name.replace("::", "-")))
-}
 
 /// A reign that all agree on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,19 +71,17 @@ pub(crate) struct Lan {
     pub(crate) lines: Vec<(Instant, usize, String)>,
     /// Every event that was logged: when, by whom, which.
     pub(crate) logged: Vec<(Instant, usize, String)>,
-    /// Everything that was told and logged from the beginning, for whoever looks for the reason of a failure.
-    log: File,
+    /// Everything that was told and logged from the beginning, for whoever looks for the reason of a failure. A benchmark
+    /// has none: its lines are written while the agents want the processors.
+    log: Option<File>,
     /// When who began to lead that did not lead before, and with which epoch.
     pub(crate) begun_to_lead: Vec<(Instant, usize, u64)>,
 }
 
 impl Lan {
-    /// Without switches and machines. `name` is that of the test.
-    pub(crate) async fn new(dir: PathBuf, name: &str) -> Self {
+    /// Without switches and machines.
+    pub(crate) async fn new(dir: PathBuf, log: Option<File>) -> Self {
         let (mouth, news) = mpsc::channel(NEWS);
-        let log = log_of(name);
-        std::fs::create_dir_all(log.parent().expect("it has a directory")).expect("a directory for logs");
-        let log = File::create(log).expect("a file for the log");
         let net = Net::new().await;
         Self {
             net,
@@ -216,8 +209,10 @@ impl Lan {
     }
 
     fn keep(&mut self, line: &str) {
-        // Whoever has no room for a log has a test all the same.
-        let _ = writeln!(self.log, "{line}");
+        if let Some(log) = &mut self.log {
+            // Whoever has no room for a log has a test all the same.
+            let _ = writeln!(log, "{line}");
+        }
     }
 
     /// Takes in one piece of news.
@@ -226,10 +221,11 @@ impl Lan {
         match &news.what {
             What::Told(line) => self.write(news.at, &format!("{who} {}", told::line(line))),
             What::Logged(line) => self.write(news.at, &format!("{who} logs: {line}")),
-            What::Noted { line, .. } => {
+            What::Noted { line, .. } if self.log.is_some() => {
                 let line = self.stamped(news.at, &format!("{who} logs: {line}"));
                 self.keep(&line);
             }
+            What::Noted { .. } => {}
             What::Ended(status) => self.write(news.at, &format!("{who} ended: {status}")),
         }
         let machine = &mut self.machines[news.machine - 1];

@@ -66,7 +66,7 @@ pub(super) fn play(scene: &Scene) -> Result<(), String> {
     let made = scene.dir.join("made");
     fill(&made)?;
     scene::play(async {
-        let mut lan = Lan::new(scene.dir.clone(), "bench").await;
+        let mut lan = Lan::new(scene.dir.clone(), None).await;
         lan.office(MACHINES.len()).await;
         let times = if scene::quick() { 1 } else { 5 };
         for (machine, what) in [(LATE, EMPTY), (1, OPEN)] {

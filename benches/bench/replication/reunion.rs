@@ -64,7 +64,7 @@ pub(super) fn apart() -> usize {
 pub(super) fn play(scene: &Scene) -> Result<(), String> {
     ground::on_disk(&scene.dir)?;
     scene::play(async {
-        let mut lan = Lan::new(scene.dir.clone(), "bench").await;
+        let mut lan = Lan::new(scene.dir.clone(), None).await;
         lan.office(4 + MANY_FOLLOW).await;
         lan.start(&[1, 2, 3, 4]);
         let mut sides = Sides { lan, stay: vec![1, 2], yield_: vec![3, 4], round: 0 };
@@ -301,7 +301,7 @@ pub(super) fn play_large(scene: &Scene) -> Result<(), String> {
     let made = scene.dir.join("made");
     fill(&made)?;
     scene::play(async {
-        let mut lan = Lan::new(scene.dir.clone(), "bench").await;
+        let mut lan = Lan::new(scene.dir.clone(), None).await;
         lan.office(2).await;
         copied(&made, &state(&lan, 2).join("data"))?;
         lan.net.cut(&[1], &[2], true).await;

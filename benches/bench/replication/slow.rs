@@ -46,7 +46,7 @@ pub(super) fn play(scene: &Scene) -> Result<(), String> {
     ground::on_disk(&scene.dir)?;
     let library = compiled(&scene.dir)?;
     scene::play(async {
-        let mut lan = Lan::new(scene.dir.clone(), "bench").await;
+        let mut lan = Lan::new(scene.dir.clone(), None).await;
         lan.office(MACHINES.len()).await;
         ip(None, "addr add 10.77.0.254/24 brd + dev office\n").await;
         for machine in &mut lan.machines {

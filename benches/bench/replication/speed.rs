@@ -71,7 +71,7 @@ fn rounds() -> usize {
 pub(super) fn play(scene: &Scene) -> Result<(), String> {
     ground::on_disk(&scene.dir)?;
     scene::play(async {
-        let mut stage = Stage::new(Lan::new(scene.dir.clone(), "bench").await, MACHINES.len(), 0, None).await;
+        let mut stage = Stage::new(Lan::new(scene.dir.clone(), None).await, MACHINES.len(), 0, None).await;
         let (reign, heir) = stage.ready().await;
         stage.lan.quiet(REST).await;
         for machine in &stage.lan.machines {

@@ -63,7 +63,7 @@ pub(super) fn play(scene: &Scene) -> Result<(), String> {
     ground::on_disk(&scene.dir)?;
     let times = scene::number("TANIST_BENCH_FAULTS", if scene::quick() { 1 } else { 7 });
     scene::play(async {
-        let mut stage = Stage::new(Lan::new(scene.dir.clone(), "bench").await, MACHINES.len(), 0, None).await;
+        let mut stage = Stage::new(Lan::new(scene.dir.clone(), None).await, MACHINES.len(), 0, None).await;
         for n in 1..=times {
             for (what, fault, _) in FAULTS {
                 once(&mut stage, what, fault).await;
