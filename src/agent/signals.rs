@@ -1,8 +1,14 @@
 //! SIGTERM, SIGINT and SIGHUP, taken by a thread of their own: whatever the loop does, the process ends in time.
 
+use super::clock;
 use super::runners::Needs;
+use crate::time::Time;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,11 +16,6 @@ use tokio::sync::mpsc;
 
 /// The process ends this long after the first signal at the latest: two seconds are promised.
 const LATEST: Duration = Duration::from_millis(1900);
-
-/// Those that end the process.
-fn last() -> SigSet {
-    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
-}
 
 fn ours() -> SigSet {
     SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
@@ -41,34 +42,47 @@ pub(super) fn hold() -> io::Result<()> {
 /// is removed if it was made.
 ///
 /// # Errors
-/// When no thread can be started.
+/// When no thread can be started, or no file can be opened.
 pub(super) fn follow(leftover: Arc<OnceLock<PathBuf>>, needs: Needs) -> io::Result<Signals> {
     let (first, stop) = mpsc::channel(1);
     let (again, reload) = mpsc::channel(1);
+    let signals = SignalFd::with_flags(&ours(), SfdFlags::SFD_CLOEXEC)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        loop {
-            match ours().wait() {
-                // One that waits already stands for both.
-                Ok(Signal::SIGHUP) => drop(again.try_send(())),
-                Ok(_) => break,
-                Err(_) => return,
-            }
+        while !ends(&signals) {
+            // One that waits already stands for both.
+            let _ = again.try_send(());
         }
         let _ = first.try_send(());
-        let path = Arc::clone(&leftover);
-        let late = std::thread::Builder::new().name("last".into()).spawn(move || {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a thread of its own: it must not depend on the loop that may hang"
-            )]
-            std::thread::sleep(LATEST + needs.get());
-            end(&path);
-        });
-        if late.is_err() || last().wait().is_ok() {
-            end(&leftover);
-        }
+        // While a leader hands over, its processors have better things to do than to start a thread that watches it.
+        wait(&signals, clock::time() + LATEST + needs.get());
+        end(&leftover);
     })?;
     Ok(Signals { stop, reload })
+}
+
+/// Takes a signal, and says whether the process is to end. No working kernel fails here.
+fn ends(signals: &SignalFd) -> bool {
+    loop {
+        match signals.read_signal() {
+            Err(Errno::EINTR) => {}
+            Ok(Some(taken)) => return taken.ssi_signo != Signal::SIGHUP as u32,
+            Ok(None) | Err(_) => return true,
+        }
+    }
+}
+
+/// Waits until then for a signal that ends.
+fn wait(signals: &SignalFd, until: Time) {
+    loop {
+        let left = until.since(clock::time());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], left) {
+            Ok(0) => return,
+            Ok(_) if ends(signals) => return,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 fn end(leftover: &OnceLock<PathBuf>) -> ! {
