@@ -382,8 +382,10 @@ impl Drop for Lan {
                 self.write(news.at, &format!("{} {line}", name(news.machine)));
             }
             self.print_figures();
-            // Whatever the last lines below lack.
-            println!("the whole log: target/tmp/lan/");
+            if self.log.is_some() {
+                // Whatever the last lines below lack.
+                println!("the whole log: target/tmp/lan/");
+            }
             self.transcript.iter().for_each(|line| println!("{line}"));
         }
     }
