@@ -8,6 +8,7 @@ use super::journal::{Journal, Level};
 use super::shared::Shared;
 use crate::event::{Event, Kind, Value};
 use crate::processes::Tree;
+use crate::view::leader_facts;
 use std::collections::VecDeque;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -142,23 +143,23 @@ impl Runner {
             self.tree = Some(Tree::adopt()?);
         }
         let status = self.shared.status.borrow().clone();
-        let told = |name: &str| {
-            let found = event.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value);
+        // A change of the role says itself who leads from then on, or that nobody does yet.
+        let own: &[_] = if is_role(event.kind) { &event.fields } else { &[] };
+        let present = leader_facts(&status, event.epoch);
+        let fact = |name: &str| {
+            let found = own.iter().chain(&present).find(|(field, _)| *field == name);
             match found {
-                Some(Value::Text(text)) if is_role(event.kind) => Some(text.clone()),
-                _ => None,
+                Some((_, Value::Text(text))) => text.clone(),
+                _ => String::new(),
             }
         };
-        let leader = status.leader.as_ref();
-        let name = told("leader").or_else(|| leader.map(|leader| leader.name.clone())).unwrap_or_default();
-        let address = told("leader_address").or_else(|| leader?.address.map(|address| address.to_string()));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir("/").process_group(0).kill_on_drop(true);
         for name in NOT_FOR_HOOKS {
             command.env_remove(name);
         }
         command.env("TANIST_EVENT", event.kind.as_str()).env("TANIST_EPOCH", event.epoch.to_string());
-        command.env("TANIST_LEADER", name).env("TANIST_LEADER_ADDRESS", address.unwrap_or_default());
+        command.env("TANIST_LEADER", fact("leader")).env("TANIST_LEADER_ADDRESS", fact("leader_address"));
         command.env("TANIST_NAME", &status.name).env("TANIST_SOCKET", &self.shared.facts.socket);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }

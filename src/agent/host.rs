@@ -337,7 +337,8 @@ impl protocol::Host for Host {
         self.metrics.event(&event);
         if matches!(event.kind, Kind::Following | Kind::Leading) {
             event.fields.retain(|(name, _)| *name != "leader");
-            event.fields.extend(leader_facts(&self.node.status()));
+            // All of the step is over: the status may be of a later epoch.
+            event.fields.extend(leader_facts(&self.node.status(), event.epoch));
         }
         let _ = self.events.send(Arc::new(event));
     }

@@ -74,10 +74,11 @@ fn plain(value: &event::Value) -> Value {
     }
 }
 
-/// Who leads and where, as the fields of an event: null while there is no leader, or it has no address.
-pub(crate) fn leader_facts(status: &protocol::Status) -> [(&'static str, event::Value); 5] {
+/// Who leads and where, as the fields of an event that shows an epoch: null while there is no leader, or it has no address.
+/// An event of an epoch that is over names nobody: one epoch has one leader (protocol §3, P3).
+pub(crate) fn leader_facts(status: &protocol::Status, shows: u64) -> [(&'static str, event::Value); 5] {
     let text = |text: Option<String>| text.map_or(event::Value::Null, event::Value::Text);
-    let leader = status.leader.as_ref();
+    let leader = status.leader.as_ref().filter(|_| epoch(status) == shows);
     let address = leader.and_then(|leader| leader.address);
     [
         ("leader", text(leader.map(|leader| leader.name.clone()))),
@@ -103,7 +104,9 @@ impl Event {
         for (name, who) in [("successor", &status.successor), ("via", &status.via)] {
             fields.insert(name.to_owned(), who.as_ref().map_or(Value::Null, |who| Value::from(who.name.as_str())));
         }
-        fields.extend(leader_facts(status).into_iter().map(|(name, value)| (name.to_owned(), plain(&value))));
+        fields.extend(
+            leader_facts(status, epoch(status)).into_iter().map(|(name, value)| (name.to_owned(), plain(&value))),
+        );
         Self {
             at: Stamp(status.since),
             event: kind.as_str().to_owned(),

@@ -65,6 +65,15 @@ fn status_has_every_field_of_the_interface() {
 }
 
 #[test]
+fn an_event_of_an_epoch_that_is_over_names_no_leader_of_a_later_one() {
+    let status = status();
+    let leader = |shows| event::leader_facts(&status, shows).map(|(_, value)| value != crate::event::Value::Null);
+    assert_eq!(leader(7), [true; 5]);
+    // The step that told it has gone on to the next leader.
+    assert_eq!(leader(6), [false; 5]);
+}
+
+#[test]
 fn leader_says_whether_it_is_this_agent() {
     let mut status = status();
     let told = serde_json::to_value(Leader::new(&status)).expect("JSON");
