@@ -234,6 +234,14 @@ impl Node {
             self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
         } else {
             self.base.timers.clear(Timer::Probe);
+            let probe = match &mut self.role {
+                Role::Following(f) => f.probe.take(),
+                _ => None,
+            };
+            if let Some((probe, _)) = probe {
+                // Its answer, which may be late, would be a reason for a second session.
+                self.base.close(probe);
+            }
             if was {
                 let text = format!("leader {name} is reached directly again");
                 self.base.info(Kind::Relayed, text, vec![("via", "".into())]);

@@ -64,8 +64,8 @@ pub(crate) fn story_within(name: &str, longest: Duration, story: impl AsyncFnOnc
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     crate::freezer::thaw_all(dir.path());
     if !output.status.success() || !out.contains(DONE) {
-        // The reason first: whoever shows only the beginning of it shows that.
-        panic!("{name} failed ({}):\n{err}\n{out}", output.status);
+        // The reason first and last: whoever leaves out a part leaves out the middle.
+        panic!("{name} failed ({}):\n{err}\n{out}\n{name} failed ({0}):\n{err}", output.status);
     }
     let figures: String = out.lines().filter(|line| line.starts_with(FIGURE)).map(|line| format!("{line}\n")).collect();
     say(&format!("{FIGURE}{name}\n{figures}"));

@@ -38,6 +38,19 @@ impl Hosted {
         agent.told.clear();
         (agent, session)
     }
+
+    /// It asks the leader directly, as it does now and then while it goes through another.
+    fn tries_the_direct_way(&mut self, session: ConnId) {
+        self.dials.clear();
+        while self.dials.is_empty() {
+            let seq = self.sent.iter().rev().find_map(|(_, frame)| match frame {
+                Frame::Ping(ping) => Some(ping.seq),
+                _ => None,
+            });
+            self.frame(session, Frame::Pong(Pong { seq: seq.expect("it speaks"), held_us: 0 }));
+            self.run(I / 4);
+        }
+    }
 }
 
 /// §6: a Hi that names the leader which was taken for dead, from a member that reaches it, is followed: through it.
@@ -138,15 +151,7 @@ fn a_way_that_cannot_be_opened_is_no_answer() {
 #[test]
 fn who_goes_direct_again_speaks_before_it_hangs_up() {
     let (mut agent, session) = Hosted::following_through_3();
-    agent.dials.clear();
-    while agent.dials.is_empty() {
-        let seq = agent.sent.iter().rev().find_map(|(_, frame)| match frame {
-            Frame::Ping(ping) => Some(ping.seq),
-            _ => None,
-        });
-        agent.frame(session, Frame::Pong(Pong { seq: seq.expect("it speaks"), held_us: 0 }));
-        agent.run(I / 4);
-    }
+    agent.tries_the_direct_way(session);
     agent.step(Input::Handover { request: 5, to: None });
     agent.leader_answers();
     let direct = agent.connects(1);
@@ -159,6 +164,21 @@ fn who_goes_direct_again_speaks_before_it_hangs_up() {
     let hangs_up = place(&|o| matches!(o, Output::Close { conn } if *conn == session));
     assert!(speaks < hangs_up, "{outputs:?}");
     place(&|o| matches!(o, Output::Reply { request: 5, refused: Some(_) }));
+}
+
+/// §6: who has gone direct again because the way through another ended asks no more whether it can: the answer, which may
+/// be a second late, would end the session for another one of the same kind, and an heir would lose its place by that.
+#[test]
+fn who_went_direct_by_itself_does_not_go_direct_again() {
+    let (mut agent, session) = Hosted::following_through_3();
+    agent.tries_the_direct_way(session);
+    let (question, to) = agent.dials.remove(0);
+    assert_eq!(to, address(1));
+    agent.step(Input::Closed { conn: session, how: Closed::Reset });
+    agent.leader_answers();
+    let direct = agent.connects(1);
+    agent.frame(direct, Frame::Joined(joined(samples::claim(7, 1))));
+    assert!(agent.closed.contains(&question), "{:?}", agent.closed);
 }
 
 /// §6: a leader that others take to be at this agent's own address is reached through one of them: whoever has had
