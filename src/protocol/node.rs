@@ -10,7 +10,7 @@ use super::ordering::Data;
 use super::replication::Backup;
 use super::role::{Listening, Role};
 use super::timers::Timer;
-use super::ways::Purpose;
+use super::ways::{Conn, Purpose};
 use super::{Deadline, Input, Output, Start, limits};
 use crate::ident::ConnId;
 use crate::message::{Known, Sender, Standing};
@@ -213,13 +213,11 @@ impl Node {
         // Whoever leads next is given them.
         self.data.requests.take_back();
         self.data.backup = Backup::default();
-        let over: Vec<ConnId> = self
-            .base
-            .ways
-            .iter()
-            .filter(|(id, c)| !keep.contains(id) && !matches!(c.purpose, Purpose::Incoming | Purpose::Piped))
-            .map(|(id, _)| id)
-            .collect();
+        // Of a canvass that was won some may be unanswered still: they would tell of a reign that is over by then.
+        let unanswered = |c: &Conn| c.purpose == Purpose::Incoming && c.route.is_some() && c.peer.is_none();
+        let stays = |c: &Conn| matches!(c.purpose, Purpose::Incoming | Purpose::Piped) && !unanswered(c);
+        let over: Vec<ConnId> =
+            self.base.ways.iter().filter(|(id, c)| !keep.contains(id) && !stays(c)).map(|(id, _)| id).collect();
         for conn in over {
             self.base.close(conn);
         }

@@ -108,3 +108,38 @@ story! {
         assert!(took < ms(60), "{what} for {lasts} µs, then pc-{gone} was killed: {took} µs");
     }
 }
+
+story! {
+    /// The leader falls silent after two troubles: its successor leads, and nobody else.
+    the_successor_of_a_silent_leader_leads_whatever_was_mended 900 |seed| {
+        let lan = Lan::office(seed, 3 + usize::try_from(seed / 18 % 4).expect("small"));
+        let mut dice = crate::dice::Dice::new(seed);
+        let mut office = Office { lan, leader: 0, successor: 0, follower: 0, lasts: 0 };
+        let mut story = Vec::new();
+        for _ in 0..1 + dice.below(3) {
+            let lan = &office.lan;
+            (office.leader, office.successor) = (lan.leader(), lan.successor());
+            office.follower = lan.followers().into_iter().find(|m| *m != office.successor).expect("three at least");
+            office.lasts = ms(50) + dice.below(ms(4000));
+            let Trouble(what, calm, happens) = dice.pick(&TROUBLES);
+            story.push((*what, office.lasts));
+            happens(&mut office);
+            let settled = if dice.chance(0.5) { ms(*calm) } else { 0 };
+            office.lan.settle_within(s(5));
+            office.lan.run(settled + dice.below(ms(1000)));
+            office.lan.settle_within(s(5));
+            office.lan.run_until(s(5), "all name a successor", |lan| {
+                let of = |m: &M| lan.status(*m).and_then(|s| s.successor).map(|s| s.node);
+                let first = of(&lan.running()[0]);
+                first.is_some() && lan.running().iter().all(|m| of(m) == first) && lan.one_among(&lan.running()).is_ok()
+            });
+        }
+        let mut lan = office.lan;
+        let (leader, heir) = (lan.leader(), lan.successor());
+        lan.link_down(leader, 0);
+        let others: Vec<_> = lan.running().into_iter().filter(|m| *m != leader).collect();
+        lan.run_until(s(5), "another leads", |lan| lan.one_among(&others).is_ok());
+        let leads: Vec<_> = others.iter().filter(|m| lan.role(**m) == Some(tanist::protocol::RoleName::Leading)).collect();
+        assert!(leads == [&heir], "{story:?}, then pc-{leader} fell silent: {leads:?} instead of {heir}");
+    }
+}
