@@ -3,7 +3,7 @@
 use super::hosted::{Disk, Hosted, address, samples_member, sender};
 use super::*;
 use crate::event::Kind;
-use crate::message::{Goodbye, Join, Members, Reigns, Says, Voice};
+use crate::message::{Decided, Goodbye, Join, Members, Reigns, Says, Voice};
 use crate::wire::samples;
 
 const I: Duration = Duration::from_millis(250);
@@ -69,6 +69,26 @@ impl Hosted {
         let status = self.node.status();
         status.shown.filter(|_| status.role == RoleName::Leading).map(|claim| claim.epoch)
     }
+}
+
+/// §7.5: what a claim asked of one that never answered is not asked when the reign is over: it would be heard a second
+/// late, as the word of a leader.
+#[test]
+fn nobody_hears_a_claim_when_its_reign_is_over() {
+    let mut agent = Hosted::following();
+    agent.claims();
+    let unanswered = agent.dials.iter().find(|(_, to)| *to == address(3)).expect("number 3 is asked").0;
+    let backed = agent.connects(4);
+    let claim = agent.asked_for(backed);
+    agent.frame(backed, Frame::Voice(Voice { claim, says: Says::Backed, withdrew: None, holds: 0 }));
+    agent.run(I * 4);
+    assert_eq!(agent.leads_in(), Some(claim.epoch));
+    assert!(!agent.closed.contains(&unanswered), "it may answer yet");
+    let one = samples::claim(claim.epoch + 1, 5);
+    let conn = agent.is_met_by(5, one, 9);
+    agent.frame(conn, Frame::Decided(Decided { stays: one, yields: claim }));
+    assert_eq!(agent.leads_in(), None);
+    assert!(agent.closed.contains(&unanswered) && !agent.closed.contains(&backed), "{:?}", agent.closed);
 }
 
 /// §6: a session counts, and ends an older one of that member, when the follower has spoken after `Joined`.
