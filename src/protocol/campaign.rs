@@ -111,11 +111,11 @@ impl Campaign {
         }
     }
 
-    /// Until when this agent does not claim against that reign, because its leader answered others: but proof of its death
-    /// counts for who has had a session with it again for an interval (§7.3).
-    pub(super) fn held_back(&self, reign: Claim, proof: bool, heartbeat: Duration, now: Time) -> Option<Time> {
+    /// Until when this agent does not claim against that reign, because its leader answered others: but who has had a
+    /// session with it again, an interval ago or longer, is held back no more (§7.3).
+    pub(super) fn held_back(&self, reign: Claim, heartbeat: Duration, now: Time) -> Option<Time> {
         let veto = self.veto.as_ref().filter(|v| v.claim == reign && v.until > now)?;
         let again = veto.joined.is_some_and(|at| now.since(at) >= heartbeat);
-        (!proof || !again).then_some(veto.until)
+        (!again).then_some(veto.until)
     }
 }

@@ -38,7 +38,7 @@ impl Node {
         }
         self.await_nobody();
         let Role::Electing(e) = &self.role else { return };
-        let held_back = e.lost.as_ref().and_then(|lost| self.held_back(lost.claim, lost.proven()));
+        let held_back = e.lost.as_ref().and_then(|lost| self.held_back(lost.claim));
         if let Some(until) = held_back.filter(|_| abdicate.is_none()) {
             // The leader answered others.
             return self.wait(until.since(self.base.now));

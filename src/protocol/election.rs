@@ -35,10 +35,10 @@ impl Node {
         self.fit() && self.campaign.leaderless(self.base.now).is_some_and(|time| time > long)
     }
 
-    /// Until when this agent does not claim against that reign, because its leader answered others: but proof of its death
-    /// counts for who has had a session with it again for an interval (§7.3).
-    pub(super) fn held_back(&self, reign: Claim, proof: bool) -> Option<Time> {
-        self.campaign.held_back(reign, proof, self.base.heartbeat(), self.base.now)
+    /// Until when this agent does not claim against that reign, because its leader answered others and has not taken it in
+    /// again (§7.3).
+    pub(super) fn held_back(&self, reign: Claim) -> Option<Time> {
+        self.campaign.held_back(reign, self.base.heartbeat(), self.base.now)
     }
 
     /// Without a leader it says Hello from time to time (§5), whatever it waits for.
@@ -285,8 +285,7 @@ impl Node {
     /// Another member takes the leader for dead (§7.2): "I am on it".
     pub(super) fn told_dead(&mut self, conn: ConnId, tell: &Tell) {
         // Nobody counts on one that would not claim.
-        let proof = !matches!(&self.role, Role::Electing(e) if e.lost.as_ref().is_some_and(|l| !l.proven()));
-        let may = self.fit() && self.held_back(tell.claim, proof).is_none();
+        let may = self.fit() && self.held_back(tell.claim).is_none();
         let gave_up = self.base.peer(conn).is_some_and(|teller| self.gives_up(teller));
         let answer = match &mut self.role {
             Role::Following(f) if f.claim == tell.claim => {

@@ -244,13 +244,6 @@ pub(super) struct Lost {
     pub(super) listed: bool,
 }
 
-impl Lost {
-    /// It refused a question, or somebody answered in its place: more than silence, which may be this agent's own fault.
-    pub(super) fn proven(&self) -> bool {
-        matches!(self.cause, Cause::Died | Cause::Goodbye)
-    }
-}
-
 /// Looks for a new leader.
 #[derive(Clone, Debug)]
 pub(super) struct Electing {

@@ -32,3 +32,4 @@ mod pairs;
 mod paths;
 mod programs;
 mod reunions;
+mod wild;
