@@ -22,7 +22,7 @@ struct Wild {
 }
 
 impl Wild {
-    /// Breaks something every second or so, for so long.
+    /// Breaks something every second or so, for so long; then all is mended.
     fn wild(&mut self, microseconds: u64) {
         let end = self.lan.now + microseconds;
         while self.lan.now < end {
@@ -41,9 +41,12 @@ impl Wild {
         self.lan.heal_all();
     }
 
+    /// Lets time pass, and mends what is due.
     fn pass(&mut self, microseconds: u64) {
         let end = self.lan.now + microseconds;
-        while let Some(i) = (0..self.broken.len()).min_by_key(|i| self.broken[*i].0).filter(|i| self.broken[*i].0 <= end) {
+        let next =
+            |broken: &[(u64, Mend)]| (0..broken.len()).min_by_key(|i| broken[*i].0).filter(|i| broken[*i].0 <= end);
+        while let Some(i) = next(&self.broken) {
             let (at, mend) = self.broken.swap_remove(i);
             self.lan.run(at.saturating_sub(self.lan.now));
             self.mend(mend);
@@ -70,6 +73,7 @@ impl Wild {
         self.broken.push((until, Mend::Cuts(pairs)));
     }
 
+    /// Cuts all ways between these and the rest, or one direction of them.
     fn separate(&mut self, some: &[M], until: u64) {
         let rest: Vec<M> = (0..self.lan.machines.len()).filter(|m| !some.contains(m)).collect();
         let out: Vec<(M, M)> = some.iter().flat_map(|a| rest.iter().map(move |b| (*a, *b))).collect();
@@ -82,6 +86,7 @@ impl Wild {
         self.cut(pairs, until);
     }
 
+    /// One fault, which lasts until then.
     fn strike(&mut self, until: u64) {
         let running = self.lan.running();
         if running.is_empty() {
@@ -130,6 +135,22 @@ impl Wild {
         }
     }
 
+    /// Waits until all have named the same successor for a second, and gives that one.
+    fn calm(&mut self) -> M {
+        let end = self.lan.now + s(12);
+        let mut since: Option<(M, u64)> = None;
+        loop {
+            let now = self.lan.now;
+            since =
+                self.heir().map(|heir| (heir, since.filter(|(before, _)| *before == heir).map_or(now, |(_, at)| at)));
+            if let Some((heir, _)) = since.filter(|(_, at)| now >= at + s(1)) {
+                return heir;
+            }
+            assert!(now < end, "no calm");
+            self.lan.run(ms(50));
+        }
+    }
+
     /// The one whom all name as the successor.
     fn heir(&self) -> Option<M> {
         let lan = &self.lan;
@@ -147,21 +168,10 @@ story! {
     the_successor_of_a_silent_leader_leads_whatever_was_before 200 |seed| {
         let mut dice = Dice::new(seed);
         let lan = Lan::office(seed, 3 + dice.index(4));
+        let during = s(dice.between(2, 15));
         let mut wild = Wild { lan, dice, broken: Vec::new() };
-        let during = s(wild.dice.between(2, 15));
         wild.wild(during);
-        let end = wild.lan.now + s(12);
-        let mut calm_since = None;
-        let heir = loop {
-            match wild.heir() {
-                Some(heir) if calm_since.is_some_and(|(h, at)| h == heir && wild.lan.now >= at + s(1)) => break heir,
-                Some(heir) if calm_since.is_none_or(|(h, _)| h != heir) => calm_since = Some((heir, wild.lan.now)),
-                Some(_) => {}
-                None => calm_since = None,
-            }
-            assert!(wild.lan.now < end, "no calm");
-            wild.lan.run(ms(50));
-        };
+        let heir = wild.calm();
         let mut lan = wild.lan;
         let leader = lan.leader();
         lan.say(leader, || format!("==== falls silent; pc-{heir} is its successor"));
