@@ -234,11 +234,9 @@ impl Node {
             self.base.timers.set(Timer::Probe, self.base.now + limits::PROBE);
         } else {
             self.base.timers.clear(Timer::Probe);
-            let probe = match &mut self.role {
-                Role::Following(f) => f.probe.take(),
-                _ => None,
-            };
-            if let Some((probe, _)) = probe {
+            if let Role::Following(f) = &mut self.role
+                && let Some((probe, _)) = f.probe.take()
+            {
                 // Its answer, which may be late, would be a reason for a second session.
                 self.base.close(probe);
             }

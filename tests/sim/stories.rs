@@ -32,4 +32,3 @@ mod pairs;
 mod paths;
 mod programs;
 mod reunions;
-mod wild;
